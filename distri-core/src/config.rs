@@ -1,0 +1,349 @@
+//! What an operator decides: the configuration of nodes and clients.
+//!
+//! A [`Config`] is gathered in layers by a [`Loader`]: defaults, then files (`distri.toml`), then
+//! `DISTRI_…` environment variables, then flags; what comes later wins. It is checked once, there,
+//! and every complaint names the key, where its value came from, and what was expected
+//! ([`ConfigError`]). Unknown keys are refused everywhere, also inside `[services.…]`, whose values
+//! are read by the services themselves through [`ServiceConfig`].
+//!
+//! Nothing here opens a key file, a socket or a log. What the values mean is said at each field and
+//! done by [`crate::node`] and [`crate::client`].
+//!
+//! Child modules: `loader` puts the layers together, `read` turns them into types, `error` holds
+//! the complaints, `explain` lists every value with its source; [`duration`], [`size`] and
+//! [`path`](mod@path) are the text forms that services may use for their own values.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use figment::value::Dict;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::PublicKey,
+    transport::{Address, Endpoint},
+};
+
+pub mod duration;
+pub mod path;
+pub mod size;
+
+mod address;
+mod check;
+mod error;
+mod explain;
+mod file;
+mod loader;
+mod nearest;
+mod read;
+mod service;
+mod source;
+
+pub use error::{Complaint, ConfigError, Problem};
+pub use explain::Setting;
+pub use loader::Loader;
+pub use service::ServiceConfig;
+pub use source::Source;
+
+use source::Sources;
+
+/// The configuration of a node or client. The default works on one machine.
+///
+/// ```
+/// # use distri_core as distri;
+/// let config = distri::Config::loader()
+///     .optional_file("distri.toml")
+///     .env()
+///     .flag("--listen", "node.listen", "127.0.0.1:0")
+///     .load()?;
+///
+/// assert_eq!(config.node.listen.as_str(), "127.0.0.1:0");
+/// # Ok::<(), distri::config::ConfigError>(())
+/// ```
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Config {
+    /// `[node]`: who and where this node is.
+    pub node: NodeConfig,
+    /// `[cloud]`: which nodes belong together.
+    pub cloud: CloudConfig,
+    /// `[access]`: who may call.
+    pub access: AccessConfig,
+    /// `[limits]`: what a node spends on others at most.
+    pub limits: Limits,
+    /// `[client]`: who calls, for programs that only call.
+    pub client: ClientConfig,
+    /// `[log]`: what is told on stderr.
+    pub log: LogConfig,
+    /// `[services.…]`, unread.
+    services: Dict,
+    sources: Arc<Sources>,
+    /// The settings as they were loaded, so that a value changed by the program since is told apart.
+    loaded: Arc<[Setting]>,
+}
+
+/// `[node]`: who and where this node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct NodeConfig {
+    /// A label for people, in logs and tables; nothing is decided by it. Default: the first eight
+    /// characters of the node's key.
+    #[serde(deserialize_with = "check::name")]
+    pub name: Option<String>,
+    /// Where the node accepts links, `HOST:PORT`. Port 0 picks a free one; `0.0.0.0` or `[::]`
+    /// accepts from other machines, and then [`NodeConfig::advertise`] should be set. Default
+    /// `127.0.0.1:4600`: this machine only.
+    #[serde(deserialize_with = "address::listen")]
+    pub listen: Address,
+    /// The address under which others reach the node, where that differs from
+    /// [`NodeConfig::listen`] (a wildcard, a container, a forwarded port). Default: the address it
+    /// listens on.
+    #[serde(deserialize_with = "address::advertise")]
+    pub advertise: Option<Address>,
+    /// The file of the node's secret key, made at the first start. Relative to the folder of the
+    /// file that says so. Default `node.key` in the current folder.
+    #[serde(with = "path")]
+    pub identity: PathBuf,
+}
+
+/// `[cloud]`: which nodes belong together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct CloudConfig {
+    /// The nodes of the cloud, each as `KEY@HOST:PORT`. A node admits the keys listed here as nodes
+    /// and keeps a link to each; a client picks among them. A node may list itself, so that all
+    /// nodes can share one list. Default: none, a cloud of one.
+    pub nodes: Vec<Endpoint>,
+}
+
+/// `[access]`: who may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct AccessConfig {
+    /// Whether keys that are listed nowhere may link to this node at all. Methods may ask for more
+    /// than that. Default `open`.
+    pub clients: ClientAccess,
+    /// Keys of known clients: they are admitted when [`AccessConfig::clients`] is `listed`, and
+    /// may call methods with `access = authenticated`. Default: none.
+    pub keys: Vec<PublicKey>,
+    /// Keys by role; `[access.roles]` with `admin = ["KEY"]` lets that key call methods with
+    /// `access = role("admin")`. A key with a role is a known client. Default: none.
+    pub roles: BTreeMap<String, Vec<PublicKey>>,
+}
+
+/// Which clients a node admits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAccess {
+    /// Any key.
+    #[default]
+    Open,
+    /// Keys listed in `access.keys` or under a role.
+    Listed,
+}
+
+/// `[limits]`: what a node spends on others at most. The defaults suit a node with thousands of
+/// links; a client keeps the same bounds on its own links.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Links that a node keeps at once; more are turned away. Each idle one costs a few KiB.
+    /// Default 16384.
+    pub links: u32,
+    /// Calls that the other end of a link may have in flight; more are refused with `busy`.
+    /// Default 8192.
+    pub calls: u32,
+    /// Bytes of a message outside of blobs and streams. Raising it lets one call hold more memory;
+    /// large values belong in a `Blob`. Default 16 MiB.
+    #[serde(with = "size::u32")]
+    pub message_max: u32,
+    /// Streams and blobs that the other end of a link may have open. Default 1024.
+    pub channels: u32,
+    /// Bytes under way on one stream or blob before the receiver must have read some. Raising it
+    /// helps fast links with long round trips, and costs as much memory per unread stream.
+    /// Default 1 MiB.
+    #[serde(with = "size::u32")]
+    pub channel_window: u32,
+    /// Bytes under way on all streams and blobs of a link together; at least
+    /// [`Limits::channel_window`]. Default 16 MiB.
+    #[serde(with = "size::u32")]
+    pub link_window: u32,
+    /// Bytes that wait to be written on a link before its new calls are refused with `busy`. It
+    /// bounds what an end that does not read can make the other hold. Default 8 MiB.
+    #[serde(with = "size::u32")]
+    pub unwritten: u32,
+    /// How long a link may be silent before it is probed; after three times as long without any
+    /// sign of life it is closed. Shorter notices dead nodes sooner, longer rides out pauses.
+    /// Default 5 s.
+    #[serde(with = "duration")]
+    pub keep_alive: Duration,
+    /// How long the other end of a new link may take to say hello. Default 5 s.
+    #[serde(with = "duration")]
+    pub hello: Duration,
+    /// How long a dial may take in all: name lookup, TCP, TLS. Longer serves slow networks, shorter
+    /// fails over sooner. Default 5 s.
+    #[serde(with = "duration")]
+    pub dial: Duration,
+    /// Callers whose handshake is not done, at once; when one more comes, the one silent longest
+    /// makes room. Each costs a file descriptor and up to 40 KB. Default 512.
+    pub handshakes: u32,
+    /// How long a node that stops waits for its calls in flight. Default 10 s.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+}
+
+/// `[client]`: who calls, for programs that only call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The file of the client's secret key, made at the first use. Needed where nodes admit only
+    /// listed clients or a method asks for a role. Relative to the folder of the file that says so.
+    /// Default: none, a new key for each run.
+    #[serde(with = "path::option")]
+    pub identity: Option<PathBuf>,
+}
+
+/// `[log]`: what is told on stderr.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace` or `off`, also for parts of the program:
+    /// `info,distri_core::rpc=debug`. Default `info`.
+    #[serde(deserialize_with = "check::level")]
+    pub level: String,
+    /// Lines for people or for machines. Default `human`.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// One line of text each.
+    #[default]
+    Human,
+    /// One JSON object each.
+    Json,
+}
+
+impl Config {
+    /// Gathers a configuration in layers.
+    pub fn loader() -> Loader {
+        Loader::default()
+    }
+
+    /// What `[services.NAME]` says; empty if there is no such table.
+    pub fn service(&self, name: &str) -> ServiceConfig {
+        ServiceConfig::new(name, self.services.get(name).cloned(), self.sources.clone())
+    }
+
+    /// The names under `[services]`, sorted. A node refuses to start if one is not linked.
+    pub fn configured_services(&self) -> impl Iterator<Item = &str> {
+        self.services.keys().map(String::as_str)
+    }
+
+    /// Where the table of the service `name` was written, for messages about it.
+    pub fn service_source(&self, name: &str) -> Option<Source> {
+        let key = format!("services.{name}");
+        self.services.get(name).map(|table| self.sources.of(table, &key))
+    }
+
+    /// Sets `[services.NAME]` from the program, replacing what was there.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] if `table` does not serialize as a table.
+    pub fn set_service(&mut self, name: &str, table: &impl Serialize) -> Result<(), ConfigError> {
+        let table = service::to_table(name, table)?;
+        self.services.insert(name.to_owned(), table);
+        Ok(())
+    }
+
+    /// Every setting with its value and where it came from, sorted by key. Values of services whose
+    /// key names a secret are not shown.
+    pub fn explain(&self) -> Vec<Setting> {
+        let loaded = if self.loaded.is_empty() { explain::defaults() } else { self.loaded.clone() };
+        explain::with_sources(self, &loaded)
+    }
+
+    fn sections(&self) -> Sections {
+        Sections {
+            node: self.node.clone(),
+            cloud: self.cloud.clone(),
+            access: self.access.clone(),
+            limits: self.limits.clone(),
+            client: self.client.clone(),
+            log: self.log.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("node", &self.node)
+            .field("cloud", &self.cloud)
+            .field("access", &self.access)
+            .field("limits", &self.limits)
+            .field("client", &self.client)
+            .field("log", &self.log)
+            // Names only: a service may keep a secret there.
+            .field("services", &self.services.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// The part of a configuration that distri itself reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Sections {
+    node: NodeConfig,
+    cloud: CloudConfig,
+    access: AccessConfig,
+    limits: Limits,
+    client: ClientConfig,
+    log: LogConfig,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            listen: Address::new("127.0.0.1:4600"),
+            advertise: None,
+            identity: PathBuf::from("node.key"),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            links: 16_384,
+            calls: 8192,
+            message_max: 16 * 1024 * 1024,
+            channels: 1024,
+            channel_window: 1024 * 1024,
+            link_window: 16 * 1024 * 1024,
+            unwritten: 8 * 1024 * 1024,
+            keep_alive: Duration::from_secs(5),
+            hello: Duration::from_secs(5),
+            dial: Duration::from_secs(5),
+            handshakes: 512,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Human }
+    }
+}
+
+#[cfg(test)]
+mod tests;
