@@ -1,0 +1,239 @@
+//! Calling services: a [`Client`] keeps links to the nodes of a cloud and gives each call to one.
+//!
+//! [`pool`] keeps the links, `call` decides what one call does: which node, which codec, whether it
+//! may be tried again. Which of two nodes is better is said by [`crate::placement`].
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::{
+    clock,
+    config::{Config, Limits},
+    error::{Code, Error, Result},
+    id::PublicKey,
+    identity::Identity,
+    node::{
+        HostsNothing,
+        introspect::{self, ServiceInfo},
+    },
+    rpc::Trace,
+    transport::{Endpoint, Transport, tcp::Tcp},
+    wire::{Hello, Status},
+};
+
+mod call;
+pub(crate) mod pool;
+
+pub use call::{Call, Gather, JsonCall, JsonReply};
+pub use pool::{NodeState, NodeView};
+
+use pool::{Pool, PoolOptions};
+
+/// How long [`Client::connect`] waits for a first node.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Calls the services of a cloud. Cheap to clone; the links close when the last clone is dropped.
+///
+/// ```no_run
+/// # use distri_core as distri;
+/// # async fn example() -> distri::Result<()> {
+/// let config = distri::Config::loader().file("client.toml").load().expect("a configuration");
+/// let client = distri::Client::connect(&config).await?;
+/// let reply = client.call_json("word-count", "count", serde_json::json!({"text": "a b"})).await?;
+/// assert_eq!(reply.value, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pool: Arc<Pool>,
+    scope: Scope,
+}
+
+/// What calls inherit.
+#[derive(Clone, Copy, Default)]
+struct Scope {
+    deadline: Option<Instant>,
+    trace: Option<Trace>,
+}
+
+/// Prepares a [`Client`]. [`Client::builder`] makes one.
+#[derive(Debug)]
+pub struct ClientBuilder {
+    identity: Option<Identity>,
+    transport: Option<Arc<dyn Transport>>,
+    nodes: Vec<Endpoint>,
+    limits: Limits,
+}
+
+impl Client {
+    /// Starts to prepare a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder {
+            identity: None,
+            transport: None,
+            nodes: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Connects to the cloud that `config` names in `cloud.nodes`, over TCP.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if no node can be reached, with the reason for each;
+    /// [`Code::FailedPrecondition`] if the identity file cannot be used.
+    pub async fn connect(config: &Config) -> Result<Self> {
+        let mut builder = Self::builder()
+            .nodes(config.cloud.nodes.iter().cloned())
+            .limits(config.limits.clone());
+        if let Some(path) = &config.client.identity {
+            let identity = Identity::load_or_create(path).map_err(|error| {
+                Error::new(Code::FailedPrecondition, "the client's identity cannot be used")
+                    .with_source(error)
+            })?;
+            builder = builder.identity(identity);
+        }
+        builder.connect().await
+    }
+
+    pub(crate) fn from_pool(pool: Arc<Pool>) -> Self {
+        Self { pool, scope: Scope::default() }
+    }
+
+    /// The key that the client proves.
+    pub fn key(&self) -> PublicKey {
+        self.pool.key()
+    }
+
+    /// The nodes that the client knows, sorted by key.
+    pub fn nodes(&self) -> Vec<NodeView> {
+        self.pool.view()
+    }
+
+    /// Waits until at least `count` nodes take calls.
+    ///
+    /// # Errors
+    /// [`Code::DeadlineExceeded`] if they do not within `wait`.
+    pub async fn wait_for_nodes(&self, count: usize, wait: Duration) -> Result<()> {
+        let ready = |pool: &Pool| {
+            pool.view().iter().filter(|node| node.state == NodeState::Ready).count()
+        };
+        let enough = |pool: &Pool| (ready(pool) >= count).then_some(());
+        self.pool.wait_for(clock::now() + wait, enough).await.ok_or_else(|| {
+            let message = format!("{} of {count} nodes take calls after {wait:?}", ready(&self.pool));
+            Error::new(Code::DeadlineExceeded, message)
+        })
+    }
+
+    /// The services of the cloud with their methods, as one node describes them.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn describe(&self) -> Result<Vec<ServiceInfo>> {
+        introspect::describe(self).await
+    }
+
+    /// A client whose calls end by `deadline` and belong to `trace`.
+    pub(crate) fn within(&self, deadline: Option<Instant>, trace: Trace) -> Self {
+        Self { pool: self.pool.clone(), scope: Scope { deadline, trace: Some(trace) } }
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl ClientBuilder {
+    /// Proves this identity. Without it a new one is made.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Links over this transport, whose identity holds. Without it, over TCP.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Knows these nodes. It learns of others from them.
+    #[must_use]
+    pub fn nodes(mut self, nodes: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.nodes.extend(nodes);
+        self
+    }
+
+    /// Keeps these bounds on its links.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Connects; ready as soon as one node is.
+    ///
+    /// # Errors
+    /// [`Code::Unavailable`] if no node can be reached, with the reason for each.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened.
+    pub async fn connect(self) -> Result<Client> {
+        let transport = self.transport.unwrap_or_else(|| {
+            Arc::new(Tcp::new(self.identity.unwrap_or_else(Identity::generate)))
+        });
+        let limits = self.limits.clone();
+        let pool = Pool::new(PoolOptions {
+            transport,
+            limits: self.limits,
+            hello: Box::new(move || client_hello(&limits)),
+            serve: Box::new(|_| Arc::new(HostsNothing)),
+            learns: true,
+        });
+        self.nodes.into_iter().for_each(|node| pool.add(node));
+        let connected = pool
+            .wait_for(clock::now() + CONNECT, |pool| {
+                let ready = pool.routes().any_ready();
+                (ready || pool.all_tried()).then_some(ready)
+            })
+            .await;
+        if connected == Some(true) {
+            return Ok(Client::from_pool(pool));
+        }
+        Err(pool.unreachable())
+    }
+}
+
+fn client_hello(limits: &Limits) -> Hello {
+    Hello {
+        is_node: false,
+        name: String::new(),
+        program: program(),
+        address: None,
+        calls_max: limits.calls,
+        message_max: limits.message_max,
+        channel_window: limits.channel_window,
+        link_window: limits.link_window,
+        services: Vec::new(),
+        status: Status::default(),
+    }
+}
+
+/// What programs call themselves to each other.
+pub(crate) fn program() -> String {
+    format!("distri {}", env!("CARGO_PKG_VERSION"))
+}
+
+impl From<&Self> for Client {
+    fn from(client: &Self) -> Self {
+        client.clone()
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("key", &self.key()).finish_non_exhaustive()
+    }
+}

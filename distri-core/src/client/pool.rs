@@ -1,0 +1,554 @@
+//! The links that a client or node keeps to the nodes of a cloud.
+//!
+//! One task per node dials it, waits until the link ends, and dials again after a pause that grows
+//! with each failure. Of what the links say of themselves a table of routes is made, in which a
+//! call finds the nodes that offer its method.
+#![expect(clippy::disallowed_methods, reason = "a driver: it owns the tasks that keep links alive")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
+
+use crate::{
+    clock,
+    config::Limits,
+    error::{Code, Error, Result},
+    id::{MethodId, PublicKey, SchemaHash},
+    node::host::Host,
+    rpc::{Link, Serve},
+    transport::{Address, Endpoint, Transport},
+    wire::{Hello, Status, hello::KnownNode},
+};
+
+/// Pauses between dials: from the first, doubled with each failure, to the last. Shorter finds a
+/// returned node sooner, longer spares a dead one.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// Nodes to which a client keeps links. Two would do for placement; more spread the load better
+/// while nodes come and go.
+const LINKS_MAX: usize = 32;
+
+/// What a pool needs to make a link.
+pub(crate) struct PoolOptions {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) limits: Limits,
+    /// What this end says of itself, made anew for each link.
+    pub(crate) hello: Box<dyn Fn() -> Hello + Send + Sync>,
+    /// Who answers calls that come over links dialled here.
+    pub(crate) serve: Box<dyn Fn(PublicKey) -> Arc<dyn Serve> + Send + Sync>,
+    /// Whether nodes that others know are joined as well.
+    pub(crate) learns: bool,
+}
+
+/// The links to the nodes of a cloud.
+pub(crate) struct Pool {
+    options: PoolOptions,
+    me: PublicKey,
+    members: Mutex<BTreeMap<PublicKey, Member>>,
+    routes: RwLock<Arc<Routes>>,
+    /// Woken when routes or members change.
+    changed: Notify,
+    tasks: Mutex<Vec<AbortHandle>>,
+    /// The services of this very process, if it is a node.
+    local: Mutex<Weak<Host>>,
+}
+
+/// A node, and how far one has come with it.
+struct Member {
+    address: Address,
+    link: Option<Link>,
+    /// Why there is no link.
+    trouble: Option<String>,
+    /// Dialled at least once, with success or without.
+    tried: bool,
+}
+
+/// A node as a client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NodeView {
+    /// Its key.
+    pub key: PublicKey,
+    /// The name it gives itself; empty until it has been linked.
+    pub name: String,
+    /// Where it is dialled.
+    pub address: Address,
+    /// Whether it takes calls.
+    pub state: NodeState,
+    /// Calls that it was serving when it last said so.
+    pub in_flight: u32,
+    /// The services that it offers.
+    pub services: Vec<String>,
+    /// Why there is no link, where there is none.
+    pub trouble: Option<String>,
+}
+
+/// Whether a node takes calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeState {
+    /// It does.
+    Ready,
+    /// It finishes its calls and takes no new ones.
+    Draining,
+    /// A first link is being made.
+    Connecting,
+    /// There is no link to it.
+    Down,
+}
+
+/// Which nodes offer a method.
+#[derive(Default)]
+pub(crate) struct Routes {
+    by_method: HashMap<MethodId, Vec<Route>>,
+    services: BTreeSet<String>,
+    links: Vec<Link>,
+}
+
+/// A node that offers a method.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) target: Target,
+    pub(crate) hash: SchemaHash,
+}
+
+/// Where a call can go.
+#[derive(Clone)]
+pub(crate) enum Target {
+    /// To a node over a link.
+    Link(Link),
+    /// To the services of this process.
+    Local(Weak<Host>, PublicKey),
+}
+
+impl Target {
+    pub(crate) fn key(&self) -> PublicKey {
+        match self {
+            Self::Link(link) => link.peer(),
+            Self::Local(_, key) => *key,
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        match self {
+            Self::Link(link) => link.is_ready(),
+            Self::Local(host, _) => host.upgrade().is_some_and(|host| !host.is_draining()),
+        }
+    }
+
+    pub(crate) fn load(&self) -> u32 {
+        match self {
+            Self::Link(link) => link.load(),
+            Self::Local(host, _) => host.upgrade().map_or(u32::MAX, |host| host.in_flight()),
+        }
+    }
+}
+
+impl Routes {
+    /// The nodes that offer `method`, ready or not.
+    pub(crate) fn of(&self, method: MethodId) -> &[Route] {
+        self.by_method.get(&method).map_or(&[], Vec::as_slice)
+    }
+
+    /// True if some node that takes calls is linked.
+    pub(crate) fn any_ready(&self) -> bool {
+        self.links.iter().any(Link::is_ready)
+    }
+
+    /// True if some linked node offers the service `name`.
+    pub(crate) fn has_service(&self, name: &str) -> bool {
+        self.services.contains(name)
+    }
+
+    /// The services that linked nodes offer.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(String::as_str)
+    }
+}
+
+impl Pool {
+    /// A pool without links. [`Pool::add`] gives it nodes.
+    pub(crate) fn new(options: PoolOptions) -> Arc<Self> {
+        Arc::new(Self {
+            me: options.transport.key(),
+            options,
+            members: Mutex::default(),
+            routes: RwLock::default(),
+            changed: Notify::new(),
+            tasks: Mutex::default(),
+            local: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn key(&self) -> PublicKey {
+        self.me
+    }
+
+    /// Calls may also go to the services of this process.
+    pub(crate) fn set_local(&self, host: &Arc<Host>) {
+        *lock(&self.local) = Arc::downgrade(host);
+        self.rebuild();
+    }
+
+    /// Keeps a link to the node `endpoint` from now on. A node known already gets no second one.
+    pub(crate) fn add(self: &Arc<Self>, endpoint: Endpoint) {
+        if endpoint.key == self.me {
+            return;
+        }
+        {
+            let mut members = lock(&self.members);
+            if members.contains_key(&endpoint.key) || members.len() >= self.members_max() {
+                return;
+            }
+            let member = Member {
+                address: endpoint.address.clone(),
+                link: None,
+                trouble: None,
+                tried: false,
+            };
+            members.insert(endpoint.key, member);
+        }
+        let task = tokio::spawn(keep(Arc::downgrade(self), endpoint));
+        lock(&self.tasks).push(task.abort_handle());
+    }
+
+    fn members_max(&self) -> usize {
+        if self.options.learns { LINKS_MAX } else { usize::MAX }
+    }
+
+    /// Takes over a link whose other end has said `hello`. Of two links to one node, both ends keep
+    /// the one that was dialled by the smaller key, so that one remains.
+    pub(crate) fn adopt(self: &Arc<Self>, link: &Link, hello: &Hello) {
+        {
+            let mut members = lock(&self.members);
+            let member = members.entry(link.peer()).or_insert_with(|| Member {
+                address: hello.address.clone().unwrap_or_else(|| link.address().clone()),
+                link: None,
+                trouble: None,
+                tried: true,
+            });
+            let kept = match &member.link {
+                Some(old) if old.closed_now().is_none() && self.prefers(old, link) => {
+                    link.go_away();
+                    false
+                }
+                Some(old) => {
+                    old.go_away();
+                    true
+                }
+                None => true,
+            };
+            if kept {
+                member.link = Some(link.clone());
+                member.trouble = None;
+            }
+        }
+        self.rebuild();
+        let task = tokio::spawn(watch(Arc::downgrade(self), link.clone()));
+        let mut tasks = lock(&self.tasks);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task.abort_handle());
+    }
+
+    /// True if of two links to the same node the `old` one remains.
+    fn prefers(&self, old: &Link, new: &Link) -> bool {
+        if old.dialed() == new.dialed() {
+            // The other end has dialled anew, so it holds the old one for dead.
+            return false;
+        }
+        let dialled_by = |link: &Link| if link.dialed() { self.me } else { link.peer() };
+        dialled_by(old) < dialled_by(new)
+    }
+
+    /// The table of routes as it is now.
+    pub(crate) fn routes(&self) -> Arc<Routes> {
+        self.routes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn rebuild(&self) {
+        let mut routes = Routes::default();
+        let local = lock(&self.local).clone();
+        if let Some(host) = local.upgrade() {
+            for descriptor in host.descriptors() {
+                routes.services.insert(descriptor.name.clone());
+                for method in &descriptor.methods {
+                    let target = Target::Local(local.clone(), self.me);
+                    let route = Route { target, hash: method.schema_hash };
+                    routes.by_method.entry(method.id).or_default().push(route);
+                }
+            }
+        }
+        let links: Vec<_> =
+            lock(&self.members).values().filter_map(|member| member.link.clone()).collect();
+        for link in links {
+            let Some(hello) = link.hello_now() else { continue };
+            let status = link.status().unwrap_or_default();
+            for service in &hello.services {
+                if status.not_serving.contains(&service.name) {
+                    continue;
+                }
+                routes.services.insert(service.name.clone());
+                for (method, hash) in &service.methods {
+                    let route = Route { target: Target::Link(link.clone()), hash: *hash };
+                    routes.by_method.entry(*method).or_default().push(route);
+                }
+            }
+            routes.links.push(link);
+        }
+        *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until `done` gives something, asked anew whenever routes or members change.
+    pub(crate) async fn wait_for<R>(
+        &self,
+        until: Instant,
+        mut done: impl FnMut(&Self) -> Option<R>,
+    ) -> Option<R> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if let Some(result) = done(self) {
+                return Some(result);
+            }
+            if tokio::time::timeout_at(until, changed).await.is_err() {
+                return None;
+            }
+        }
+    }
+
+    /// True once every node has been dialled at least once.
+    pub(crate) fn all_tried(&self) -> bool {
+        lock(&self.members).values().all(|member| member.tried)
+    }
+
+    /// Why no node can be reached.
+    pub(crate) fn unreachable(&self) -> Error {
+        let members = lock(&self.members);
+        if members.is_empty() {
+            return Error::new(
+                Code::Unavailable,
+                "no node is configured: name at least one as KEY@HOST:PORT in `cloud.nodes`",
+            );
+        }
+        let each: Vec<_> = members
+            .iter()
+            .map(|(key, member)| {
+                let why = member.trouble.as_deref().unwrap_or("not linked yet");
+                format!("{} at {}: {why}", key.short(), member.address)
+            })
+            .collect();
+        Error::new(Code::Unavailable, format!("no node can be reached ({})", each.join("; ")))
+    }
+
+    /// The nodes as they are now, sorted by key.
+    pub(crate) fn view(&self) -> Vec<NodeView> {
+        lock(&self.members)
+            .iter()
+            .map(|(key, member)| {
+                let hello = member.link.as_ref().and_then(Link::hello_now);
+                let status = member.link.as_ref().and_then(Link::status);
+                let state = match &member.link {
+                    Some(link) if link.is_ready() => NodeState::Ready,
+                    Some(_) => NodeState::Draining,
+                    None if member.tried => NodeState::Down,
+                    None => NodeState::Connecting,
+                };
+                NodeView {
+                    key: *key,
+                    name: hello.as_ref().map(|hello| hello.name.clone()).unwrap_or_default(),
+                    address: member.address.clone(),
+                    state,
+                    in_flight: status.map_or(0, |status| status.in_flight),
+                    services: hello.map_or_else(Vec::new, |hello| {
+                        hello.services.iter().map(|service| service.name.clone()).collect()
+                    }),
+                    trouble: member.trouble.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// The nodes known, for the status that is told to others.
+    pub(crate) fn known(&self) -> Vec<KnownNode> {
+        lock(&self.members)
+            .iter()
+            .map(|(key, member)| KnownNode {
+                key: *key,
+                address: member.address.clone(),
+                linked: member.link.is_some(),
+            })
+            .collect()
+    }
+
+    /// Tells the nodes linked how things stand here.
+    pub(crate) fn send_status(&self, encoded: &bytes::Bytes) {
+        for member in lock(&self.members).values() {
+            // Links that came in are told by those who accepted them.
+            if let Some(link) = member.link.as_ref().filter(|link| link.dialed()) {
+                link.send_status(encoded);
+            }
+        }
+    }
+
+    /// Waits until no link stands.
+    pub(crate) async fn ended(&self) {
+        let links: Vec<_> =
+            lock(&self.members).values().filter_map(|member| member.link.clone()).collect();
+        for link in links {
+            link.closed().await;
+        }
+    }
+
+    /// Dials no more, and lets the links end with their last call.
+    pub(crate) fn go_away(&self) {
+        self.stop_tasks();
+        for member in lock(&self.members).values() {
+            if let Some(link) = &member.link {
+                link.go_away();
+            }
+        }
+    }
+
+    /// Closes all links now.
+    pub(crate) fn close(&self, why: &str) {
+        self.stop_tasks();
+        let links: Vec<_> =
+            lock(&self.members).values_mut().filter_map(|member| member.link.take()).collect();
+        for link in links {
+            link.close(why);
+        }
+        self.rebuild();
+    }
+
+    fn stop_tasks(&self) {
+        lock(&self.tasks).drain(..).for_each(|task| task.abort());
+    }
+
+    fn tried(&self, key: PublicKey, trouble: Option<String>) {
+        if let Some(member) = lock(&self.members).get_mut(&key) {
+            member.tried = true;
+            if member.link.is_none() {
+                member.trouble = trouble;
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The link to `key`, if one stands.
+    pub(crate) fn link_to(&self, key: PublicKey) -> Option<Link> {
+        lock(&self.members).get(&key)?.link.clone()
+    }
+
+    fn forget(&self, link: &Link) {
+        let why = link.closed_now();
+        if let Some(member) = lock(&self.members).get_mut(&link.peer())
+            && member.link.as_ref().is_some_and(|held| held.is_same(link))
+        {
+            member.link = None;
+            member.trouble = why;
+        }
+        self.rebuild();
+    }
+
+    async fn link(self: &Arc<Self>, endpoint: &Endpoint) -> Result<(), String> {
+        let bytes = self.options.transport.dial(endpoint).await.map_err(|e| crate::error::chain(&e))?;
+        let serve = (self.options.serve)(endpoint.key);
+        let hello = (self.options.hello)();
+        let link = Link::start(bytes, true, &hello, self.options.limits.clone(), serve);
+        let hello = match tokio::time::timeout(self.options.limits.hello, link.hello()).await {
+            Ok(hello) => hello.map_err(|error| error.message().to_owned())?,
+            Err(_) => {
+                link.close("no hello in time");
+                return Err(format!("no hello within {:?}", self.options.limits.hello));
+            }
+        };
+        if !hello.is_node {
+            link.close("a node was expected");
+            return Err("it is not a node".to_owned());
+        }
+        self.adopt(&link, &hello);
+        Ok(())
+    }
+
+    fn learn(self: &Arc<Self>, status: &Status) {
+        if self.options.learns {
+            for node in &status.nodes {
+                self.add(Endpoint { key: node.key, address: node.address.clone() });
+            }
+        }
+    }
+}
+
+/// Keeps a link to one node: dials, waits for its end, dials again.
+async fn keep(pool: Weak<Pool>, endpoint: Endpoint) {
+    let mut pause = PAUSE;
+    loop {
+        let Some(strong) = pool.upgrade() else { return };
+        let held = strong.link_to(endpoint.key);
+        let link = match held {
+            Some(link) => Some(link),
+            None => {
+                let result = strong.link(&endpoint).await;
+                if let Err(why) = &result {
+                    tracing::debug!(node = %endpoint.key.short(), address = %endpoint.address, why, "cannot link");
+                }
+                strong.tried(endpoint.key, result.err());
+                strong.link_to(endpoint.key)
+            }
+        };
+        drop(strong);
+        if let Some(link) = link {
+            pause = PAUSE;
+            link.closed().await;
+            // The watcher of the link takes it out of the table.
+            if let Some(pool) = pool.upgrade() {
+                pool.forget(&link);
+            }
+        }
+        let jitter = clock::dice() % pause.as_millis().max(1) as u64;
+        tokio::time::sleep(pause / 2 + Duration::from_millis(jitter)).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Follows what the other end of a link says of itself, until it closes.
+async fn watch(pool: Weak<Pool>, link: Link) {
+    let mut seen = None;
+    while let Some(status) = link.next_status(seen.as_ref()).await {
+        let Some(pool) = pool.upgrade() else { return };
+        pool.learn(&status);
+        let former: Option<Arc<Status>> = seen.replace(status.clone());
+        if former.is_none_or(|former| {
+            former.not_serving != status.not_serving || former.draining != status.draining
+        }) {
+            pool.rebuild();
+        }
+    }
+    if let Some(pool) = pool.upgrade() {
+        pool.forget(&link);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close("the client is gone");
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("key", &self.me).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

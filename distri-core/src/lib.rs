@@ -1,0 +1,39 @@
+//! The core of distri: nodes that link by key, and services that are called over those links.
+//!
+//! This is the crate behind the facade `distri`, which adds the command line; service crates may
+//! depend on either under the name `distri`. Where to read on:
+//!
+//! - [`macro@service`] makes a service of an ordinary `impl`; [`service`](mod@service) is what it
+//!   implements, also by hand.
+//! - [`Node`] hosts services, [`Client`] calls them.
+//! - [`config`] is what operators decide, [`transport`] how keys are linked.
+//!
+//! The modules form one direction: `id, error, config → wire, message → transport → rpc →
+//! placement → client, node`; services use the public parts only.
+
+pub mod client;
+mod clock;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod identity;
+pub mod message;
+pub mod node;
+mod placement;
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+pub mod registry;
+pub mod rpc;
+pub mod service;
+pub mod transport;
+pub(crate) mod wire;
+
+pub use client::{Call, Client, Gather};
+pub use config::{Config, ServiceConfig};
+pub use error::{Code, Error, Result, ServiceError};
+pub use message::{Blob, Stream, StreamSender};
+pub use node::{Node, NodeHandle};
+pub use service::Context;
+
+pub use distri_macros::{message, service};

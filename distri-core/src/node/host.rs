@@ -1,0 +1,360 @@
+//! Dispatch: from a call that came in to the service that serves it.
+//!
+//! Checks what every call must pass (the method exists, the caller may, the node does not drain,
+//! the method's bound on concurrent calls has room), gives it a [`Context`], and counts.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    error::{Code, Error, Result},
+    id::{MethodId, PublicKey},
+    message::{Codec, Message},
+    node::NodeHandle,
+    rpc::{Incoming, Link, OnProgress, Reporter, Serve, Serving, Trace},
+    service::{
+        Access, Caller, Context, Health, MethodDescriptor, Request, Role, Service,
+        ServiceDescriptor,
+    },
+    wire::hello::ServiceOffer,
+};
+
+/// How soon a caller that was refused for want of room may try again.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// The services of a node, ready to be called.
+pub(crate) struct Host {
+    services: BTreeMap<String, Arc<dyn Service>>,
+    methods: HashMap<MethodId, Arc<Method>>,
+    node: NodeHandle,
+    load: Arc<Load>,
+    caller_here: Arc<Caller>,
+}
+
+/// What the whole node is doing.
+#[derive(Default)]
+struct Load {
+    in_flight: AtomicU32,
+    draining: AtomicBool,
+}
+
+/// A method with its service and its counts.
+struct Method {
+    service: Arc<dyn Service>,
+    index: usize,
+    descriptor: &'static MethodDescriptor,
+    counts: Arc<Counts>,
+}
+
+/// What a method is doing and has done.
+pub(crate) struct Counts {
+    node: Arc<Load>,
+    in_flight: AtomicU32,
+    limit: u32,
+    served: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// One call being served; counts it out when it ends.
+pub(crate) struct Ticket {
+    counts: Arc<Counts>,
+    ended: AtomicBool,
+}
+
+/// What a method has done since the node started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct MethodCounts {
+    pub(crate) in_flight: u32,
+    pub(crate) served: u64,
+    pub(crate) failed: u64,
+}
+
+impl Host {
+    pub(crate) fn new(services: BTreeMap<String, Arc<dyn Service>>, node: NodeHandle) -> Self {
+        let load = Arc::new(Load::default());
+        let mut methods = HashMap::new();
+        for service in services.values() {
+            for (index, descriptor) in service.descriptor().methods.iter().enumerate() {
+                let counts = Arc::new(Counts {
+                    node: load.clone(),
+                    in_flight: AtomicU32::new(0),
+                    limit: descriptor.concurrency.unwrap_or(u32::MAX),
+                    served: AtomicU64::new(0),
+                    failed: AtomicU64::new(0),
+                });
+                let method = Method { service: service.clone(), index, descriptor, counts };
+                methods.insert(descriptor.id, Arc::new(method));
+            }
+        }
+        let caller_here =
+            Arc::new(Caller { key: node.key(), role: Role::Node, roles: Vec::new() });
+        Self { services, methods, node, load, caller_here }
+    }
+
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = &'static ServiceDescriptor> {
+        self.services.values().map(|service| service.descriptor())
+    }
+
+    pub(crate) fn offers(&self) -> Vec<ServiceOffer> {
+        self.descriptors()
+            .map(|service| ServiceOffer {
+                name: service.name.clone(),
+                version: service.version,
+                methods: service.methods.iter().map(|m| (m.id, m.schema_hash)).collect(),
+            })
+            .collect()
+    }
+
+    pub(crate) fn not_serving(&self) -> Vec<String> {
+        self.services
+            .iter()
+            .filter(|(_, service)| service.health() == Health::NotServing)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.load.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.load.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn drain(&self) {
+        self.load.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn stop(&self) {
+        for service in self.services.values() {
+            service.stop().await;
+        }
+    }
+
+    pub(crate) fn counts(&self, method: MethodId) -> MethodCounts {
+        self.methods.get(&method).map_or_else(MethodCounts::default, |method| MethodCounts {
+            in_flight: method.counts.in_flight.load(Ordering::Relaxed),
+            served: method.counts.served.load(Ordering::Relaxed),
+            failed: method.counts.failed.load(Ordering::Relaxed),
+        })
+    }
+
+    fn admit(&self, id: MethodId, caller: &Caller) -> Result<(&Method, Ticket)> {
+        let Some(method) = self.methods.get(&id) else {
+            let node = self.node.name();
+            return Err(Error::new(
+                Code::UnknownMethod,
+                format!("node {node} has no such service or method; `services --remote` lists them"),
+            ));
+        };
+        if self.is_draining() {
+            let node = self.node.name();
+            return Err(Error::new(Code::Unavailable, format!("node {node} takes no new calls")));
+        }
+        if !may_call(&method.descriptor.access, caller) {
+            return Err(Error::new(
+                Code::Denied,
+                format!(
+                    "key {} may not call `{}`: {}",
+                    caller.key.short(),
+                    method.descriptor.name,
+                    explain(&method.descriptor.access)
+                ),
+            ));
+        }
+        let ticket = method.counts.clone().enter().ok_or_else(|| {
+            let limit = method.counts.limit;
+            let name = &method.descriptor.name;
+            Error::new(Code::Busy, format!("`{name}` serves {limit} calls already, its bound"))
+                .with_retry_after(RETRY_AFTER)
+        })?;
+        Ok((method, ticket))
+    }
+
+    fn begin(
+        &self,
+        method: MethodId,
+        caller: &Arc<Caller>,
+        request: (Codec, Message),
+        deadline: Option<Instant>,
+        trace: Trace,
+        reporter: Reporter,
+    ) -> Result<(Context, crate::service::BoxFuture<'static, Result<crate::service::Reply>>)> {
+        let (method, ticket) = self.admit(method, caller)?;
+        let (codec, message) = request;
+        let request = Request::new(method.index, codec, message);
+        let cx =
+            Context::new(caller.clone(), deadline, trace, self.node.clone(), reporter, ticket);
+        Ok((cx.clone(), method.service.clone().call(cx, request)))
+    }
+
+    /// Serves a call made by this very process, without a link.
+    pub(crate) async fn call_here(
+        &self,
+        method: MethodId,
+        codec: Codec,
+        message: Message,
+        deadline: Option<Instant>,
+        trace: Trace,
+        on_progress: Option<OnProgress>,
+    ) -> Result<Message> {
+        let reporter = on_progress.map_or(Reporter::Nobody, Reporter::Local);
+        let caller = &self.caller_here;
+        let (cx, future) =
+            self.begin(method, caller, (codec, message), deadline, trace, reporter)?;
+        // Counts the call out also when this future is dropped.
+        let guard = EndOnDrop(cx);
+        let result = match deadline {
+            None => future.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, future).await.unwrap_or_else(|_| {
+                let message = "the deadline passed while the call was served";
+                Err(Error::new(Code::DeadlineExceeded, message))
+            }),
+        };
+        guard.0.ended(result.is_ok());
+        result.map(|reply| reply.message)
+    }
+}
+
+struct EndOnDrop(Context);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+        self.0.ended(false);
+    }
+}
+
+/// The services of a node, as one caller meets them.
+pub(crate) struct HostFor {
+    pub(crate) host: Arc<OnceLock<Weak<Host>>>,
+    pub(crate) caller: Arc<Caller>,
+}
+
+impl Serve for HostFor {
+    fn serve(&self, _link: &Link, call: Incoming) -> Serving {
+        let Some(host) = self.host.get().and_then(Weak::upgrade) else {
+            let starting = Error::new(Code::Unavailable, "the node is still starting");
+            return Serving::Done(Err(starting));
+        };
+        let Incoming { now, head, message, reporter } = call;
+        let Some(codec) = Codec::from_id(head.codec) else {
+            let message = format!("this node does not have codec {}", head.codec);
+            return Serving::Done(Err(Error::new(Code::Unsupported, message)));
+        };
+        let method = MethodId(head.method);
+        let timeout = if head.timeout_ms == 0 {
+            host.methods.get(&method).map(|method| method.descriptor.timeout)
+        } else {
+            Some(Duration::from_millis(head.timeout_ms.into()))
+        };
+        let deadline = timeout.map(|timeout| now + timeout);
+        let trace = head.trace.as_ref().map_or_else(Trace::start, Trace::from_wire);
+        match host.begin(method, &self.caller, (codec, message), deadline, trace, reporter) {
+            Ok((cx, future)) => Serving::Running { future, deadline, on_end: cx.on_end() },
+            Err(error) => Serving::Done(Err(error)),
+        }
+    }
+}
+
+/// Refuses all calls: what a client, which hosts nothing, answers.
+pub(crate) struct HostsNothing;
+
+impl Serve for HostsNothing {
+    fn serve(&self, _link: &Link, _call: Incoming) -> Serving {
+        Serving::Done(Err(Error::new(Code::UnknownService, "this program hosts no services")))
+    }
+}
+
+fn may_call(access: &Access, caller: &Caller) -> bool {
+    let is_node = caller.role == Role::Node;
+    match access {
+        Access::Public => true,
+        Access::Authenticated => is_node || caller.role == Role::Known,
+        Access::Member => is_node || caller.roles.iter().any(|role| role == "member"),
+        Access::Node => is_node,
+        Access::Role(needed) => is_node || caller.roles.iter().any(|role| role == needed),
+    }
+}
+
+fn explain(access: &Access) -> String {
+    match access {
+        Access::Public => "it is open to all".to_owned(),
+        Access::Authenticated => {
+            "it is open to keys listed in `access.keys` or under a role".to_owned()
+        }
+        Access::Member => "it is open to nodes and the role `member`".to_owned(),
+        Access::Node => "it is open to nodes of the cloud only".to_owned(),
+        Access::Role(role) => format!("it is open to the role `{role}`"),
+    }
+}
+
+impl Counts {
+    fn enter(self: Arc<Self>) -> Option<Ticket> {
+        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if before >= self.limit {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        self.node.in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(Ticket { counts: self, ended: AtomicBool::new(false) })
+    }
+}
+
+impl Ticket {
+    pub(crate) fn end(&self, well: bool) {
+        if self.ended.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let counts = &self.counts;
+        counts.in_flight.fetch_sub(1, Ordering::Relaxed);
+        counts.node.in_flight.fetch_sub(1, Ordering::Relaxed);
+        counts.served.fetch_add(1, Ordering::Relaxed);
+        if !well {
+            counts.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("services", &self.services.keys()).finish_non_exhaustive()
+    }
+}
+
+/// What a key is to a node with this configuration.
+pub(crate) fn caller_of(
+    key: PublicKey,
+    access: &crate::config::AccessConfig,
+    nodes: &[crate::transport::Endpoint],
+) -> Caller {
+    let roles: Vec<String> = access
+        .roles
+        .iter()
+        .filter(|(_, keys)| keys.contains(&key))
+        .map(|(role, _)| role.clone())
+        .collect();
+    let role = if nodes.iter().any(|node| node.key == key) {
+        Role::Node
+    } else if access.keys.contains(&key) || !roles.is_empty() {
+        Role::Known
+    } else {
+        Role::Stranger
+    };
+    Caller { key, role, roles }
+}

@@ -1,0 +1,211 @@
+//! The service `distri`, by which every node describes itself: what the command line asks.
+//!
+//! Written by hand, as a service without the macro is.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock, Weak},
+};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{NodeHandle, host::Host};
+use crate::{
+    client::{Call, Client},
+    error::{Code, Error, Result},
+    id::PublicKey,
+    service::{
+        Context, MethodDescriptor, Reply, Request, Service, ServiceDescriptor,
+    },
+};
+
+/// A service as it is described to people and programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct ServiceInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+    /// Its documentation.
+    pub docs: String,
+    /// Its methods, in the order written.
+    pub methods: Vec<MethodInfo>,
+}
+
+/// A method as it is described to people and programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct MethodInfo {
+    /// Its name.
+    pub name: String,
+    /// Its documentation.
+    pub docs: String,
+    /// `unary`, `server stream`, `client stream` or `bidirectional stream`.
+    pub shape: String,
+    /// JSON Schema of the arguments, as JSON text.
+    pub arguments: String,
+    /// JSON Schema of the result, as JSON text.
+    pub result: String,
+    /// May be repeated without harm.
+    pub idempotent: bool,
+    /// Milliseconds that a call may take if the caller does not say.
+    pub timeout_ms: u64,
+}
+
+/// How a node stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct NodeStatus {
+    /// Its key.
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// The version of distri it runs.
+    pub program: String,
+    /// Calls being served.
+    pub in_flight: u32,
+    /// It takes no new calls.
+    pub draining: bool,
+    /// What each method has done.
+    pub methods: Vec<MethodStatus>,
+}
+
+/// What a method has done since the node started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub struct MethodStatus {
+    /// Service and method, `word-count.count`.
+    pub name: String,
+    /// Calls being served.
+    pub in_flight: u32,
+    /// Calls that have ended.
+    pub served: u64,
+    /// Of those, calls that failed.
+    pub failed: u64,
+}
+
+/// The service. It reads the host that it is itself a part of.
+struct Introspection {
+    host: Arc<OnceLock<Weak<Host>>>,
+    node: NodeHandle,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct NoArguments {}
+
+const DESCRIBE: usize = 0;
+const STATUS: usize = 1;
+
+fn descriptor() -> &'static ServiceDescriptor {
+    static DESCRIPTOR: OnceLock<ServiceDescriptor> = OnceLock::new();
+    DESCRIPTOR.get_or_init(|| {
+        ServiceDescriptor::new("distri")
+            .docs("What a node is and does.")
+            .method(
+                MethodDescriptor::new::<NoArguments, Vec<ServiceInfo>>("describe")
+                    .docs("The services that the node hosts.")
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<NoArguments, NodeStatus>("status")
+                    .docs("How the node stands.")
+                    .idempotent(),
+            )
+    })
+}
+
+#[async_trait]
+impl Service for Introspection {
+    fn descriptor(&self) -> &'static ServiceDescriptor {
+        descriptor()
+    }
+
+    async fn call(self: Arc<Self>, _cx: Context, mut request: Request) -> Result<Reply> {
+        let NoArguments {} = request.arguments()?;
+        let host = self
+            .host
+            .get()
+            .and_then(Weak::upgrade)
+            .ok_or_else(|| Error::new(Code::Unavailable, "the node is still starting"))?;
+        match request.method() {
+            DESCRIBE => request.reply(&host.descriptors().map(info).collect::<Vec<_>>()),
+            STATUS => request.reply(&status_of(&self.node, &host)),
+            _ => Err(request.unknown_method()),
+        }
+    }
+}
+
+/// Adds the service to those that a node hosts.
+pub(super) fn add(
+    services: &mut BTreeMap<String, Arc<dyn Service>>,
+    host: &Arc<OnceLock<Weak<Host>>>,
+    node: &NodeHandle,
+) {
+    let service = Introspection { host: host.clone(), node: node.clone() };
+    services.insert(descriptor().name.clone(), Arc::new(service));
+}
+
+/// Asks a node for its services.
+pub(crate) async fn describe(client: &Client) -> Result<Vec<ServiceInfo>> {
+    client.call(descriptor(), DESCRIBE, NoArguments {}).await
+}
+
+impl Client {
+    /// How the node `node` stands; without `node`, one of those that take calls.
+    pub fn status(&self, node: Option<PublicKey>) -> Call<NodeStatus> {
+        let call = self.call(descriptor(), STATUS, NoArguments {});
+        match node {
+            Some(node) => call.to(node),
+            None => call,
+        }
+    }
+}
+
+/// Describes a service.
+pub fn info(service: &ServiceDescriptor) -> ServiceInfo {
+    ServiceInfo {
+        name: service.name.clone(),
+        version: service.version,
+        docs: service.docs.clone(),
+        methods: service
+            .methods
+            .iter()
+            .map(|method| MethodInfo {
+                name: method.name.clone(),
+                docs: method.docs.clone(),
+                shape: method.shape.to_string(),
+                arguments: method.arguments.to_string(),
+                result: method.result.to_string(),
+                idempotent: method.idempotent,
+                timeout_ms: u64::try_from(method.timeout.as_millis()).unwrap_or(u64::MAX),
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn status_of(node: &NodeHandle, host: &Host) -> NodeStatus {
+    let methods = host
+        .descriptors()
+        .flat_map(|service| service.methods.iter().map(move |method| (service, method)))
+        .map(|(service, method)| {
+            let counts = host.counts(method.id);
+            MethodStatus {
+                name: format!("{}.{}", service.name, method.name),
+                in_flight: counts.in_flight,
+                served: counts.served,
+                failed: counts.failed,
+            }
+        })
+        .collect();
+    NodeStatus {
+        key: node.key().to_string(),
+        name: node.name().to_owned(),
+        program: crate::client::program(),
+        in_flight: host.in_flight(),
+        draining: host.is_draining(),
+        methods,
+    }
+}

@@ -1,0 +1,217 @@
+//! [`Context`]: what a method knows of the call that it serves.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use crate::{
+    client::Client,
+    error::{Code, Error, Result},
+    id::PublicKey,
+    node::{NodeHandle, host::Ticket},
+    rpc::{OnEnd, Reporter, Trace},
+};
+
+/// What a method knows of the call that it serves: who calls, until when, and on which node.
+///
+/// Cheap to clone. Calls made through [`Context::client`] inherit the deadline and the trace, and
+/// end when this call ends.
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    caller: Arc<Caller>,
+    deadline: Option<Instant>,
+    trace: Trace,
+    node: NodeHandle,
+    reporter: Reporter,
+    ticket: Ticket,
+    cancelled: AtomicBool,
+    on_cancel: Notify,
+}
+
+/// Who calls: a proven key, and what this node knows of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The proven key.
+    pub key: PublicKey,
+    /// What the key is to this node.
+    pub role: Role,
+    /// The roles under which the configuration lists the key.
+    pub roles: Vec<String>,
+}
+
+/// What a key is to a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// A node of this cloud.
+    Node,
+    /// A key that the configuration lists.
+    Known,
+    /// Any other key.
+    Stranger,
+}
+
+impl Context {
+    pub(crate) fn new(
+        caller: Arc<Caller>,
+        deadline: Option<Instant>,
+        trace: Trace,
+        node: NodeHandle,
+        reporter: Reporter,
+        ticket: Ticket,
+    ) -> Self {
+        let inner = Inner {
+            caller,
+            deadline,
+            trace,
+            node,
+            reporter,
+            ticket,
+            cancelled: AtomicBool::new(false),
+            on_cancel: Notify::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> &Caller {
+        &self.inner.caller
+    }
+
+    /// Until when the caller waits; `None` is without end.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.inner.deadline
+    }
+
+    /// How long the caller still waits; zero when the deadline has passed.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.inner.deadline.map(|deadline| deadline.saturating_duration_since(crate::clock::now()))
+    }
+
+    /// True once the caller has given up or the deadline has passed. Code under
+    /// [`Context::blocking`] asks this between steps; async code is simply dropped.
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.cancelled.load(Ordering::Acquire)
+            || self.remaining().is_some_and(|left| left.is_zero())
+    }
+
+    /// Waits until the caller gives up.
+    pub async fn cancelled(&self) {
+        let mut notified = std::pin::pin!(self.inner.on_cancel.notified());
+        notified.as_mut().enable();
+        if !self.inner.cancelled.load(Ordering::Acquire) {
+            notified.await;
+        }
+    }
+
+    /// Tells the caller how far the work is: a fraction from 0 to 1, and a word about it. Cheap;
+    /// a caller that does not ask for progress costs nothing more.
+    pub fn progress(&self, fraction: f32, note: &str) {
+        self.inner.reporter.progress(fraction.clamp(0.0, 1.0), note);
+    }
+
+    /// Runs CPU work off the async threads.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] if `work` panics.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop `work`; let it ask [`Context::is_cancelled`] in between.
+    pub async fn blocking<R, F>(&self, work: F) -> Result<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let guard = CancelOnDrop(self);
+        let result = tokio::task::spawn_blocking(work).await;
+        std::mem::forget(guard);
+        result.map_err(|error| Error::internal("the work panicked", error))
+    }
+
+    /// The trace that this call belongs to.
+    pub fn trace(&self) -> Trace {
+        self.inner.trace
+    }
+
+    /// The node that serves the call.
+    pub fn node(&self) -> &NodeHandle {
+        &self.inner.node
+    }
+
+    /// A client for calls to other services: they inherit deadline and trace.
+    pub fn client(&self) -> Client {
+        self.inner.node.client().within(self.inner.deadline, self.inner.trace)
+    }
+
+    /// Ends the call early with [`Code::Cancelled`] if the caller has given up.
+    ///
+    /// # Errors
+    /// [`Code::Cancelled`], for `?`.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::new(Code::Cancelled, "the caller has given up"));
+        }
+        Ok(())
+    }
+
+    /// The call has ended: it is counted out.
+    pub(crate) fn ended(&self, well: bool) {
+        self.inner.ticket.end(well);
+    }
+
+    /// Marks the call as one whose result nobody wants.
+    pub(crate) fn cancel(&self) {
+        self.inner.cancelled();
+    }
+
+    /// The part of the context that the link tells of the call's end.
+    pub(crate) fn on_end(&self) -> Arc<dyn OnEnd> {
+        self.inner.clone()
+    }
+}
+
+impl OnEnd for Inner {
+    fn cancelled(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.on_cancel.notify_waiters();
+    }
+
+    fn ended(&self, well: bool) {
+        self.ticket.end(well);
+    }
+}
+
+/// Marks the call as cancelled when the future that waits for blocking work is dropped.
+struct CancelOnDrop<'a>(&'a Context);
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl From<&Context> for Client {
+    fn from(cx: &Context) -> Self {
+        cx.client()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("caller", &self.inner.caller)
+            .field("deadline", &self.inner.deadline)
+            .field("trace", &self.inner.trace)
+            .finish_non_exhaustive()
+    }
+}
