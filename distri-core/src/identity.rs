@@ -9,7 +9,10 @@
 //! [`PublicKey::verify`]: for the former anyone can make signatures, the latter would give one key
 //! two names.
 
-#![expect(clippy::disallowed_methods, reason = "a driver: new keys are random bytes of the system")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: new keys are random bytes of the system"
+)]
 
 use std::{fmt, sync::Arc};
 
@@ -53,7 +56,12 @@ impl Identity {
         let pair = expand(seed);
         let mut public = [0; 32];
         public.copy_from_slice(pair.public_key().as_ref());
-        Self { inner: Arc::new(Inner { pair, public: PublicKey::from_bytes(public) }) }
+        Self {
+            inner: Arc::new(Inner {
+                pair,
+                public: PublicKey::from_bytes(public),
+            }),
+        }
     }
 
     /// The key by which others know this process.
@@ -74,7 +82,9 @@ impl Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("public", &self.public()).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("public", &self.public())
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,7 +123,11 @@ impl Signature {
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Signature({:02x}{:02x}{:02x}{:02x}…)", self.0[0], self.0[1], self.0[2], self.0[3])
+        write!(
+            f,
+            "Signature({:02x}{:02x}{:02x}{:02x}…)",
+            self.0[0], self.0[1], self.0[2], self.0[3]
+        )
     }
 }
 
@@ -209,7 +223,9 @@ mod tests {
 
         assert_eq!(
             alice.public().verify(b"no", &signature),
-            Err(InvalidSignature { key: alice.public() })
+            Err(InvalidSignature {
+                key: alice.public()
+            })
         );
         assert_eq!(
             bob.public().verify(b"yes", &signature),
@@ -225,9 +241,16 @@ mod tests {
         forged[0] = 1;
 
         let raw = UnparsedPublicKey::new(&ED25519, neutral.as_bytes()).verify(b"any", &forged);
-        assert!(raw.is_ok(), "the forgery holds without the check, so the check is needed");
+        assert!(
+            raw.is_ok(),
+            "the forgery holds without the check, so the check is needed"
+        );
 
-        assert!(neutral.verify(b"any", &Signature::from_bytes(forged)).is_err());
+        assert!(
+            neutral
+                .verify(b"any", &Signature::from_bytes(forged))
+                .is_err()
+        );
     }
 
     #[test]

@@ -11,7 +11,10 @@
 //! group or others may open is refused, since its secret is no secret. Where files have no modes,
 //! the protection is that of the folder.
 
-#![expect(clippy::disallowed_methods, reason = "a driver: random names for unfinished files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: random names for unfinished files"
+)]
 
 use std::{
     ffi::OsString,
@@ -77,7 +80,10 @@ impl Identity {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         let text = read(path)?;
-        parse(&text).map_err(|expected| IdentityError::Damaged { path: path.into(), expected })
+        parse(&text).map_err(|expected| IdentityError::Damaged {
+            path: path.into(),
+            expected,
+        })
     }
 
     /// Reads the key kept at `path`; if there is none, makes one and keeps it there.
@@ -90,12 +96,16 @@ impl Identity {
     pub fn load_or_create(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         match Self::load(path) {
-            Err(IdentityError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(IdentityError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            }
             other => return other,
         }
         match create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(IdentityError::Create { path: path.into(), source: error })
+                Err(IdentityError::Create {
+                    path: path.into(),
+                    source: error,
+                })
             }
             // Made here, or by another process in between.
             _ => Self::load(path),
@@ -104,19 +114,30 @@ impl Identity {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
-    let failed = |source| IdentityError::Read { path: path.into(), source };
+    let failed = |source| IdentityError::Read {
+        path: path.into(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     // Asked of the open file, not of the path, which may name another by now.
     let about = file.metadata().map_err(failed)?;
     if !about.is_file() {
-        return Err(IdentityError::Damaged { path: path.into(), expected: "a regular file" });
+        return Err(IdentityError::Damaged {
+            path: path.into(),
+            expected: "a regular file",
+        });
     }
     if let Some(mode) = exposed(&about) {
-        return Err(IdentityError::Exposed { path: path.into(), mode });
+        return Err(IdentityError::Exposed {
+            path: path.into(),
+            mode,
+        });
     }
     // Room for all of it at once: a buffer that grows leaves copies behind.
     let mut text = Zeroizing::new(Vec::with_capacity(2 * LENGTH_MAX as usize));
-    file.take(LENGTH_MAX + 1).read_to_end(&mut text).map_err(failed)?;
+    file.take(LENGTH_MAX + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
     Ok(text)
 }
 
@@ -143,14 +164,18 @@ fn create(path: &Path) -> io::Result<()> {
 /// Some file systems know no links. There the file is written in place: a crash in the middle
 /// leaves one that `load` calls damaged.
 fn no_links(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied)
+    matches!(
+        error.kind(),
+        io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn unfinished_name(path: &Path) -> io::Result<OsString> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let nr = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
     let mut unfinished = OsString::from(".");
     unfinished.push(name);
-    unfinished.push(format!(".{:016x}", getrandom::u64()?));
+    unfinished.push(format!(".{nr:016x}"));
     Ok(unfinished)
 }
 
@@ -216,8 +241,12 @@ fn parse(text: &[u8]) -> Result<Identity, &'static str> {
     if !next().starts_with(TITLE.as_bytes()) {
         return Err("a first line that begins with `distri secret key, version 1`");
     }
-    let public = next().strip_prefix(b"public ").ok_or("a second line `public …`")?;
-    let secret = next().strip_prefix(b"secret ").ok_or("a third line `secret …`")?;
+    let public = next()
+        .strip_prefix(b"public ")
+        .ok_or("a second line `public …`")?;
+    let secret = next()
+        .strip_prefix(b"secret ")
+        .ok_or("a third line `secret …`")?;
 
     let seed = decode(secret).ok_or("52 characters a-z and 2-7 after `secret`")?;
     let identity = Identity::from_seed(&seed);
@@ -234,7 +263,9 @@ fn decode(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let mut upper: Zeroizing<[u8; 52]> = Zeroizing::new(text.try_into().ok()?);
     upper.make_ascii_uppercase();
     let mut seed = Zeroizing::new([0; 32]);
-    BASE32_NOPAD.decode_mut(upper.as_slice(), seed.as_mut_slice()).ok()?;
+    BASE32_NOPAD
+        .decode_mut(upper.as_slice(), seed.as_mut_slice())
+        .ok()?;
     Some(seed)
 }
 
@@ -263,11 +294,18 @@ mod tests {
 
         Identity::load_or_create(&path).unwrap();
 
-        let names: Vec<_> =
-            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names, ["node.key"]);
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.lines().next().unwrap().starts_with("distri secret key, version 1."));
+        assert!(
+            text.lines()
+                .next()
+                .unwrap()
+                .starts_with("distri secret key, version 1.")
+        );
     }
 
     #[test]
@@ -279,7 +317,10 @@ mod tests {
         let error = Identity::load_or_create(&path).unwrap_err();
 
         assert!(matches!(error, IdentityError::Damaged { .. }), "{error}");
-        assert_eq!(create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            create(&path).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
 
@@ -326,10 +367,16 @@ mod tests {
             let text = Identity::load(&path).unwrap_err().to_string();
 
             assert!(text.contains(&format!("(mode {mode:04o})")), "{text}");
-            assert!(text.contains(&format!("`chmod 600 {}`", path.display())), "{text}");
+            assert!(
+                text.contains(&format!("`chmod 600 {}`", path.display())),
+                "{text}"
+            );
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        assert!(Identity::load(&path).is_ok(), "read-only for the owner is fine");
+        assert!(
+            Identity::load(&path).is_ok(),
+            "read-only for the owner is fine"
+        );
     }
 
     #[test]
@@ -344,9 +391,18 @@ mod tests {
             (whole.lines().next().unwrap().into(), "second line"),
             (head.into(), "third line"),
             (format!("{head}secret {}", &secret[1..]), "52 characters"),
-            (format!("{head}secret {}", secret.to_uppercase()), "52 characters"),
-            (format!("{head}secret {}", secret.replace(&secret[..1], "1")), "52 characters"),
-            (format!("{head}{}", other.lines().last().unwrap()), "belongs"),
+            (
+                format!("{head}secret {}", secret.to_uppercase()),
+                "52 characters",
+            ),
+            (
+                format!("{head}secret {}", secret.replace(&secret[..1], "1")),
+                "52 characters",
+            ),
+            (
+                format!("{head}{}", other.lines().last().unwrap()),
+                "belongs",
+            ),
             ("x".repeat(5000), "first line"),
         ];
 
@@ -356,7 +412,10 @@ mod tests {
 
             let error = Identity::load(&path).unwrap_err().to_string();
 
-            assert!(error.contains(expected) && error.contains(path.to_str().unwrap()), "{error}");
+            assert!(
+                error.contains(expected) && error.contains(path.to_str().unwrap()),
+                "{error}"
+            );
             assert!(!error.contains(secret.trim()), "{error}");
         }
     }
@@ -370,14 +429,25 @@ mod tests {
         let second = Identity::load(folder.path()).unwrap_err();
 
         assert!(matches!(&first, IdentityError::Read { path, .. } if *path == missing));
-        assert!(matches!(second, IdentityError::Damaged { expected: "a regular file", .. }));
+        assert!(matches!(
+            second,
+            IdentityError::Damaged {
+                expected: "a regular file",
+                ..
+            }
+        ));
     }
 
     #[test]
     fn a_file_that_passed_through_another_system_is_read() {
-        let text = String::from_utf8(format(&[7; 32]).to_vec()).unwrap().replace('\n', "\r\n");
+        let text = String::from_utf8(format(&[7; 32]).to_vec())
+            .unwrap()
+            .replace('\n', "\r\n");
 
-        assert_eq!(parse(text.as_bytes()).unwrap().public(), Identity::from_seed(&[7; 32]).public());
+        assert_eq!(
+            parse(text.as_bytes()).unwrap().public(),
+            Identity::from_seed(&[7; 32]).public()
+        );
     }
 
     proptest! {

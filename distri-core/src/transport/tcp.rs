@@ -9,7 +9,10 @@
 //! key, as TLS 1.3 has it. Every genuine key passes that check, so nothing waits for it; a caller
 //! that is turned away afterwards learns so from its first read.
 
-#![expect(clippy::disallowed_methods, reason = "a driver: sockets, and time limits on them")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: sockets, and time limits on them"
+)]
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -88,7 +91,9 @@ impl Tcp {
             tls: Tls::new(&identity),
             buffers: Pool::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 }
 
@@ -102,7 +107,10 @@ impl Transport for Tcp {
         let waited = self.inner.limits.dial_time;
         match timeout_at(Instant::now() + waited, self.dial_untimed(to)).await {
             Ok(result) => result,
-            Err(_) => Err(TransportError::TimedOut { address: to.address.clone(), waited }),
+            Err(_) => Err(TransportError::TimedOut {
+                address: to.address.clone(),
+                waited,
+            }),
         }
     }
 
@@ -117,9 +125,10 @@ impl Tcp {
         let (stream, address) = connect::connect(&to.address).await?;
         let (config, verifier) = self.inner.tls.client(to.key);
         let stream = ReadAhead::new(stream, self.inner.buffers.clone());
-        let handshake = TlsConnector::from(config).connect_with(tls::server_name(), stream, |tls| {
-            tls.set_buffer_limit(Some(UNSENT_MAX));
-        });
+        let handshake =
+            TlsConnector::from(config).connect_with(tls::server_name(), stream, |tls| {
+                tls.set_buffer_limit(Some(UNSENT_MAX));
+            });
 
         let failed = |source: io::Error| match verifier.wrong_key() {
             Some(found) => TransportError::WrongKey {
@@ -135,7 +144,11 @@ impl Tcp {
         let stream = handshake.await.map_err(failed)?;
         let peer = tls::proven_key(stream.get_ref().1)
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-        Ok(ByteLink { peer, address, bytes: Box::new(stream) })
+        Ok(ByteLink {
+            peer,
+            address,
+            bytes: Box::new(stream),
+        })
     }
 }
 

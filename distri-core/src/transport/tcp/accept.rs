@@ -5,7 +5,10 @@
 //! and in time, TLS state is made only once a caller has sent something, and complaints are bounded
 //! too. Dropping the listener ends its task and every unfinished handshake.
 
-#![expect(clippy::disallowed_methods, reason = "a driver: sockets, tasks and timers")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: sockets, tasks and timers"
+)]
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -52,10 +55,12 @@ impl TcpAccept {
         tcp: Tcp,
         asked: &Address,
     ) -> Result<Self, TransportError> {
-        let local = listener.local_addr().map_err(|source| TransportError::Bind {
-            address: asked.clone(),
-            source: Arc::new(source),
-        })?;
+        let local = listener
+            .local_addr()
+            .map_err(|source| TransportError::Bind {
+                address: asked.clone(),
+                source: Arc::new(source),
+            })?;
         let (ready_tx, ready) = mpsc::channel(READY_MAX);
         let acceptor = Acceptor {
             local,
@@ -69,7 +74,11 @@ impl TcpAccept {
             shortages: Complaints::default(),
         };
         let task = tokio::spawn(acceptor.run(listener)).abort_handle();
-        Ok(Self { address: local.into(), ready: Mutex::new(ready), task })
+        Ok(Self {
+            address: local.into(),
+            ready: Mutex::new(ready),
+            task,
+        })
     }
 }
 
@@ -80,13 +89,20 @@ impl Listener for TcpAccept {
     }
 
     async fn accept(&self) -> Result<ByteLink, TransportError> {
-        self.ready.lock().await.recv().await.ok_or(TransportError::Closed)
+        self.ready
+            .lock()
+            .await
+            .recv()
+            .await
+            .ok_or(TransportError::Closed)
     }
 }
 
 impl fmt::Debug for TcpAccept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpAccept").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("TcpAccept")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,10 +170,20 @@ impl Acceptor {
                 );
             }
         }
-        let Self { waiting, handshakes, tcp, ready, .. } = self;
+        let Self {
+            waiting,
+            handshakes,
+            tcp,
+            ready,
+            ..
+        } = self;
         waiting.add(|nr, spoke| {
             let until = Instant::now() + tcp.inner.limits.handshake_time;
-            let caller = Caller { stream, from, spoke };
+            let caller = Caller {
+                stream,
+                from,
+                spoke,
+            };
             let (tcp, ready) = (tcp.clone(), ready.clone());
             handshakes.spawn(async move {
                 let result = match timeout_at(until, caller.serve(tcp, ready)).await {
@@ -171,7 +197,9 @@ impl Acceptor {
 
     /// `None` is a handshake that was evicted.
     fn end(&mut self, ended: Option<Ended>) {
-        let Some(Ended { nr, from, result }) = ended else { return };
+        let Some(Ended { nr, from, result }) = ended else {
+            return;
+        };
         self.waiting.remove(nr);
         let Err(error) = result else { return };
         debug!(local = %self.local, %from, %error, "a handshake failed");
@@ -192,15 +220,22 @@ impl Acceptor {
         }
         // No descriptors or no memory. Both come back when somebody leaves, so some do.
         for _ in 0..RELIEF {
-            let Some(evicted) = self.waiting.evict() else { break };
+            let Some(evicted) = self.waiting.evict() else {
+                break;
+            };
             evicted.abort();
         }
         let now = Instant::now();
         if let Some(unsaid) = self.shortages.admit(now) {
             warn!(local = %self.local, %error, unsaid, "nobody can be accepted; trying again");
         }
-        let length = self.paused.map_or(PAUSE_MIN, |pause| (pause.length * 2).min(PAUSE_MAX));
-        self.paused = Some(Pause { until: now + length, length });
+        let length = self
+            .paused
+            .map_or(PAUSE_MIN, |pause| (pause.length * 2).min(PAUSE_MAX));
+        self.paused = Some(Pause {
+            until: now + length,
+            length,
+        });
     }
 }
 
@@ -213,7 +248,11 @@ struct Caller {
 
 impl Caller {
     async fn serve(self, tcp: Tcp, ready: mpsc::Sender<ByteLink>) -> io::Result<()> {
-        let Self { stream, from, spoke } = self;
+        let Self {
+            stream,
+            from,
+            spoke,
+        } = self;
         stream.readable().await?;
         spoke.set();
         stream.set_nodelay(true)?;
@@ -224,7 +263,11 @@ impl Caller {
             .await?;
         let peer = tls::proven_key(stream.get_ref().1)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        let link = ByteLink { peer, address: from.into(), bytes: Box::new(stream) };
+        let link = ByteLink {
+            peer,
+            address: from.into(),
+            bytes: Box::new(stream),
+        };
         // If the listener is gone, so is the wish for links.
         let _ = ready.send(link).await;
         Ok(())

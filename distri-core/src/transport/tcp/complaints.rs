@@ -4,7 +4,10 @@
 //! logged at once; those that follow within [`QUIET`] are counted, and the count goes with the next
 //! one. A machine: the time comes from the caller.
 
-#![warn(clippy::disallowed_methods, reason = "a machine, though inside a driver")]
+#![warn(
+    clippy::disallowed_methods,
+    reason = "a machine, though inside a driver"
+)]
 
 use std::time::Duration;
 
@@ -24,7 +27,10 @@ pub(super) struct Complaints {
 impl Complaints {
     /// Says whether to log one now and, if so, how many were left out since the last.
     pub(super) fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < QUIET) {
+        if self
+            .last
+            .is_some_and(|last| now.saturating_duration_since(last) < QUIET)
+        {
             self.unsaid += 1;
             return None;
         }
@@ -34,7 +40,10 @@ impl Complaints {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the one place where this test gets an instant")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where this test gets an instant"
+)]
 mod tests {
     use super::*;
 

@@ -39,22 +39,26 @@ pub(super) async fn connect(to: &Address) -> Result<(TcpStream, Address), Transp
 
 /// Listens at the first address behind `at` that can be listened on.
 pub(super) async fn bind(at: &Address) -> Result<TcpListener, TransportError> {
-    let failed =
-        |source: io::Error| TransportError::Bind { address: at.clone(), source: Arc::new(source) };
+    let failed = |source: io::Error| TransportError::Bind {
+        address: at.clone(),
+        source: Arc::new(source),
+    };
     let candidates = resolve(at).await?.map_err(failed)?;
     // Tokio sets SO_REUSEADDR where it only means that a restarted node gets its port back.
-    TcpListener::bind(&*Vec::from(candidates)).await.map_err(failed)
+    TcpListener::bind(&*Vec::from(candidates))
+        .await
+        .map_err(failed)
 }
 
 /// The addresses behind `host:port`. The outer error says that the text is no address.
-async fn resolve(
-    address: &Address,
-) -> Result<io::Result<VecDeque<SocketAddr>>, TransportError> {
+async fn resolve(address: &Address) -> Result<io::Result<VecDeque<SocketAddr>>, TransportError> {
     let text = address.as_str();
     if let Ok(addr) = text.parse::<SocketAddr>() {
         return Ok(Ok([addr].into()));
     }
-    let port = text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>()));
+    let port = text
+        .rsplit_once(':')
+        .map(|(host, port)| (host, port.parse::<u16>()));
     let (Some((host, Ok(port))), true) = (port, text.len() <= 262) else {
         return Err(invalid(address));
     };
@@ -62,7 +66,9 @@ async fn resolve(
     if host.is_empty() || host.contains([':', '[', ']', '/', '@']) {
         return Err(invalid(address));
     }
-    Ok(lookup_host((host, port)).await.map(|found| found.take(CANDIDATES_MAX).collect()))
+    Ok(lookup_host((host, port))
+        .await
+        .map(|found| found.take(CANDIDATES_MAX).collect()))
 }
 
 fn invalid(address: &Address) -> TransportError {
@@ -72,11 +78,12 @@ fn invalid(address: &Address) -> TransportError {
     }
 }
 
-async fn first_to_answer(
-    mut waiting: VecDeque<SocketAddr>,
-) -> io::Result<(TcpStream, SocketAddr)> {
+async fn first_to_answer(mut waiting: VecDeque<SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
     let Some(first) = waiting.pop_front() else {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address",
+        ));
     };
     if waiting.is_empty() {
         return Ok((TcpStream::connect(first).await?, first));
@@ -116,10 +123,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_text_without_host_or_port_is_no_address() {
-        for text in ["", "host", ":80", "host:", "host:http", "host:70000", "::1:80", "a/b:80"] {
+        for text in [
+            "",
+            "host",
+            ":80",
+            "host:",
+            "host:http",
+            "host:70000",
+            "::1:80",
+            "a/b:80",
+        ] {
             let error = connect(&Address::new(text)).await.unwrap_err();
 
-            assert!(matches!(error, TransportError::InvalidAddress { .. }), "{text}: {error}");
+            assert!(
+                matches!(error, TransportError::InvalidAddress { .. }),
+                "{text}: {error}"
+            );
             assert!(error.to_string().contains("expected HOST:PORT"), "{error}");
         }
         let endless = format!("{}:80", "a".repeat(100_000));
@@ -128,18 +147,32 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_address_is_tried_when_one_is_closed() {
-        let open = TcpListener::bind("127.0.0.1:0").await.unwrap().into_std().unwrap();
+        let open = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .into_std()
+            .unwrap();
         let open_addr = open.local_addr().unwrap();
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
 
-        let (_, addr) = first_to_answer([closed, closed, open_addr].into()).await.unwrap();
+        let (_, addr) = first_to_answer([closed, closed, open_addr].into())
+            .await
+            .unwrap();
 
         assert_eq!(addr, open_addr);
     }
 
     #[tokio::test]
     async fn the_last_failure_is_reported_when_no_address_answers() {
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
 
         let error = first_to_answer([closed, closed].into()).await.unwrap_err();
 

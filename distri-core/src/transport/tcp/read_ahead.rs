@@ -47,7 +47,12 @@ pub(super) struct Pool(Arc<Mutex<Vec<Box<[u8]>>>>);
 
 impl ReadAhead {
     pub(super) fn new(stream: TcpStream, pool: Pool) -> Self {
-        Self { stream, pool, ahead: None, bulk: false }
+        Self {
+            stream,
+            pool,
+            ahead: None,
+            bulk: false,
+        }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -78,7 +83,10 @@ impl AsyncRead for ReadAhead {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let empty = this.ahead.as_ref().is_none_or(|ahead| ahead.start == ahead.end);
+        let empty = this
+            .ahead
+            .as_ref()
+            .is_none_or(|ahead| ahead.start == ahead.end);
         if empty && !this.bulk {
             let before = buf.remaining();
             ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
@@ -137,7 +145,11 @@ impl Pool {
     fn take(&self) -> Ahead {
         let pooled = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let buffer = pooled.unwrap_or_else(|| vec![0; AHEAD].into());
-        Ahead { buffer, start: 0, end: 0 }
+        Ahead {
+            buffer,
+            start: 0,
+            end: 0,
+        }
     }
 
     fn give(&self, buffer: Box<[u8]>) {

@@ -35,8 +35,9 @@ pub(super) const PROTOCOL: &[u8] = b"distri/1";
 
 /// An Ed25519 key as TLS carries it: SubjectPublicKeyInfo (RFC 8410 §4) has one spelling, this
 /// prefix and the 32 bytes.
-const SPKI_PREFIX: [u8; 12] =
-    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const SPKI_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 /// Both configurations of one identity.
 pub(super) struct Tls {
@@ -54,7 +55,11 @@ impl Tls {
             Arc::new(HandshakeKey(identity.clone())),
         ));
         Self {
-            client: client_config(&provider, &key, ExpectedKey::new(identity.public(), algorithms)),
+            client: client_config(
+                &provider,
+                &key,
+                ExpectedKey::new(identity.public(), algorithms),
+            ),
             server: Arc::new(server_config(&provider, &key)),
             algorithms,
         }
@@ -69,7 +74,9 @@ impl Tls {
     pub(super) fn client(&self, expected: PublicKey) -> (Arc<ClientConfig>, Arc<ExpectedKey>) {
         let verifier = Arc::new(ExpectedKey::new(expected, self.algorithms));
         let mut config = self.client.clone();
-        config.dangerous().set_certificate_verifier(Arc::clone(&verifier) as _);
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::clone(&verifier) as _);
         (Arc::new(config), verifier)
     }
 }
@@ -116,9 +123,9 @@ fn client_config(
         .expect("the provider has suites of TLS 1.3")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::clone(
-            key,
-        ))));
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
+            Arc::clone(key),
+        )));
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     config.enable_sni = false;
     // Links live long, so a resumed handshake would save little, and both ends would keep state for
@@ -133,7 +140,9 @@ fn server_config(provider: &Arc<CryptoProvider>, key: &Arc<CertifiedKey>) -> Ser
         .with_protocol_versions(&[&TLS13])
         .expect("the provider has suites of TLS 1.3")
         .with_client_cert_verifier(Arc::new(AnyKey { algorithms }))
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::clone(key))));
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
+            Arc::clone(key),
+        )));
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -146,7 +155,9 @@ struct HandshakeKey(Identity);
 
 impl SigningKey for HandshakeKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        offered.contains(&SignatureScheme::ED25519).then(|| Box::new(self.clone()) as _)
+        offered
+            .contains(&SignatureScheme::ED25519)
+            .then(|| Box::new(self.clone()) as _)
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {
@@ -223,12 +234,19 @@ pub(super) struct ExpectedKey {
 
 impl ExpectedKey {
     fn new(expected: PublicKey, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { expected, found: OnceLock::new(), algorithms }
+        Self {
+            expected,
+            found: OnceLock::new(),
+            algorithms,
+        }
     }
 
     /// The key that was proved in place of the expected one.
     pub(super) fn wrong_key(&self) -> Option<PublicKey> {
-        self.found.get().copied().filter(|found| *found != self.expected)
+        self.found
+            .get()
+            .copied()
+            .filter(|found| *found != self.expected)
     }
 }
 

@@ -4,7 +4,10 @@
 //! connections that send nothing keep out nobody who speaks; only when all are speaking does the
 //! oldest leave. What a place holds (the handle that ends its task) is the driver's.
 
-#![warn(clippy::disallowed_methods, reason = "a machine, though inside a driver")]
+#![warn(
+    clippy::disallowed_methods,
+    reason = "a machine, though inside a driver"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -39,12 +42,20 @@ impl Spoke {
 
 impl<T> Waiting<T> {
     pub(super) fn new(places: usize) -> Self {
-        Self { places: places.max(1), next: 0, callers: BTreeMap::new() }
+        Self {
+            places: places.max(1),
+            next: 0,
+            callers: BTreeMap::new(),
+        }
     }
 
     /// Takes out whoever has to leave before one more may come, if all places are taken.
     pub(super) fn make_room(&mut self) -> Option<T> {
-        if self.callers.len() < self.places { None } else { self.evict() }
+        if self.callers.len() < self.places {
+            None
+        } else {
+            self.evict()
+        }
     }
 
     /// Takes out the caller that has been silent longest, or else the oldest.
