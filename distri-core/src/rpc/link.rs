@@ -484,7 +484,9 @@ impl Future for PendingCall {
                     return Poll::Pending;
                 }
                 Waiting::Done(_) | Waiting::Nobody => {
-                    std::mem::replace(place, Waiting::Nobody)
+                    let reply = std::mem::replace(place, Waiting::Nobody);
+                    state.mux.release(self.id);
+                    reply
                 }
             }
         };
@@ -521,6 +523,7 @@ impl Drop for PendingCall {
                 Waiting::For { .. } => state.mux.abandon(self.id),
                 Waiting::Done(Err(_)) | Waiting::Nobody => {}
             }
+            state.mux.release(self.id);
         });
     }
 }

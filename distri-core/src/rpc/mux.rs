@@ -97,8 +97,10 @@ struct PeerBounds {
 #[derive(Debug)]
 struct Made {
     deadline: Option<Instant>,
-    /// Nobody waits any more; the place is kept until the reply comes.
+    /// Nobody waits any more; the id is kept until the reply comes.
     abandoned: bool,
+    /// Nobody holds the id any more.
+    released: bool,
     /// Position in the link's bytes at which the request ends.
     written_at: u64,
     partial: BytesMut,
@@ -363,9 +365,11 @@ impl Mux {
         let Some(mut body) = whole else {
             return Ok(());
         };
-        let abandoned = made.abandoned;
+        let (abandoned, released) = (made.abandoned, made.released);
         self.made[id as usize] = None;
-        self.free.push(id);
+        if released {
+            self.free.push(id);
+        }
         let head = ValueHead::take(Kind::Reply, &mut body)?;
         self.open_received(head.channels)?;
         if abandoned {
@@ -538,6 +542,7 @@ impl Mux {
         self.made[id as usize] = Some(Made {
             deadline,
             abandoned: false,
+            released: false,
             written_at: self.out.end(),
             partial: BytesMut::new(),
         });
@@ -557,6 +562,17 @@ impl Mux {
             made.abandoned = true;
             made.deadline = None;
             self.out.signal(Kind::Cancel, id);
+        }
+    }
+
+    /// Whoever made a call has no further use for its id. It can be used again once the other end
+    /// has answered too.
+    pub(crate) fn release(&mut self, id: u32) {
+        match self.made.get_mut(id as usize) {
+            Some(Some(made)) => made.released = true,
+            Some(None) => self.free.push(id),
+            // The link has ended.
+            None => {}
         }
     }
 
