@@ -1,38 +1,23 @@
 //! What generated code needs and nobody else: re-exports, so that a service's crate depends on
-//! `distri` alone, and a few functions that keep the generated code short.
+//! `distri` alone, and the traits and functions that keep generated code short.
+//!
+//! - [`method`]: arguments and results, and calls of a method by its type.
+//! - [`host`]: how a node comes by an instance, and reaches the implementation of an interface.
+//!
+//! Much here exists for the sake of what the compiler says. Each bound on a type that a user writes
+//! is a trait of ours with a message of ours, checked in one place.
 
 pub use inventory;
 pub use schemars;
 pub use serde;
 
-pub use crate::placement::placement_key;
-use crate::{
-    client::{Call, Client, Gather},
-    service::ServiceDescriptor,
+#[path = "private/host.rs"]
+mod host;
+#[path = "private/method.rs"]
+mod method;
+
+pub use host::{DefaultStart, Interface, Serves, Starts, by_default, started};
+pub use method::{
+    Argument, ArgumentList, Carried, Failure, Method, Takes, Travels, arguments, call, describe,
+    gather, placement_key, reply,
 };
-
-/// A call of the method at `index`.
-pub fn call<A, T>(
-    client: &Client,
-    service: &'static ServiceDescriptor,
-    index: usize,
-    arguments: A,
-) -> Call<T>
-where
-    A: serde::Serialize + Send + 'static,
-{
-    client.call(service, index, arguments)
-}
-
-/// A call of the method at `index` on every node.
-pub fn gather<A, T>(
-    client: &Client,
-    service: &'static ServiceDescriptor,
-    index: usize,
-    arguments: A,
-) -> Gather<T>
-where
-    A: serde::Serialize + Send + 'static,
-{
-    client.gather(service, index, arguments)
-}

@@ -1,0 +1,86 @@
+//! How a node comes by an instance of a service, and how it reaches the implementation of an
+//! interface that is a trait.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use super::method::Failure;
+use crate::{
+    error::{Error, Result},
+    service::{BoxFuture, Context, Reply, Request, ServiceDescriptor},
+};
+
+/// A service that needs nothing to start.
+#[diagnostic::on_unimplemented(
+    message = "a node cannot make a `{Self}`: it has no `Default`, and the service names no `init`",
+    label = "no `Default`",
+    note = "derive `Default`, or name an `async fn(&NodeHandle, Config) -> Result<Self>`: `#[distri::service(init = {Self}::open)]`",
+    note = "a service that is only added by hand says `#[distri::service(register = false)]`"
+)]
+pub trait DefaultStart {
+    /// A new instance.
+    fn start() -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> DefaultStart for T {
+    fn start() -> Self {
+        Self::default()
+    }
+}
+
+/// A new instance of a service that needs nothing to start.
+pub fn by_default<T: DefaultStart>() -> T {
+    T::start()
+}
+
+/// What the function that `init` names returns, for a service `T`.
+#[diagnostic::on_unimplemented(
+    message = "`init` does not start a `{T}`",
+    label = "returns `{Self}`",
+    note = "`init` names an `async fn(&NodeHandle, Config) -> Result<{T}>`, where `Config` is a type of yours that is read from `[services.…]` in `distri.toml`"
+)]
+pub trait Starts<T> {
+    /// The instance, or why there is none.
+    fn start(self) -> impl Future<Output = Result<T>> + Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, F, E> Starts<T> for F
+where
+    F: Future<Output = Result<T, E>> + Send,
+    E: Failure,
+{
+    async fn start(self) -> Result<T> {
+        self.await.map_err(Failure::into_error)
+    }
+}
+
+/// The instance that `starting` gives.
+///
+/// # Errors
+/// Why it did not start.
+pub fn started<T, F: Starts<T>>(starting: F) -> impl Future<Output = Result<T, Error>> + Send {
+    starting.start()
+}
+
+/// How a node reaches an implementation `S` of an interface.
+pub struct Interface<S: ?Sized> {
+    /// The interface's name.
+    pub name: &'static str,
+    /// What it offers.
+    pub descriptor: fn() -> &'static ServiceDescriptor,
+    /// Serves one call.
+    pub call: fn(Arc<S>, Context, Request) -> BoxFuture<'static, Result<Reply>>,
+}
+
+impl<S: ?Sized> fmt::Debug for Interface<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interface").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The generated client of an interface, which knows how to reach any implementation `S` of it.
+pub trait Serves<S: ?Sized> {
+    /// How.
+    const INTERFACE: Interface<S>;
+}

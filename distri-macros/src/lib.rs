@@ -1,0 +1,111 @@
+//! The attributes `#[distri::service]` and `#[distri::message]`.
+//!
+//! What they do is documented where users meet them, on the re-exports in `distri`. Here, code
+//! passes through three stages that do not overlap:
+//!
+//! - [`parse`]: tokens become small types of our own; only what cannot be read is refused.
+//! - [`check`]: every rule, and every complaint that a user can see. All complaints are collected,
+//!   each at the token that it is about. What passes is the [`model`].
+//! - [`expand`]: the model becomes code. No decisions are left, and nothing can fail.
+//!
+//! The user's item is always emitted again, so the editor keeps working on it, and after a mistake
+//! the generated types are still there in a form that compiles: one mistake gives one message.
+//! Generated paths are absolute and go through `::distri`, so the user needs no other dependency.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+mod check;
+mod complaints;
+mod expand;
+mod model;
+mod name;
+mod parse;
+
+use complaints::Complaints;
+use parse::Target;
+
+/// Makes an `impl` block, or a trait and its implementations, a service.
+#[proc_macro_attribute]
+pub fn service(
+    options: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    service_tokens(options.into(), item.into()).into()
+}
+
+/// Makes a type fit to be an argument, a result or a part of one.
+#[proc_macro_attribute]
+pub fn message(
+    options: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    message_tokens(options.into(), item.into()).into()
+}
+
+fn service_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut complaints = Complaints::default();
+    let settings = parse::options::of_tokens(options, &mut complaints);
+    let target = match Target::parse(item.clone()) {
+        Ok(target) => target,
+        Err(error) => {
+            complaints.add(error);
+            let errors = complaints.into_compile_errors();
+            return quote!(#item #errors);
+        }
+    };
+    let generated = match target {
+        Target::Impl(mut item) => {
+            let functions = parse::functions_of_impl(&mut item, &mut complaints);
+            let checked = check::implementation(&settings, &item, &functions, &mut complaints);
+            let generated = match checked {
+                Some(checked) if complaints.is_empty() => expand::implementation(&checked),
+                Some(checked) => expand::stub::implementation(&item, &checked),
+                None => TokenStream::new(),
+            };
+            quote!(#item #generated)
+        }
+        Target::Trait(mut item) => {
+            let functions = parse::functions_of_trait(&mut item, &mut complaints);
+            let checked = check::declaration(&settings, &item, &functions, &mut complaints);
+            if complaints.is_empty() {
+                expand::declaration(item, &checked)
+            } else {
+                expand::stub::declaration(item, &checked)
+            }
+        }
+        Target::TraitImpl(mut item) => {
+            let attributes = parse::method_attributes_of_impl(&mut item);
+            let checked =
+                check::trait_implementation(&settings, &item, &attributes, &mut complaints);
+            let generated = match checked {
+                Some(checked) if complaints.is_empty() => expand::trait_implementation(&checked),
+                Some(_) => expand::stub::host(&item),
+                None => TokenStream::new(),
+            };
+            quote!(#item #generated)
+        }
+        Target::Other(item) => {
+            check::refuse(&item, &mut complaints);
+            quote!(#item)
+        }
+    };
+    let errors = complaints.into_compile_errors();
+    quote!(#generated #errors)
+}
+
+fn message_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut complaints = Complaints::default();
+    let mut parsed = match syn::parse2(item.clone()) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            complaints.add(error);
+            let errors = complaints.into_compile_errors();
+            return quote!(#item #errors);
+        }
+    };
+    let can_derive = check::message::check(options, &mut parsed, &mut complaints);
+    let derives = if can_derive { expand::message() } else { TokenStream::new() };
+    let errors = complaints.into_compile_errors();
+    quote!(#derives #parsed #errors)
+}
