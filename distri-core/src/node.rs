@@ -13,7 +13,7 @@ use crate::{
     identity::{Identity, IdentityError},
     registry::{self, RegistryError},
     service::{Service, ServiceDescriptor},
-    transport::{Address, Endpoint, Transport, TransportError},
+    transport::{Address, Endpoint, Listener, Transport, TransportError},
 };
 
 mod driver;
@@ -116,6 +116,7 @@ pub struct NodeBuilder {
     config: Config,
     identity: Option<Identity>,
     transport: Option<Arc<dyn Transport>>,
+    listener: Option<Box<dyn Listener>>,
     services: Vec<Arc<dyn Service>>,
     registry: bool,
 }
@@ -127,6 +128,7 @@ impl Node {
             config: Config::default(),
             identity: None,
             transport: None,
+            listener: None,
             services: Vec::new(),
             registry: true,
         }
@@ -209,6 +211,17 @@ impl NodeBuilder {
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport = Some(transport);
+        self
+    }
+
+    /// Accepts links from `listener`, which belongs to the node's transport, instead of listening
+    /// at `node.listen`.
+    ///
+    /// So nodes that must know each other can be started on ports that the system picks: all
+    /// listen first, and their endpoints go into the configuration of each.
+    #[must_use]
+    pub fn listener(mut self, listener: Box<dyn Listener>) -> Self {
+        self.listener = Some(listener);
         self
     }
 

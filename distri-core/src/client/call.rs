@@ -55,10 +55,14 @@ pub(crate) struct Plan {
     what: What,
     timeout: Option<Duration>,
     on_progress: Option<OnProgress>,
+    on_retry: Option<OnRetry>,
     to: Option<PublicKey>,
     key: Option<u64>,
     codec: Option<Codec>,
 }
+
+/// Told of each try that failed and is followed by another.
+type OnRetry = Box<dyn Fn(PublicKey, &Error) + Send + Sync>;
 
 /// What is called.
 enum What {
@@ -160,8 +164,16 @@ impl Client {
 
 impl<T> Call<T> {
     fn new(client: Client, what: What, arguments: Box<dyn EncodeArguments>) -> Self {
-        let plan =
-            Plan { client, what, timeout: None, on_progress: None, to: None, key: None, codec: None };
+        let plan = Plan {
+            client,
+            what,
+            timeout: None,
+            on_progress: None,
+            on_retry: None,
+            to: None,
+            key: None,
+            codec: None,
+        };
         Self { plan, arguments, result: PhantomData }
     }
 
@@ -175,6 +187,13 @@ impl<T> Call<T> {
     /// Calls `tell` whenever the service reports how far it is.
     pub fn on_progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.plan.on_progress = Some(Arc::new(tell));
+        self
+    }
+
+    /// Calls `tell` with the node and the error of each try that failed and is followed by another,
+    /// which is what remains to be seen of a node that went away.
+    pub fn on_retry(mut self, tell: impl Fn(PublicKey, &Error) + Send + Sync + 'static) -> Self {
+        self.plan.on_retry = Some(Box::new(tell));
         self
     }
 
@@ -444,6 +463,9 @@ impl Plan {
                 }
                 clock::pause(wait).await;
                 pause *= 2;
+            }
+            if let Some(tell) = &self.on_retry {
+                tell(node, &error);
             }
             tried.push(node);
             last = Some(error);

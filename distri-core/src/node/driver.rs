@@ -60,7 +60,8 @@ struct Gate {
 }
 
 /// Starts a node.
-pub(super) async fn start(builder: NodeBuilder) -> Result<Running, StartError> {
+pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartError> {
+    let listener = builder.listener.take();
     let config = &builder.config;
     let transport = match &builder.transport {
         Some(transport) => transport.clone(),
@@ -74,7 +75,10 @@ pub(super) async fn start(builder: NodeBuilder) -> Result<Running, StartError> {
     };
     let key = transport.key();
     let name = config.node.name.clone().unwrap_or_else(|| key.short());
-    let listener = transport.listen(&config.node.listen).await?;
+    let listener = match listener {
+        Some(listener) => listener,
+        None => transport.listen(&config.node.listen).await?,
+    };
     let address = config.node.advertise.clone().unwrap_or_else(|| listener.address());
     let cell = Arc::new(OnceLock::new());
     let hello: Arc<dyn Fn() -> Hello + Send + Sync> = {
