@@ -41,6 +41,8 @@ mod source;
 pub use error::{Complaint, ConfigError, Problem};
 pub use explain::Setting;
 pub use loader::Loader;
+#[doc(hidden)]
+pub use nearest::nearest;
 pub use service::ServiceConfig;
 pub use source::Source;
 

@@ -1,7 +1,7 @@
 //! Which known word somebody probably meant.
 
 /// The candidate that is nearest to `word`, if it is near enough to be meant.
-pub(crate) fn nearest<'c>(
+pub fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {

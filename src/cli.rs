@@ -1,0 +1,163 @@
+//! The command line that every distri program gets.
+//!
+//! [`main`] is what `distri::main!` calls. A program with commands of its own takes these along:
+//!
+//! ```no_run
+//! use clap::{Parser, Subcommand};
+//! use distri::cli;
+//!
+//! #[derive(Parser)]
+//! struct Program {
+//!     #[command(flatten)]
+//!     global: cli::Global,
+//!     #[command(subcommand)]
+//!     command: Command,
+//! }
+//!
+//! #[derive(Subcommand)]
+//! enum Command {
+//!     /// Says hello.
+//!     Hello,
+//!     #[command(flatten)]
+//!     Stock(cli::Command),
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let Program { global, command } = Program::parse();
+//!     match command {
+//!         Command::Stock(stock) => cli::run(stock, &global),
+//!         Command::Hello => cli::run_async(&global, async {
+//!             let client = global.connect().await?;
+//!             println!("hello, {} nodes", client.nodes().len());
+//!             Ok(())
+//!         }),
+//!     }
+//! }
+//! ```
+//!
+//! Results go to stdout, talk to stderr, and a closed pipe is not an error. What a command returns
+//! to the shell is [`Exit`]. Each command has its module; shared are `global` (flags, and the
+//! configuration they make), `failure` (how errors are told), `output` (what goes to stdout), `log`,
+//! `schema` (what can be read off a method's JSON Schema) and [`ProgressLine`].
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+mod call;
+mod config;
+mod describe;
+mod failure;
+mod global;
+mod id;
+mod log;
+mod new_cloud;
+#[cfg(feature = "node")]
+mod node;
+mod nodes;
+mod output;
+mod progress;
+mod schema;
+mod services;
+
+pub use call::CallArgs;
+pub use config::ConfigCommand;
+pub use failure::{Exit, Failure};
+pub use global::Global;
+pub use id::IdArgs;
+pub use new_cloud::NewCloudArgs;
+#[cfg(feature = "node")]
+pub use node::NodeArgs;
+pub use progress::ProgressLine;
+pub use services::ServicesArgs;
+
+/// How a program calls itself in `--help` and `--version`.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// Its name, as one types it.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What it does, in one line; may be empty.
+    pub about: &'static str,
+}
+
+/// The commands. In a program with others, `#[command(flatten)]` puts them beside.
+#[derive(Clone, Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Start a node with the services of this program
+    #[cfg(feature = "node")]
+    Node(NodeArgs),
+    /// Call a method: call SERVICE METHOD name=value …
+    Call(CallArgs),
+    /// List services, or show the methods of one
+    Services(ServicesArgs),
+    /// List the nodes of the cloud, as a client sees them
+    Nodes,
+    /// Print the key of this folder's node
+    Id(IdArgs),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Write keys and configuration for a cloud of several nodes
+    NewCloud(NewCloudArgs),
+}
+
+/// What `--help` says last.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,\n            3 no node could serve, 4 timed out or outcome unknown, 130 interrupted";
+
+/// A program with the stock commands and no others.
+#[derive(Parser)]
+#[command(after_help = EXIT_CODES)]
+struct Program {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Runs a program that has the stock commands and no others: reads the command line, does what it
+/// says, and tells errors.
+pub fn main(about: About) -> ExitCode {
+    let about_text = if about.about.is_empty() { "Services on distri" } else { about.about };
+    let parser = Program::command().name(about.name).version(about.version).about(about_text);
+    let parsed = parser.try_get_matches().and_then(|matches| Program::from_arg_matches(&matches));
+    match parsed {
+        Ok(Program { global, command }) => run(command, &global),
+        Err(error) => {
+            // Help and version are results and go to stdout; a pipe that is closed has had enough.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
+        }
+    }
+}
+
+/// Runs a stock command on a runtime of its own, and tells errors.
+pub fn run(command: Command, global: &Global) -> ExitCode {
+    match command {
+        #[cfg(feature = "node")]
+        Command::Node(args) => run_async(global, node::run(args, global)),
+        Command::Call(args) => run_async(global, call::run(args, global)),
+        Command::Services(args) => run_async(global, services::run(args, global)),
+        Command::Nodes => run_async(global, nodes::run(global)),
+        Command::Id(args) => run_async(global, async { id::run(&args, global) }),
+        Command::Config(command) => run_async(global, async { config::run(&command, global) }),
+        Command::NewCloud(args) => run_async(global, async { new_cloud::run(&args, global) }),
+    }
+}
+
+/// Runs a command of the program's own on a runtime of its own, and tells errors in the same way.
+pub fn run_async(global: &Global, command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::new(Exit::Failed, error).tell(global),
+    };
+    let result = runtime.block_on(command);
+    // A thread that still waits for stdin must not keep the program.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(global),
+    }
+}
