@@ -218,6 +218,7 @@ impl Acceptor {
         ) {
             return;
         }
+        debug!(local = %self.local, %error, "an accept failed");
         // No descriptors or no memory. Both come back when somebody leaves, so some do.
         for _ in 0..RELIEF {
             let Some(evicted) = self.waiting.evict() else {
@@ -253,7 +254,10 @@ impl Caller {
             from,
             spoke,
         } = self;
-        stream.readable().await?;
+        // Looks rather than asks for readiness, which is at times reported for silent streams too.
+        if stream.peek(&mut [0]).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         spoke.set();
         stream.set_nodelay(true)?;
 
