@@ -311,7 +311,13 @@ async fn dialing_what_never_answers_times_out_and_what_is_no_tls_fails() {
         address: listener.local_addr().unwrap().into(),
     };
 
+    let start = Instant::now();
     let unanswered = caller.dial(&to(&mute)).await.unwrap_err();
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
     assert!(
         matches!(unanswered, TransportError::TimedOut { .. }),
         "{unanswered:?}"
@@ -475,7 +481,32 @@ async fn connections_that_send_nothing_keep_nobody_out_and_are_bounded() {
             .is_err(),
         "is still open"
     );
-    assert_eq!(log.lines(), 1, "hundreds of evictions are one line in the log");
+    assert_eq!(
+        log.lines(),
+        1,
+        "hundreds of evictions are one line in the log"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_who_has_begun_to_speak_outlasts_those_who_have_not() {
+    let node = Node::within(limits(|limits| {
+        limits.handshakes = 10;
+        limits.handshake_time = PATIENCE;
+    }))
+    .await;
+    let mut begun = node.connect().await;
+    begun.write_all(&[0x16, 3, 1, 2, 0, 1, 0]).await.unwrap();
+    node.serves_only_the_genuine().await;
+
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(node.connect().await);
+    }
+    until_closed(&mut silent[80]).await;
+
+    let read = timeout(Duration::from_millis(50), begun.read_u8()).await;
+    assert!(read.is_err(), "it was closed: {read:?}");
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ macro_rules! __transport_contract_suite {
             bytes_arrive_in_order_and_whole_both_ways_at_once
             shutting_down_is_end_of_file_and_the_way_back_works_on
             a_dropped_link_is_an_error_at_the_other_end
+            a_waiting_writer_learns_that_its_reader_is_gone
             dialing_where_nobody_listens_is_unreachable
             nonsense_is_no_address
             a_used_address_cannot_be_listened_on
@@ -192,13 +193,19 @@ pub async fn bytes_arrive_in_order_and_whole_both_ways_at_once(fixture: &impl Fi
 pub async fn shutting_down_is_end_of_file_and_the_way_back_works_on(fixture: &impl Fixture) {
     let (mut left, mut right) = Server::pair(fixture).await;
 
-    send(&mut left, b"last words").await;
-    within(left.bytes.shutdown()).await.expect("shuts down");
-
     let mut heard = Vec::new();
-    within(right.bytes.read_to_end(&mut heard))
-        .await
-        .expect("ends well");
+    let listen = async {
+        within(right.bytes.read_to_end(&mut heard))
+            .await
+            .expect("ends well")
+    };
+    let speak = async {
+        send(&mut left, b"last words").await;
+        within(left.bytes.shutdown()).await.expect("shuts down");
+    };
+    // The reader first, so that it waits when the words and the end come.
+    tokio::join!(biased; listen, speak);
+
     assert_eq!(heard, b"last words");
     send(&mut right, b"answer").await;
     assert_eq!(receive(&mut left, 6).await, b"answer");
@@ -214,12 +221,14 @@ pub async fn a_dropped_link_is_an_error_at_the_other_end(fixture: &impl Fixture)
     let (mut left, mut right) = Server::pair(fixture).await;
 
     send(&mut left, b"last words").await;
-    drop(left);
-
     assert_eq!(receive(&mut right, 10).await, b"last words");
-    let error = within(right.bytes.read(&mut [0]))
-        .await
-        .expect_err("was cut off");
+
+    let read = async {
+        within(right.bytes.read(&mut [0]))
+            .await
+            .expect_err("was cut off")
+    };
+    let (error, ()) = tokio::join!(biased; read, async { drop(left) });
     assert!(
         matches!(
             error.kind(),
@@ -229,11 +238,20 @@ pub async fn a_dropped_link_is_an_error_at_the_other_end(fixture: &impl Fixture)
         ),
         "{error:?}"
     );
-    within(async {
-        while right.bytes.write_all(&[0; 1024]).await.is_ok() && right.bytes.flush().await.is_ok() {
-        }
-    })
-    .await;
+}
+
+/// Who waits to write learns that the other end is gone.
+pub async fn a_waiting_writer_learns_that_its_reader_is_gone(fixture: &impl Fixture) {
+    let (mut left, right) = Server::pair(fixture).await;
+
+    let write = async { while left.bytes.write_all(&[7; 64 * 1024]).await.is_ok() {} };
+    let leave = async {
+        // Long enough for the writer to fill the buffers and wait.
+        let _ = timeout(STOPPED, std::future::pending::<()>()).await;
+        drop(right);
+    };
+
+    within(async { tokio::join!(biased; write, leave) }).await;
 }
 
 /// Nobody is there.

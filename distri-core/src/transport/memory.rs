@@ -210,9 +210,8 @@ impl Shared {
 
     async fn unblocked(&self, path: faults::Path) {
         loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            // From here on no change is missed.
-            changed.as_mut().enable();
+            // Made before the look, it misses no change after it.
+            let changed = self.changed.notified();
             if !self.lock().faults.is_blocked(path) {
                 return;
             }

@@ -528,7 +528,7 @@ mod tests {
             steps in prop::collection::vec((0u8..5, 1usize..40, 0u64..30), 1..200)
         ) {
             let (mut link, start) = link(50);
-            let (mut now, mut sent, mut got) = (start, Vec::new(), Vec::new());
+            let (mut now, mut sent, mut got) = (start, Vec::<u8>::new(), Vec::<u8>::new());
             for (what, amount, delay) in steps {
                 match what {
                     0 => {
