@@ -88,14 +88,8 @@ pub use distri_core::__private;
 /// these:
 ///
 /// ```
-/// # mod hidden {
-/// // In Cargo.toml: my-service = "1"
-/// # extern crate std as my_service;
-/// # use my_service as _;
-/// # }
-/// # #[cfg(any())]
+/// # extern crate core as my_service;
 /// distri::main!(my_service);
-/// # fn main() {}
 /// ```
 ///
 /// Name, version and description in `--help` are those of the program's package.

@@ -4,7 +4,11 @@
 //! program if there is one, else from the cloud. `arguments` makes values of texts and files,
 //! `results` brings values, blobs and streams to where they were asked for.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use distri_core::{
@@ -35,7 +39,7 @@ pub struct CallArgs {
     pub arguments: Vec<String>,
     /// Wait at most so long, as in 5s or 2m [default: the method's own timeout]
     #[arg(long, value_name = "TIME", value_parser = time)]
-    pub timeout: Option<std::time::Duration>,
+    pub timeout: Option<Duration>,
     /// Only this node: name, key or the key's first letters [default: least loaded]
     #[arg(long, value_name = "NODE")]
     pub to: Option<String>,
@@ -51,13 +55,16 @@ const ARGUMENTS: &str = "\
 A value is JSON if it reads as JSON, else text. name=@FILE sends a file's bytes, name=@- those of
 stdin; for a stream of items it sends one item for each line of JSON.";
 
-fn time(text: &str) -> Result<std::time::Duration, String> {
+fn time(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| "expected a duration such as 5s, 250ms or 2m".to_owned())
 }
 
 pub(super) async fn run(args: CallArgs, global: &Global) -> Result<(), Failure> {
     let (client, plan) = plan(&args, global).await?;
-    let to = args.to.as_deref().map(|to| node_called(&client.nodes(), to)).transpose()?;
+    let to = match &args.to {
+        Some(text) => Some(node_called(&client, text).await?),
+        None => None,
+    };
 
     let progress = Arc::new(ProgressLine::new());
     let shown = progress.clone();
@@ -81,7 +88,7 @@ pub(super) async fn run(args: CallArgs, global: &Global) -> Result<(), Failure> 
 /// A call that is ready to be made.
 struct Plan {
     arguments: Arguments,
-    timeout: std::time::Duration,
+    timeout: Duration,
     result: Schema,
     destination: Destination,
 }
@@ -94,15 +101,20 @@ async fn plan(args: &CallArgs, global: &Global) -> Result<(Client, Plan), Failur
         .iter()
         .find(|service| service.name == args.service)
         .and_then(|service| Some((service, describe::method(service, &args.method).ok()?)));
+    // The cloud may run another version of the service, with other arguments.
+    let mut misfit_here = None;
     if let Some((service, method)) = known {
         match plan_for(service, method, args, global).await {
             Ok(plan) => return Ok((global.connect().await?, plan)),
             Err(failure) if !failure.is_about_names => return Err(failure.failure),
-            // The cloud may run another version of the service, with other arguments.
-            Err(_) => {}
+            Err(misfit) => misfit_here = Some(misfit.failure),
         }
     }
-    let client = global.connect().await?;
+    let client = match (global.connect().await, misfit_here) {
+        (Ok(client), _) => client,
+        (Err(_), Some(misfit)) => return Err(misfit),
+        (Err(failure), None) => return Err(failure),
+    };
     let remote = describe::remote(&client).await?;
     let service = describe::service(&remote, &args.service)?;
     let method = describe::method(service, &args.method)?;
@@ -139,15 +151,27 @@ async fn plan_for(
         is_about_names: true,
     })?;
     let arguments = Arguments::read(texts, &schema).await?;
-    let timeout = std::time::Duration::from_millis(method.timeout_ms);
+    let timeout = Duration::from_millis(method.timeout_ms);
     Ok(Plan { arguments, timeout, result, destination })
 }
 
+/// How long a node is waited for that has not told its name yet.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
 /// The node that `text` names: by name, by key, or by the first letters of its key.
-fn node_called(nodes: &[NodeView], text: &str) -> Result<PublicKey, Failure> {
+async fn node_called(client: &Client, text: &str) -> Result<PublicKey, Failure> {
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
+    if let Ok(key) = find(&client.nodes(), text) {
+        return Ok(key);
+    }
+    // Names are learnt when nodes say hello. One that stays silent is one that cannot be meant.
+    let _ = client.wait_for_nodes(client.nodes().len(), PATIENCE).await;
+    find(&client.nodes(), text)
+}
+
+fn find(nodes: &[NodeView], text: &str) -> Result<PublicKey, Failure> {
     let by_name: Vec<&NodeView> = nodes.iter().filter(|node| node.name == text).collect();
     let found: Vec<&NodeView> = if by_name.is_empty() {
         nodes.iter().filter(|node| node.key.to_string().starts_with(text)).collect()

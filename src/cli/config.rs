@@ -63,7 +63,8 @@ fn as_json(setting: &Setting) -> Value {
     })
 }
 
-fn check(config: &Config, global: &Global) -> Result<(), Failure> {
+/// Refuses configuration for services that this program does not have: nobody would read it.
+pub(super) fn check_linked(config: &Config) -> Result<(), Failure> {
     let linked = describe::linked()?;
     let unlinked: Vec<&str> = config
         .configured_services()
@@ -77,10 +78,15 @@ fn check(config: &Config, global: &Global) -> Result<(), Failure> {
             "services.{name}{place}: no service `{name}` is linked into this program"
         ))
         .with_remedy(format!(
-            "{}; a service's crate is linked by naming it in distri::main!(…)",
+            "{}\n  a service's crate is linked by naming it in distri::main!(…)",
             describe::suggest(name, &names, "linked services")
         )));
     }
+    Ok(())
+}
+
+fn check(config: &Config, global: &Global) -> Result<(), Failure> {
+    check_linked(config)?;
     if config.node.identity.exists() {
         Identity::load(&config.node.identity)?;
     }

@@ -20,13 +20,13 @@ use super::{
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Configuration file [default: distri.toml, if there is one]
+    /// Configuration [default: $DISTRI_CONFIG, or distri.toml if there]
     #[arg(long, value_name = "FILE", env = "DISTRI_CONFIG", hide_env = true, global = true)]
     pub config: Option<PathBuf>,
-    /// Any setting, as in `config show` [default: none]
+    /// Any setting of `config show`; repeatable [default: none]
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting, global = true)]
     pub set: Vec<(String, String)>,
-    /// A node to call [default: cloud.nodes, or this folder's node]
+    /// A node to call; repeatable [default: cloud.nodes, or this folder's]
     #[arg(long, value_name = "KEY@HOST:PORT", global = true)]
     pub node: Vec<Endpoint>,
     /// Print for programs: compact JSON [default: if piped]
@@ -87,15 +87,23 @@ impl Global {
     /// If the configuration cannot be used, or no node answers.
     pub async fn connect(&self) -> Result<Client, Failure> {
         let mut config = self.load()?;
-        self.start_log(&config, Verbosity::Brief)?;
+        self.start_log(&config)?;
         if config.cloud.nodes.is_empty() {
             config.cloud.nodes.push(own_node(&config)?);
         }
         Ok(Client::connect(&config).await?)
     }
 
-    /// Starts to write logs to stderr, once per process.
-    pub(super) fn start_log(&self, config: &Config, usual: Verbosity) -> Result<(), Failure> {
+    /// Starts to write logs to stderr as configuration and flags say: warnings, if they say
+    /// nothing. [`Global::connect`] does so too; only the first start in a process counts.
+    ///
+    /// # Errors
+    /// If the log level cannot be used.
+    pub fn start_log(&self, config: &Config) -> Result<(), Failure> {
+        self.start_log_for(config, Verbosity::Brief)
+    }
+
+    pub(super) fn start_log_for(&self, config: &Config, usual: Verbosity) -> Result<(), Failure> {
         let steps = i16::from(self.verbose) - i16::from(self.quiet);
         log::start(config, usual, steps)
     }

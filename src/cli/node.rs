@@ -30,14 +30,15 @@ pub struct NodeArgs {
     /// Secret key file; made if missing [default: node.identity, node.key]
     #[arg(long, value_name = "FILE")]
     pub identity: Option<String>,
-    /// A node of the cloud; several times for several [default: cloud.nodes]
+    /// A node of the cloud; repeatable [default: cloud.nodes]
     #[arg(long, value_name = "KEY@HOST:PORT")]
     pub cloud_node: Vec<Endpoint>,
 }
 
 pub(super) async fn run(args: NodeArgs, global: &Global) -> Result<(), Failure> {
     let config = load(&args, global)?;
-    global.start_log(&config, Verbosity::Configured)?;
+    global.start_log_for(&config, Verbosity::Configured)?;
+    super::config::check_linked(&config)?;
     // From here on a signal stops the node in good order, however early it comes.
     let mut stop = Stop::listen()?;
     let node = tokio::select! {
@@ -57,7 +58,10 @@ pub(super) async fn run(args: NodeArgs, global: &Global) -> Result<(), Failure> 
             talk(&config, "stopped");
             Ok(())
         }
-        () = stop.asked() => Err(Failure::silent(Exit::Interrupted)),
+        () = stop.asked() => {
+            talk(&config, "stopped at once");
+            Err(Failure::silent(Exit::Interrupted))
+        }
     }
 }
 
@@ -92,7 +96,7 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
         config,
         &format!(
             "node {} ({}) listens on {}\n  services  {}\n  cloud     {}\n  clients   {}\n  \
-             stop      ctrl-c, which finishes calls in flight; twice stops at once\n",
+             stop      ctrl-c, which finishes calls in flight; twice stops at once",
             node.name(),
             node.key().short(),
             node.address(),

@@ -14,7 +14,8 @@ pub(super) async fn run(global: &Global) -> Result<(), Failure> {
     let client = global.connect().await?;
     // The table is as true with a node that is still silent; it only says so.
     let _ = client.wait_for_nodes(client.nodes().len(), PATIENCE).await;
-    let nodes = client.nodes();
+    let mut nodes = client.nodes();
+    nodes.sort_by(|a, b| (&a.name, &a.address).cmp(&(&b.name, &b.address)));
     let output = Output::new(global);
     if global.json {
         let all: Vec<Value> = nodes.iter().map(as_json).collect();

@@ -20,9 +20,17 @@ use super::super::{
 /// What carries a blob or stream beside a message.
 type Attachment = distri_core::message::Attachment;
 
+/// Whether somebody said so, or it is the default.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Yes,
+    No,
+}
+
 /// Where the result goes.
 pub(super) enum Destination {
-    Stdout(Output),
+    /// Standard output, and whether it was asked for by name.
+    Stdout(Output, Asked),
     File(PathBuf),
 }
 
@@ -36,9 +44,9 @@ impl Destination {
     ) -> Result<Self, Failure> {
         match file {
             Some(path) if path != Path::new("-") => Ok(Self::File(path.to_owned())),
-            Some(_) => Ok(Self::Stdout(output)),
+            Some(_) => Ok(Self::Stdout(output, Asked::Yes)),
             None if result.is_blob() && output.is_terminal() => Err(no_bytes_on_terminals()),
-            None => Ok(Self::Stdout(output)),
+            None => Ok(Self::Stdout(output, Asked::No)),
         }
     }
 }
@@ -91,7 +99,7 @@ impl<'a> Results<'a> {
         } else {
             let value = self.settle(value, &mut attachments, Some(self.schema), "").await?;
             match &self.destination {
-                Destination::Stdout(output) => output.json(&value)?,
+                Destination::Stdout(output, _) => output.json(&value)?,
                 Destination::File(path) => {
                     let text = serde_json::to_vec_pretty(&value).map_err(broken)?;
                     let mut file = NewFile::create(path)?;
@@ -113,7 +121,7 @@ impl<'a> Results<'a> {
     async fn deliver_stream(&mut self, mut items: Attachment) -> Result<(), Failure> {
         let mut file = match &self.destination {
             Destination::File(path) => Some(NewFile::create(path)?),
-            Destination::Stdout(_) => None,
+            Destination::Stdout(..) => None,
         };
         let schema = self.schema.items();
         let mut nr = 0_usize;
@@ -127,7 +135,7 @@ impl<'a> Results<'a> {
             self.progress.clear();
             match (&mut file, &self.destination) {
                 (Some(file), _) => file.write(format!("{value}\n").as_bytes())?,
-                (None, Destination::Stdout(output)) => output.json_line(&value)?,
+                (None, Destination::Stdout(output, _)) => output.json_line(&value)?,
                 (None, Destination::File(_)) => {}
             }
         }
@@ -146,15 +154,10 @@ impl<'a> Results<'a> {
                 copy(part, attachments, self.progress, write).await?;
                 file.keep()
             }
-            Destination::Stdout(output) => {
-                if output.is_terminal() && self.schema.is_blob() {
-                    // Asked for with `--output -`.
-                    return copy(part, attachments, self.progress, |bytes| output.bytes(bytes))
-                        .await;
-                }
-                if output.is_terminal() {
-                    return Err(no_bytes_on_terminals());
-                }
+            Destination::Stdout(output, Asked::No) if output.is_terminal() => {
+                Err(no_bytes_on_terminals())
+            }
+            Destination::Stdout(output, _) => {
                 copy(part, attachments, self.progress, |bytes| output.bytes(bytes)).await
             }
         }

@@ -1,0 +1,88 @@
+//! Services of several crates in one program: linked, configured, called.
+#![cfg(unix)]
+
+use serde_json::json;
+
+#[path = "../../../../tests/support/mod.rs"]
+mod support;
+
+use support::Program;
+
+fn program() -> Program {
+    Program::new(env!("CARGO_BIN_EXE_example-third-party"))
+}
+
+#[test]
+fn the_services_of_each_named_crate_are_linked() {
+    let services = program().run(&["services", "--json"]).json();
+
+    let names: Vec<&str> =
+        services.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"roman-numerals"), "{names:?}");
+    assert!(names.contains(&"stego"), "{names:?}");
+    assert!(names.is_sorted(), "{names:?}");
+}
+
+#[test]
+fn a_strangers_service_answers_streams_and_refuses_with_its_own_error() {
+    let mut program = program();
+    let node = program.start(&["node", "--listen", "127.0.0.1:0"]);
+    program.set("DISTRI_CLOUD__NODES", node.first.clone());
+
+    let written = program.run(&["call", "roman-numerals", "write", "number=2026"]);
+    let read = program.run(&["call", "roman-numerals", "read", "numeral=MMXXVI"]);
+    let counted = program.ok(&["call", "roman-numerals", "count", "first=3", "how_many=2"]);
+    let refused = program.run(&["call", "roman-numerals", "read", "numeral=IC", "--json"]);
+
+    assert_eq!(written.json(), "MMXXVI");
+    assert_eq!(read.json(), 2026);
+    assert_eq!(counted, "{\"number\":3,\"numeral\":\"III\"}\n{\"number\":4,\"numeral\":\"IV\"}");
+    assert_eq!(refused.exit, 2);
+    let error = refused.error_json();
+    assert_eq!(error["message"], "`IC` is no numeral");
+    assert_eq!(error["details"]["value"], json!({"NotANumeral": {"text": "IC"}}));
+}
+
+#[test]
+fn an_operator_configures_a_service_in_file_and_environment() {
+    let mut program = program();
+    program.write("distri.toml", "[services.roman-numerals]\nadditive = true\n");
+    program.set("DISTRI_SERVICES__ROMAN_NUMERALS__LARGEST", "100");
+    let node = program.start(&["node", "--listen", "127.0.0.1:0"]);
+    program.set("DISTRI_CLOUD__NODES", node.first.clone());
+
+    let four = program.run(&["call", "roman-numerals", "write", "number=4"]);
+    let large = program.run(&["call", "roman-numerals", "write", "number=101"]);
+
+    assert_eq!(four.json(), "IIII");
+    assert!(large.stderr.contains("expected a number from 1 to 100"), "{}", large.stderr);
+}
+
+#[test]
+fn a_service_that_cannot_use_its_configuration_keeps_the_node_from_starting() {
+    let cases = [
+        (
+            "additve = true",
+            "services.roman-numerals.additve (distri.toml:2): no such key; did you mean `services.roman-numerals.additive`?",
+        ),
+        (
+            "largest = 'many'",
+            "services.roman-numerals.largest (distri.toml:2): found \"many\", expected u32",
+        ),
+        ("largest = 4000", "services.roman-numerals.largest is 4000, expected 1 to 3999"),
+    ];
+    for (line, expected) in cases {
+        let program = program();
+        program.write("distri.toml", format!("[services.roman-numerals]\n{line}\n"));
+
+        let outcome = program.run(&["node", "--listen", "127.0.0.1:0"]);
+
+        assert_ne!(outcome.exit, 0);
+        assert!(
+            outcome.stderr.contains("service `roman-numerals` could not start"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
+    }
+}
