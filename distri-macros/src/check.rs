@@ -48,7 +48,7 @@ pub(crate) struct TraitImplementation {
 /// Checks an `impl` block. `None` if not even a name for the client can be told.
 pub(crate) fn implementation(
     settings: &[Setting],
-    item: &ItemImpl,
+    item: &mut ItemImpl,
     functions: &[Function],
     complaints: &mut Complaints,
 ) -> Option<Implementation> {
@@ -75,7 +75,7 @@ pub(crate) fn implementation(
 /// Checks a trait.
 pub(crate) fn declaration(
     settings: &[Setting],
-    item: &ItemTrait,
+    item: &mut ItemTrait,
     functions: &[Function],
     complaints: &mut Complaints,
 ) -> Declaration {
@@ -90,7 +90,7 @@ pub(crate) fn declaration(
     if let Some(unsafety) = &item.unsafety {
         complaints.at(unsafety, "the interface of a service is a safe trait: remove `unsafe`");
     }
-    refuse_async_trait(&item.attrs, complaints);
+    take_async_trait(&mut item.attrs, complaints);
     for item in &item.items {
         let (tokens, what): (&dyn quote::ToTokens, _) = match item {
             TraitItem::Const(item) => (&item.ident, "constants"),
@@ -116,7 +116,7 @@ pub(crate) fn declaration(
 /// Checks the `impl` of a trait that is an interface.
 pub(crate) fn trait_implementation(
     settings: &[Setting],
-    item: &ItemImpl,
+    item: &mut ItemImpl,
     method_attributes: &[Attribute],
     complaints: &mut Complaints,
 ) -> Option<TraitImplementation> {
@@ -155,8 +155,8 @@ pub(crate) fn refuse(item: &Item, complaints: &mut Complaints) {
 }
 
 /// The last word of the type that the block is for.
-fn host_type(item: &ItemImpl, complaints: &mut Complaints) -> Option<Ident> {
-    refuse_async_trait(&item.attrs, complaints);
+fn host_type(item: &mut ItemImpl, complaints: &mut Complaints) -> Option<Ident> {
+    take_async_trait(&mut item.attrs, complaints);
     if let Some(unsafety) = &item.unsafety {
         complaints.at(unsafety, "a service is a safe `impl`: remove `unsafe`");
     }
@@ -180,11 +180,11 @@ fn host_type(item: &ItemImpl, complaints: &mut Complaints) -> Option<Ident> {
     segment.map(|segment| segment.ident.clone())
 }
 
-fn refuse_async_trait(attributes: &[Attribute], complaints: &mut Complaints) {
-    for attribute in attributes {
-        if parse::ends_in(attribute, "async_trait") {
-            complaints.at(attribute, "`#[distri::service]` takes `async fn` as it is: remove this");
-        }
+/// Complains of `#[async_trait]`, which would change the signatures, and removes it.
+fn take_async_trait(attributes: &mut Vec<Attribute>, complaints: &mut Complaints) {
+    for attribute in attributes.extract_if(.., |attribute| parse::ends_in(attribute, "async_trait"))
+    {
+        complaints.at(attribute, "`#[distri::service]` takes `async fn` as it is: remove this");
     }
 }
 
@@ -215,7 +215,7 @@ fn methods(
                 }
                 good.push(method);
             }
-            Err(method) => broken.push(method),
+            Err(method) => broken.push(*method),
         }
     }
     if functions.is_empty() && complaints.count() == before {

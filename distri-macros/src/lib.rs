@@ -57,17 +57,22 @@ fn service_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
     let generated = match target {
         Target::Impl(mut item) => {
             let functions = parse::functions_of_impl(&mut item, &mut complaints);
-            let checked = check::implementation(&settings, &item, &functions, &mut complaints);
+            let checked = check::implementation(&settings, &mut item, &functions, &mut complaints);
             let generated = match checked {
                 Some(checked) if complaints.is_empty() => expand::implementation(&checked),
                 Some(checked) => expand::stub::implementation(&item, &checked),
                 None => TokenStream::new(),
             };
-            quote!(#item #generated)
+            // That a method is async is our demand, not the author's choice.
+            quote! {
+                #[allow(clippy::unused_async, reason = "methods of a service are async")]
+                #item
+                #generated
+            }
         }
         Target::Trait(mut item) => {
             let functions = parse::functions_of_trait(&mut item, &mut complaints);
-            let checked = check::declaration(&settings, &item, &functions, &mut complaints);
+            let checked = check::declaration(&settings, &mut item, &functions, &mut complaints);
             if complaints.is_empty() {
                 expand::declaration(item, &checked)
             } else {
@@ -77,7 +82,7 @@ fn service_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
         Target::TraitImpl(mut item) => {
             let attributes = parse::method_attributes_of_impl(&mut item);
             let checked =
-                check::trait_implementation(&settings, &item, &attributes, &mut complaints);
+                check::trait_implementation(&settings, &mut item, &attributes, &mut complaints);
             let generated = match checked {
                 Some(checked) if complaints.is_empty() => expand::trait_implementation(&checked),
                 Some(_) => expand::stub::host(&item),

@@ -4,7 +4,7 @@
 //! options of serde need a format with names: without these rules they would compile, encode, and
 //! fail at the receiver.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Attribute, Fields, Item, Path, Token, meta::ParseNestedMeta, punctuated::Punctuated};
 
@@ -116,46 +116,20 @@ fn take_derived_twice(attribute: &mut Attribute, complaints: &mut Complaints) {
     }
 }
 
-/// The options of one `#[serde(…)]`.
-#[derive(Default)]
-struct Serde {
-    tag: Option<Ident>,
-    has_content: bool,
-}
-
 fn check_serde(attribute: &Attribute, on: On, complaints: &mut Complaints) {
-    let mut serde = Serde::default();
     // What serde itself cannot read, serde complains of.
     let _ = attribute.parse_nested_meta(|meta| {
-        check_option(&meta, on, &mut serde, complaints);
+        check_option(&meta, on, complaints);
         skip_value(&meta)
     });
-    if let Some(tag) = serde.tag
-        && !serde.has_content
-    {
-        complaints.at(
-            tag,
-            "messages also travel in a format without field names, where a tag among the fields \
-             cannot be found: add `content = \"value\"`, or remove `tag`",
-        );
-    }
 }
 
-fn check_option(
-    meta: &ParseNestedMeta<'_>,
-    on: On,
-    serde: &mut Serde,
-    complaints: &mut Complaints,
-) {
+fn check_option(meta: &ParseNestedMeta<'_>, on: On, complaints: &mut Complaints) {
     let Some(option) = meta.path.get_ident() else { return };
     let message = match &*option.to_string() {
         "tag" => {
-            serde.tag = Some(option.clone());
-            return;
-        }
-        "content" => {
-            serde.has_content = true;
-            return;
+            "messages also travel in a format without field names, where a tag among the fields \
+             cannot be found: remove this (variants are told apart without it)"
         }
         "flatten" => {
             "messages also travel in a format without field names, which cannot `flatten`: write \
@@ -171,6 +145,10 @@ fn check_option(
         }
         "skip_serializing" | "skip_deserializing" if on == On::Field => {
             "both ends must agree on which fields travel: write `skip`"
+        }
+        "skip" | "skip_serializing" | "skip_deserializing" if on == On::Variant => {
+            "messages also travel in a format that counts variants, where one that is skipped \
+             shifts all that follow: remove this"
         }
         _ => return,
     };
@@ -219,7 +197,6 @@ mod tests {
         );
         assert_eq!(
             complaints(parse_quote! {
-                #[serde(tag = "kind", content = "value")]
                 enum Shape { Dot, Size(u32, u32), #[serde(rename = "box")] Boxed { side: u32 } }
             }),
             [""; 0]
@@ -272,7 +249,7 @@ mod tests {
                         B { c: u8 },
                     }
                 ),
-                "content",
+                "without it",
             ),
             (
                 parse_quote!(
@@ -293,6 +270,16 @@ mod tests {
                     }
                 ),
                 "`skip`",
+            ),
+            (
+                parse_quote!(
+                    enum A {
+                        #[serde(skip)]
+                        B,
+                        C,
+                    }
+                ),
+                "counts variants",
             ),
             (parse_quote!(union A { b: u8, c: i8 }), "`enum`"),
             (

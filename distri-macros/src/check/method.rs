@@ -31,7 +31,7 @@ pub(crate) fn check(
     surroundings: &Surroundings<'_>,
     service: &Ident,
     complaints: &mut Complaints,
-) -> Result<Method, BrokenMethod> {
+) -> Result<Method, Box<BrokenMethod>> {
     let signature = &function.signature;
     let before = complaints.count();
     let kind = kind(signature, surroundings, complaints);
@@ -345,7 +345,7 @@ fn placement(
 }
 
 /// What can be told of a method with a mistake.
-fn broken(signature: &Signature) -> BrokenMethod {
+fn broken(signature: &Signature) -> Box<BrokenMethod> {
     let arity = signature
         .inputs
         .iter()
@@ -376,7 +376,7 @@ fn broken(signature: &Signature) -> BrokenMethod {
     } else {
         signature.ident.clone()
     };
-    BrokenMethod { ident, arity, output }
+    Box::new(BrokenMethod { ident, arity, output })
 }
 
 /// Whether the generated client has a function of this name that is no call.

@@ -11,7 +11,7 @@ fn check_impl(options: TokenStream, mut item: ItemImpl) -> (Option<Implementatio
     let mut complaints = Complaints::default();
     let settings = parse::options::of_tokens(options, &mut complaints);
     let functions = parse::functions_of_impl(&mut item, &mut complaints);
-    let checked = implementation(&settings, &item, &functions, &mut complaints);
+    let checked = implementation(&settings, &mut item, &functions, &mut complaints);
     (checked, complaints.messages())
 }
 
@@ -19,7 +19,7 @@ fn check_trait(options: TokenStream, mut item: ItemTrait) -> (Declaration, Vec<S
     let mut complaints = Complaints::default();
     let settings = parse::options::of_tokens(options, &mut complaints);
     let functions = parse::functions_of_trait(&mut item, &mut complaints);
-    let checked = declaration(&settings, &item, &functions, &mut complaints);
+    let checked = declaration(&settings, &mut item, &functions, &mut complaints);
     (checked, complaints.messages())
 }
 
@@ -368,9 +368,10 @@ fn an_implementation_of_an_interface_has_no_interface_options() {
     let settings =
         parse::options::of_tokens(quote!(version = 2, init = Fast::open), &mut complaints);
     let attribute: Attribute = parse_quote!(#[method(idempotent)]);
-    let item: ItemImpl = parse_quote!(impl api::Count for Fast {});
+    let mut item: ItemImpl = parse_quote!(impl api::Count for Fast {});
 
-    let checked = trait_implementation(&settings, &item, &[attribute], &mut complaints).unwrap();
+    let checked =
+        trait_implementation(&settings, &mut item, &[attribute], &mut complaints).unwrap();
 
     assert!(matches!(checked.host.start, Start::Init(_)));
     let messages = complaints.messages();

@@ -1,0 +1,17 @@
+use distri::Result;
+
+#[derive(Default)]
+struct WordCount;
+
+#[distri::service]
+impl WordCount {
+    async fn count(&self, text: String) -> Result<usize> {
+        Ok(text.len())
+    }
+
+    fn trim(text: &str) -> &str {
+        text.trim()
+    }
+}
+
+fn main() {}

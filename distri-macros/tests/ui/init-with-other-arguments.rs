@@ -1,0 +1,19 @@
+use distri::Result;
+
+#[derive(Default)]
+struct WordCount;
+
+#[distri::service(init = WordCount::open)]
+impl WordCount {
+    async fn count(&self, text: String) -> Result<usize> {
+        Ok(text.len())
+    }
+}
+
+impl WordCount {
+    async fn open() -> Result<Self> {
+        Ok(Self)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[distri::message]
+#[derive(Debug, serde::Serialize, Clone)]
+struct Size {
+    width: u32,
+}
+
+fn main() {}

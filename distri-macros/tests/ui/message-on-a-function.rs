@@ -1,0 +1,4 @@
+#[distri::message]
+fn size() {}
+
+fn main() {}

@@ -1,0 +1,15 @@
+use distri::Result;
+
+#[derive(Default)]
+struct WordCount;
+
+#[distri::service]
+impl WordCount {
+    #[method(idempotent)]
+    #[method(timeout = "5s")]
+    async fn count(&self) -> Result<usize> {
+        Ok(1)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[derive(Default)]
+struct WordCount;
+
+#[distri::service]
+impl WordCount {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[distri::service]
+struct WordCount;
+
+fn main() {}
