@@ -36,7 +36,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Calls the services of a cloud. Cheap to clone; the links close when the last clone is dropped.
 ///
 /// ```no_run
-/// # use distri_core as distri;
+/// # extern crate distri_core as distri;
 /// # async fn example() -> distri::Result<()> {
 /// let config = distri::Config::loader().file("client.toml").load().expect("a configuration");
 /// let client = distri::Client::connect(&config).await?;
@@ -89,8 +89,11 @@ impl Client {
             .limits(config.limits.clone());
         if let Some(path) = &config.client.identity {
             let identity = Identity::load_or_create(path).map_err(|error| {
-                Error::new(Code::FailedPrecondition, "the client's identity cannot be used")
-                    .with_source(error)
+                Error::new(
+                    Code::FailedPrecondition,
+                    "the client's identity cannot be used",
+                )
+                .with_source(error)
             })?;
             builder = builder.identity(identity);
         }
@@ -98,7 +101,10 @@ impl Client {
     }
 
     pub(crate) fn from_pool(pool: Arc<Pool>) -> Self {
-        Self { pool, scope: Scope::default() }
+        Self {
+            pool,
+            scope: Scope::default(),
+        }
     }
 
     /// The key that the client proves.
@@ -117,13 +123,22 @@ impl Client {
     /// [`Code::DeadlineExceeded`] if they do not within `wait`.
     pub async fn wait_for_nodes(&self, count: usize, wait: Duration) -> Result<()> {
         let ready = |pool: &Pool| {
-            pool.view().iter().filter(|node| node.state == NodeState::Ready).count()
+            pool.view()
+                .iter()
+                .filter(|node| node.state == NodeState::Ready)
+                .count()
         };
         let enough = |pool: &Pool| (ready(pool) >= count).then_some(());
-        self.pool.wait_for(clock::now() + wait, enough).await.ok_or_else(|| {
-            let message = format!("{} of {count} nodes take calls after {wait:?}", ready(&self.pool));
-            Error::new(Code::DeadlineExceeded, message)
-        })
+        self.pool
+            .wait_for(clock::now() + wait, enough)
+            .await
+            .ok_or_else(|| {
+                let message = format!(
+                    "{} of {count} nodes take calls after {wait:?}",
+                    ready(&self.pool)
+                );
+                Error::new(Code::DeadlineExceeded, message)
+            })
     }
 
     /// The services of the cloud with their methods, as one node describes them.
@@ -136,7 +151,13 @@ impl Client {
 
     /// A client whose calls end by `deadline` and belong to `trace`.
     pub(crate) fn within(&self, deadline: Option<Instant>, trace: Trace) -> Self {
-        Self { pool: self.pool.clone(), scope: Scope { deadline, trace: Some(trace) } }
+        Self {
+            pool: self.pool.clone(),
+            scope: Scope {
+                deadline,
+                trace: Some(trace),
+            },
+        }
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -234,6 +255,8 @@ impl From<&Self> for Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("key", &self.key()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("key", &self.key())
+            .finish_non_exhaustive()
     }
 }

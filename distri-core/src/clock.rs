@@ -2,7 +2,10 @@
 //!
 //! State machines get time as an argument and ids from their owner; drivers ask here. Under
 //! tokio's paused time this clock stands still as well.
-#![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the clock"
+)]
 
 use std::cell::Cell;
 

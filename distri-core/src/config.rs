@@ -51,7 +51,7 @@ use source::Sources;
 /// The configuration of a node or client. The default works on one machine.
 ///
 /// ```
-/// # use distri_core as distri;
+/// # extern crate distri_core as distri;
 /// let config = distri::Config::loader()
 ///     .optional_file("distri.toml")
 ///     .env()
@@ -253,7 +253,9 @@ impl Config {
     /// Where the table of the service `name` was written, for messages about it.
     pub fn service_source(&self, name: &str) -> Option<Source> {
         let key = format!("services.{name}");
-        self.services.get(name).map(|table| self.sources.of(table, &key))
+        self.services
+            .get(name)
+            .map(|table| self.sources.of(table, &key))
     }
 
     /// Sets `[services.NAME]` from the program, replacing what was there.
@@ -269,7 +271,11 @@ impl Config {
     /// Every setting with its value and where it came from, sorted by key. Values of services whose
     /// key names a secret are not shown.
     pub fn explain(&self) -> Vec<Setting> {
-        let loaded = if self.loaded.is_empty() { explain::defaults() } else { self.loaded.clone() };
+        let loaded = if self.loaded.is_empty() {
+            explain::defaults()
+        } else {
+            self.loaded.clone()
+        };
         explain::with_sources(self, &loaded)
     }
 
@@ -343,7 +349,10 @@ impl Default for Limits {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Human }
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Human,
+        }
     }
 }
 

@@ -126,7 +126,7 @@ impl fmt::Display for Code {
 /// it back with [`Error::details`].
 ///
 /// ```
-/// # use distri_core as distri;
+/// # extern crate distri_core as distri;
 /// #[distri::message]
 /// #[derive(Debug, PartialEq, thiserror::Error)]
 /// enum Refusal {
@@ -148,7 +148,9 @@ impl fmt::Display for Code {
     message = "`{Self}` is not an error that a service can return",
     note = "implement `distri::ServiceError` for it (it needs `Error`, `Serialize` and `Deserialize`), or map it with `distri::Error::new`"
 )]
-pub trait ServiceError: std::error::Error + Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait ServiceError:
+    std::error::Error + Serialize + DeserializeOwned + Send + Sync + 'static
+{
     /// What kind of failure this is to a caller that does not know the type.
     fn code(&self) -> Code {
         Code::Failed
@@ -251,7 +253,10 @@ impl Error {
 
     /// The author's own error as its type name and JSON, for callers without the type.
     pub fn details_json(&self) -> Option<(&str, &str)> {
-        self.0.details.as_ref().map(|d| (d.kind.as_str(), d.json.as_str()))
+        self.0
+            .details
+            .as_ref()
+            .map(|d| (d.kind.as_str(), d.json.as_str()))
     }
 
     /// How long to wait before trying again, where the node said so.
@@ -313,7 +318,9 @@ impl Error {
     pub(crate) fn from_wire(wire: WireError) -> Self {
         let mut error = Self::new(Code::from_number(wire.code), wire.message);
         error.0.details = wire.details;
-        error.0.retry_after = wire.retry_after_ms.map(|ms| Duration::from_millis(ms.into()));
+        error.0.retry_after = wire
+            .retry_after_ms
+            .map(|ms| Duration::from_millis(ms.into()));
         error
     }
 
@@ -345,7 +352,9 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Error");
-        debug.field("code", &self.0.code).field("message", &self.0.message);
+        debug
+            .field("code", &self.0.code)
+            .field("message", &self.0.message);
         if let Some(details) = &self.0.details {
             debug.field("details", details);
         }
@@ -368,9 +377,10 @@ impl std::error::Error for Error {
 impl<E: ServiceError> From<E> for Error {
     fn from(error: E) -> Self {
         let mut converted = Self::new(error.code(), error.to_string());
-        converted.0.details = serde_json::to_string(&error)
-            .ok()
-            .map(|json| Details { kind: E::kind().to_owned(), json });
+        converted.0.details = serde_json::to_string(&error).ok().map(|json| Details {
+            kind: E::kind().to_owned(),
+            json,
+        });
         converted
     }
 }

@@ -4,9 +4,10 @@
 //! are labels. The secret half lives in [`crate::identity`]; links prove possession of it
 //! (see [`crate::transport`]).
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use data_encoding::BASE32_NOPAD;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The Ed25519 public key (RFC 8032, 32 bytes) by which a node, peer or client is known.
@@ -67,12 +68,15 @@ impl FromStr for PublicKey {
     type Err = InvalidKey;
 
     fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        let invalid = || InvalidKey { text: text.chars().take(64).collect() };
+        let invalid = || InvalidKey {
+            text: text.chars().take(64).collect(),
+        };
         if text.len() != 52 || text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(invalid());
         }
-        let bytes =
-            BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).map_err(|_| invalid())?;
+        let bytes = BASE32_NOPAD
+            .decode(text.to_ascii_uppercase().as_bytes())
+            .map_err(|_| invalid())?;
         bytes.try_into().map(Self).map_err(|_| invalid())
     }
 }
@@ -90,10 +94,26 @@ impl Serialize for PublicKey {
 impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            String::deserialize(deserializer)?
+                .parse()
+                .map_err(de::Error::custom)
         } else {
             <[u8; 32]>::deserialize(deserializer).map(Self)
         }
+    }
+}
+
+impl JsonSchema for PublicKey {
+    fn schema_name() -> Cow<'static, str> {
+        "PublicKey".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z2-7]{52}$" })
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 }
 

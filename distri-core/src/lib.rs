@@ -11,6 +11,9 @@
 //! The modules form one direction: `id, error, config → wire, message → transport → rpc →
 //! placement → client, node`; services use the public parts only.
 
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 pub mod client;
 mod clock;
 pub mod config;
@@ -20,9 +23,6 @@ pub mod identity;
 pub mod message;
 pub mod node;
 mod placement;
-#[doc(hidden)]
-#[path = "private.rs"]
-pub mod __private;
 pub mod registry;
 pub mod rpc;
 pub mod service;

@@ -159,7 +159,10 @@ impl Node {
 
     /// How others reach the node: its key at its address.
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint { key: self.key(), address: self.running.address.clone() }
+        Endpoint {
+            key: self.key(),
+            address: self.running.address.clone(),
+        }
     }
 
     /// What services know of the node.
@@ -175,6 +178,11 @@ impl Node {
     /// The services that the node hosts, sorted by name.
     pub fn services(&self) -> Vec<&'static ServiceDescriptor> {
         self.running.host.descriptors().collect()
+    }
+
+    /// How many links stand, to other nodes and from clients.
+    pub fn links(&self) -> usize {
+        self.running.links()
     }
 
     /// How the node stands.
@@ -248,7 +256,9 @@ impl NodeBuilder {
     /// Dropping the future stops what was started.
     pub async fn start(self) -> Result<Node, StartError> {
         let running = driver::start(self).await?;
-        Ok(Node { running: Arc::new(running) })
+        Ok(Node {
+            running: Arc::new(running),
+        })
     }
 
     /// Makes the services, sorted by name.
@@ -256,10 +266,20 @@ impl NodeBuilder {
         &self,
         node: &NodeHandle,
     ) -> Result<BTreeMap<String, Arc<dyn Service>>, StartError> {
-        let registrations = if self.registry { registry::linked()? } else { Vec::new() };
-        let by_hand = self.services.iter().map(|service| service.descriptor().name.as_str());
-        let mut names: Vec<&str> =
-            registrations.iter().map(registry::Registration::name).chain(by_hand).collect();
+        let registrations = if self.registry {
+            registry::linked()?
+        } else {
+            Vec::new()
+        };
+        let by_hand = self
+            .services
+            .iter()
+            .map(|service| service.descriptor().name.as_str());
+        let mut names: Vec<&str> = registrations
+            .iter()
+            .map(registry::Registration::name)
+            .chain(by_hand)
+            .collect();
         names.sort_unstable();
         registry::check_configured(self.config.configured_services(), &names)?;
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -274,10 +294,14 @@ impl NodeBuilder {
         for registration in registrations {
             let name = registration.name();
             let config = self.config.service(name);
-            let service = registration
-                .make(node, config)
-                .await
-                .map_err(|source| StartError::Service { name: name.to_owned(), source })?;
+            let service =
+                registration
+                    .make(node, config)
+                    .await
+                    .map_err(|source| StartError::Service {
+                        name: name.to_owned(),
+                        source,
+                    })?;
             services.insert(name.to_owned(), service);
         }
         for service in &self.services {
@@ -305,6 +329,8 @@ fn check(service: &ServiceDescriptor) -> Result<(), StartError> {
 
 impl fmt::Debug for NodeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NodeBuilder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("NodeBuilder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

@@ -20,13 +20,19 @@ pub(crate) fn better_of_two<T>(
     }
     // The first ready one at or after a place drawn at random, wrapping around.
     let from = |place: usize, not: usize| {
-        (0..len).map(|step| (place + step) % len).find(|&i| i != not && is_ready(&candidates[i]))
+        (0..len)
+            .map(|step| (place + step) % len)
+            .find(|&i| i != not && is_ready(&candidates[i]))
     };
     let first = from(dice as u32 as usize % len, usize::MAX)?;
     let Some(second) = from((dice >> 32) as usize % len, first) else {
         return Some(&candidates[first]);
     };
-    let better = if load(&candidates[second]) < load(&candidates[first]) { second } else { first };
+    let better = if load(&candidates[second]) < load(&candidates[first]) {
+        second
+    } else {
+        first
+    };
     Some(&candidates[better])
 }
 
@@ -70,7 +76,10 @@ mod tests {
 
     fn pick(candidates: &[Candidate], dice: u64) -> Option<usize> {
         better_of_two(candidates, dice, |c| c.ready, |c| c.load).map(|chosen| {
-            candidates.iter().position(|candidate| std::ptr::eq(candidate, chosen)).unwrap()
+            candidates
+                .iter()
+                .position(|candidate| std::ptr::eq(candidate, chosen))
+                .unwrap()
         })
     }
 
@@ -81,9 +90,18 @@ mod tests {
     #[test]
     fn a_candidate_that_is_not_ready_is_never_picked() {
         let candidates = [
-            Candidate { ready: true, load: 90 },
-            Candidate { ready: false, load: 0 },
-            Candidate { ready: true, load: 80 },
+            Candidate {
+                ready: true,
+                load: 90,
+            },
+            Candidate {
+                ready: false,
+                load: 0,
+            },
+            Candidate {
+                ready: true,
+                load: 80,
+            },
         ];
 
         assert!(dice().all(|dice| pick(&candidates, dice) != Some(1)));

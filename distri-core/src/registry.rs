@@ -38,7 +38,12 @@ impl Registration {
         descriptor: fn() -> &'static ServiceDescriptor,
         make: Make,
     ) -> Self {
-        Self { name, descriptor, make, place: Location::caller() }
+        Self {
+            name,
+            descriptor,
+            make,
+            place: Location::caller(),
+        }
     }
 
     /// The service's name.
@@ -79,7 +84,9 @@ impl fmt::Debug for Registration {
 #[non_exhaustive]
 pub enum RegistryError {
     /// Two services have one name. Give one of them another: `#[distri::service(name = "…")]`.
-    #[error("two services are called `{name}`: one at {first}, one at {second}; give one of them another name with #[distri::service(name = \"…\")]")]
+    #[error(
+        "two services are called `{name}`: one at {first}, one at {second}; give one of them another name with #[distri::service(name = \"…\")]"
+    )]
     Duplicate {
         /// The name.
         name: String,
@@ -89,7 +96,9 @@ pub enum RegistryError {
         second: String,
     },
     /// The configuration names a service that this program does not have.
-    #[error("the configuration has [services.{name}], but no service `{name}` is linked into this program (linked: {linked}); name its crate in distri::main!(…)")]
+    #[error(
+        "the configuration has [services.{name}], but no service `{name}` is linked into this program (linked: {linked}); name its crate in distri::main!(…)"
+    )]
     NotLinked {
         /// The name.
         name: String,
@@ -112,7 +121,12 @@ fn sorted(
     let mut sorted: Vec<_> = registrations.collect();
     sorted.sort_by_key(|registration| {
         let place = registration.place;
-        (registration.name, place.file(), place.line(), place.column())
+        (
+            registration.name,
+            place.file(),
+            place.line(),
+            place.column(),
+        )
     });
     for pair in sorted.windows(2) {
         if pair[0].name == pair[1].name {
@@ -133,8 +147,15 @@ pub(crate) fn check_configured<'a>(
 ) -> Result<(), RegistryError> {
     for name in configured {
         if !linked.contains(&name) {
-            let linked = if linked.is_empty() { "none".to_owned() } else { linked.join(", ") };
-            return Err(RegistryError::NotLinked { name: name.to_owned(), linked });
+            let linked = if linked.is_empty() {
+                "none".to_owned()
+            } else {
+                linked.join(", ")
+            };
+            return Err(RegistryError::NotLinked {
+                name: name.to_owned(),
+                linked,
+            });
         }
     }
     Ok(())
@@ -152,7 +173,10 @@ mod tests {
     fn services_are_sorted_by_name() {
         let found = sorted([registration("b"), registration("a")].into_iter()).unwrap();
 
-        assert_eq!(found.iter().map(Registration::name).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            found.iter().map(Registration::name).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
     }
 
     #[test]
@@ -167,8 +191,13 @@ mod tests {
 
     #[test]
     fn configuration_for_a_service_that_is_not_linked_is_refused_naming_the_fix() {
-        let error = check_configured(["stego"].into_iter(), &["echo"]).unwrap_err().to_string();
+        let error = check_configured(["stego"].into_iter(), &["echo"])
+            .unwrap_err()
+            .to_string();
 
-        assert!(error.contains("distri::main!") && error.contains("linked: echo"), "{error}");
+        assert!(
+            error.contains("distri::main!") && error.contains("linked: echo"),
+            "{error}"
+        );
     }
 }

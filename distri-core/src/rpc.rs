@@ -44,7 +44,10 @@ impl Reporter {
     pub(crate) fn progress(&self, fraction: f32, note: &str) {
         match self {
             Self::Link { link, call } => link.progress(*call, fraction, note),
-            Self::Local(tell) => tell(Progress { fraction, note: note.to_owned() }),
+            Self::Local(tell) => tell(Progress {
+                fraction,
+                note: note.to_owned(),
+            }),
             Self::Nobody => {}
         }
     }
@@ -64,28 +67,43 @@ impl Trace {
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&high.to_be_bytes());
         trace[8..].copy_from_slice(&low.to_be_bytes());
-        Self { trace, span: [0; 8] }
+        Self {
+            trace,
+            span: [0; 8],
+        }
     }
 
     /// The same trace, one hop further.
     #[must_use]
     pub(crate) fn next_span(self) -> Self {
-        Self { span: crate::clock::dice().to_be_bytes(), ..self }
+        Self {
+            span: crate::clock::dice().to_be_bytes(),
+            ..self
+        }
     }
 
     pub(crate) fn from_wire(head: &TraceHead) -> Self {
-        Self { trace: head.trace, span: head.span }
+        Self {
+            trace: head.trace,
+            span: head.span,
+        }
     }
 
     pub(crate) fn to_wire(self) -> TraceHead {
-        TraceHead { trace: self.trace, span: self.span, flags: 1 }
+        TraceHead {
+            trace: self.trace,
+            span: self.span,
+            flags: 1,
+        }
     }
 }
 
 impl fmt::Display for Trace {
     /// The trace id: 32 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.trace.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.trace
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -27,7 +27,7 @@ pub use descriptor::{Access, MethodDescriptor, Placement, ServiceDescriptor};
 ///
 /// ```
 /// use std::sync::{Arc, OnceLock};
-/// # use distri_core as distri;
+/// # extern crate distri_core as distri;
 /// use distri::{
 ///     Context, Result,
 ///     service::{MethodDescriptor, Reply, Request, Service, ServiceDescriptor},
@@ -106,7 +106,11 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(method: usize, codec: Codec, message: Message) -> Self {
-        Self { method, codec, message }
+        Self {
+            method,
+            codec,
+            message,
+        }
     }
 
     /// Index of the method in the service's descriptor.
@@ -119,15 +123,20 @@ impl Request {
     /// # Errors
     /// [`Code::InvalidArgument`], naming the field where the codec has names.
     pub fn arguments<A: DeserializeOwned>(&mut self) -> Result<A> {
-        std::mem::take(&mut self.message).decode(self.codec).map_err(|error| {
-            // Only callers with another schema use this codec, so a mismatch is one of versions.
-            if self.codec == Codec::MESSAGE_PACK {
-                let message = format!("caller and node hold different versions: {}", error.message());
-                Error::new(Code::Incompatible, message)
-            } else {
-                error
-            }
-        })
+        std::mem::take(&mut self.message)
+            .decode(self.codec)
+            .map_err(|error| {
+                // Only callers with another schema use this codec, so a mismatch is one of versions.
+                if self.codec == Codec::MESSAGE_PACK {
+                    let message = format!(
+                        "caller and node hold different versions: {}",
+                        error.message()
+                    );
+                    Error::new(Code::Incompatible, message)
+                } else {
+                    error
+                }
+            })
     }
 
     /// Encodes `value` in the codec of the request.
@@ -142,6 +151,9 @@ impl Request {
 
     /// The error for a method index that the service does not have.
     pub fn unknown_method(&self) -> Error {
-        Error::new(Code::UnknownMethod, format!("the service has no method {}", self.method))
+        Error::new(
+            Code::UnknownMethod,
+            format!("the service has no method {}", self.method),
+        )
     }
 }

@@ -68,7 +68,9 @@ pub struct Endpoint {
 
 /// A text that is not an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an endpoint: expected KEY@HOST:PORT, where KEY is what `id` prints on that node")]
+#[error(
+    "`{text}` is not an endpoint: expected KEY@HOST:PORT, where KEY is what `id` prints on that node"
+)]
 pub struct InvalidEndpoint {
     text: String,
 }
@@ -83,12 +85,17 @@ impl FromStr for Endpoint {
     type Err = InvalidEndpoint;
 
     fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
-        let invalid = || InvalidEndpoint { text: text.chars().take(120).collect() };
+        let invalid = || InvalidEndpoint {
+            text: text.chars().take(120).collect(),
+        };
         let (key, address) = text.split_once('@').ok_or_else(invalid)?;
         if address.is_empty() {
             return Err(invalid());
         }
-        Ok(Self { key: key.parse().map_err(|_| invalid())?, address: Address::new(address) })
+        Ok(Self {
+            key: key.parse().map_err(|_| invalid())?,
+            address: Address::new(address),
+        })
     }
 }
 
@@ -100,7 +107,9 @@ impl Serialize for Endpoint {
 
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 

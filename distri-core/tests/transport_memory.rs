@@ -130,9 +130,15 @@ async fn a_partition_stalls_links_and_healing_delivers_what_was_held_up() {
     right.bytes.write_all(b"y").await.unwrap();
     assert!(quiet(&mut left).await && quiet(&mut right).await);
 
-    two.network.heal();
-    assert_eq!(right.bytes.read_u8().await.unwrap(), b'x');
-    assert_eq!(left.bytes.read_u8().await.unwrap(), b'y');
+    let start = Instant::now();
+    let read = async { (right.bytes.read_u8().await, left.bytes.read_u8().await) };
+    let heal = async {
+        tokio::time::sleep(ms(70)).await;
+        two.network.heal();
+    };
+    let ((at_right, at_left), ()) = tokio::join!(biased; read, heal);
+    assert_eq!((at_right.unwrap(), at_left.unwrap()), (b'x', b'y'));
+    assert_eq!(start.elapsed(), ms(70));
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,9 +184,34 @@ async fn a_dial_into_a_partition_times_out_unless_it_heals_in_time() {
         tokio::time::sleep(Duration::from_secs(4)).await;
         two.network.heal();
     };
+    let start = Instant::now();
     let (dialed, accepted, ()) = tokio::join!(two.a.dial(&two.to), two.listener.accept(), healed);
+    assert_eq!(start.elapsed(), Duration::from_secs(4));
     assert_eq!(dialed.unwrap().peer, two.b);
     assert_eq!(accepted.unwrap().peer, two.a.key());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dial_that_is_cut_off_half_way_ends_when_it_heals() {
+    let two = Two::new(1).await;
+    two.network
+        .delay(Duration::from_secs(1)..=Duration::from_secs(1));
+
+    let start = Instant::now();
+    let faults = async {
+        tokio::time::sleep(ms(1500)).await;
+        two.network.partition_one_way([two.b], [two.a.key()]);
+        tokio::time::sleep(ms(1500)).await;
+        two.network.heal();
+    };
+    let (dialed, accepted, ()) = tokio::join!(two.a.dial(&two.to), two.listener.accept(), faults);
+
+    dialed.and(accepted).unwrap();
+    assert_eq!(
+        start.elapsed(),
+        Duration::from_secs(4),
+        "the answer is sent again after the healing"
+    );
 }
 
 #[tokio::test(start_paused = true)]

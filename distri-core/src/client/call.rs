@@ -155,7 +155,10 @@ impl Client {
         method: &str,
         arguments: impl Serialize + Send + 'static,
     ) -> JsonCall {
-        let what = What::Named { service: service.to_owned(), method: method.to_owned() };
+        let what = What::Named {
+            service: service.to_owned(),
+            method: method.to_owned(),
+        };
         let mut call = Call::new(self.clone(), what, Box::new(arguments));
         call.plan.codec = Some(Codec::JSON);
         JsonCall { call }
@@ -174,7 +177,11 @@ impl<T> Call<T> {
             key: None,
             codec: None,
         };
-        Self { plan, arguments, result: PhantomData }
+        Self {
+            plan,
+            arguments,
+            result: PhantomData,
+        }
     }
 
     /// Waits at most so long. Without this, the method's own timeout holds; a deadline inherited
@@ -218,7 +225,11 @@ impl<T: DeserializeOwned> Call<T> {
     pub async fn served(mut self) -> Result<(T, PublicKey)> {
         let (message, codec, node) = self.plan.run(&mut *self.arguments).await?;
         let value = message.decode(codec).map_err(|error| {
-            let message = format!("the result of `{}` {}", self.plan.what.method(), error.message());
+            let message = format!(
+                "the result of `{}` {}",
+                self.plan.what.method(),
+                error.message()
+            );
             Error::new(Code::Incompatible, message).at_node(node)
         })?;
         Ok((value, node))
@@ -236,7 +247,12 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for Call<T> {
 
 impl<T> fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({}.{})", self.plan.what.service(), self.plan.what.method())
+        write!(
+            f,
+            "Call({}.{})",
+            self.plan.what.service(),
+            self.plan.what.method()
+        )
     }
 }
 
@@ -262,17 +278,23 @@ pub struct JsonReply {
 impl JsonCall {
     /// See [`Call::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
-        Self { call: self.call.timeout(timeout) }
+        Self {
+            call: self.call.timeout(timeout),
+        }
     }
 
     /// See [`Call::on_progress`].
     pub fn on_progress(self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        Self { call: self.call.on_progress(tell) }
+        Self {
+            call: self.call.on_progress(tell),
+        }
     }
 
     /// See [`Call::to`].
     pub fn to(self, node: PublicKey) -> Self {
-        Self { call: self.call.to(node) }
+        Self {
+            call: self.call.to(node),
+        }
     }
 }
 
@@ -281,14 +303,22 @@ impl IntoFuture for JsonCall {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<JsonReply>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Call { plan, mut arguments, .. } = self.call;
+        let Call {
+            plan,
+            mut arguments,
+            ..
+        } = self.call;
         Box::pin(async move {
             let (message, _, node) = plan.run(&mut *arguments).await?;
             let Message { body, attachments } = message;
             let value = serde_json::from_slice(&body).map_err(|error| {
                 Error::new(Code::Incompatible, "the result is not JSON").with_source(error)
             })?;
-            Ok(JsonReply { value, attachments, node })
+            Ok(JsonReply {
+                value,
+                attachments,
+                node,
+            })
         })
     }
 }
@@ -394,11 +424,11 @@ impl EncodeArguments for Prepared {
 }
 
 /// Waits for all of a handful of futures.
-async fn join_all<K, T>(
-    calls: Vec<(K, Pin<Box<dyn Future<Output = T> + Send>>)>,
-) -> Vec<(K, T)> {
-    let mut slots: Vec<(K, Option<T>, _)> =
-        calls.into_iter().map(|(key, future)| (key, None, future)).collect();
+async fn join_all<K, T>(calls: Vec<(K, Pin<Box<dyn Future<Output = T> + Send>>)>) -> Vec<(K, T)> {
+    let mut slots: Vec<(K, Option<T>, _)> = calls
+        .into_iter()
+        .map(|(key, future)| (key, None, future))
+        .collect();
     std::future::poll_fn(|cx| {
         let mut all_done = true;
         for (_, done, future) in &mut slots {
@@ -409,10 +439,17 @@ async fn join_all<K, T>(
                 }
             }
         }
-        if all_done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if all_done {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
-    slots.into_iter().filter_map(|(key, done, _)| done.map(|value| (key, value))).collect()
+    slots
+        .into_iter()
+        .filter_map(|(key, done, _)| done.map(|value| (key, value)))
+        .collect()
 }
 
 impl Plan {
@@ -423,7 +460,11 @@ impl Plan {
     ) -> Result<(Message, Codec, PublicKey)> {
         let now = clock::now();
         let own = now + self.timeout.unwrap_or_else(|| self.what.timeout());
-        let deadline = self.client.scope.deadline.map_or(own, |inherited| inherited.min(own));
+        let deadline = self
+            .client
+            .scope
+            .deadline
+            .map_or(own, |inherited| inherited.min(own));
         let mut tried = Vec::new();
         let mut waiting = None;
         let mut last = None;
@@ -431,11 +472,13 @@ impl Plan {
         for attempt in 1.. {
             let route = self.choose(deadline, &tried).await?;
             let node = route.target.key();
-            let codec = self.codec.unwrap_or(if self.what.hash() == Some(route.hash) {
-                Codec::Compact
-            } else {
-                Codec::MESSAGE_PACK
-            });
+            let codec = self
+                .codec
+                .unwrap_or(if self.what.hash() == Some(route.hash) {
+                    Codec::Compact
+                } else {
+                    Codec::MESSAGE_PACK
+                });
             let message = match waiting.take() {
                 Some((encoded_as, message)) if encoded_as == codec => message,
                 Some(_) | None => match arguments.encode(codec) {
@@ -533,8 +576,10 @@ impl Plan {
             return Error::new(Code::UnknownMethod, message);
         }
         let offered: Vec<_> = routes.services().collect();
-        let message =
-            format!("no node offers a service `{service}` (offered: {})", offered.join(", "));
+        let message = format!(
+            "no node offers a service `{service}` (offered: {})",
+            offered.join(", ")
+        );
         Error::new(Code::UnknownService, message)
     }
 
@@ -546,8 +591,18 @@ impl Plan {
         message: Message,
         deadline: Instant,
     ) -> Result<Message, (Error, Option<Message>)> {
-        let trace = self.client.scope.trace.unwrap_or_else(crate::rpc::Trace::start).next_span();
-        let timed_out = || Error::new(Code::DeadlineExceeded, "the deadline passed before the call could be sent");
+        let trace = self
+            .client
+            .scope
+            .trace
+            .unwrap_or_else(crate::rpc::Trace::start)
+            .next_span();
+        let timed_out = || {
+            Error::new(
+                Code::DeadlineExceeded,
+                "the deadline passed before the call could be sent",
+            )
+        };
         match &route.target {
             Target::Local(host, _) => {
                 let Some(host) = host.upgrade() else {
@@ -555,9 +610,16 @@ impl Plan {
                     return Err((gone, Some(message)));
                 };
                 let on_progress = self.on_progress.clone();
-                host.call_here(self.what.id(), codec, message, Some(deadline), trace, on_progress)
-                    .await
-                    .map_err(|error| (error, None))
+                host.call_here(
+                    self.what.id(),
+                    codec,
+                    message,
+                    Some(deadline),
+                    trace,
+                    on_progress,
+                )
+                .await
+                .map_err(|error| (error, None))
             }
             Target::Link(link) => {
                 let mut message = message;
@@ -583,7 +645,10 @@ impl Plan {
                         Ok(pending) => return pending.await.map_err(|error| (error, None)),
                         Err(failure) if failure.full => {
                             message = failure.message;
-                            if tokio::time::timeout_at(deadline, link.room()).await.is_err() {
+                            if tokio::time::timeout_at(deadline, link.room())
+                                .await
+                                .is_err()
+                            {
                                 return Err((timed_out(), None));
                             }
                         }

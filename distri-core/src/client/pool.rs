@@ -3,7 +3,10 @@
 //! One task per node dials it, waits until the link ends, and dials again after a pause that grows
 //! with each failure. Of what the links say of themselves a table of routes is made, in which a
 //! call finds the nodes that offer its method.
-#![expect(clippy::disallowed_methods, reason = "a driver: it owns the tasks that keep links alive")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: it owns the tasks that keep links alive"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -220,7 +223,11 @@ impl Pool {
     }
 
     fn members_max(&self) -> usize {
-        if self.options.learns { LINKS_MAX } else { usize::MAX }
+        if self.options.learns {
+            LINKS_MAX
+        } else {
+            usize::MAX
+        }
     }
 
     /// Takes over a link whose other end has said `hello`. Of two links to one node, both ends keep
@@ -229,7 +236,10 @@ impl Pool {
         {
             let mut members = lock(&self.members);
             let member = members.entry(link.peer()).or_insert_with(|| Member {
-                address: hello.address.clone().unwrap_or_else(|| link.address().clone()),
+                address: hello
+                    .address
+                    .clone()
+                    .unwrap_or_else(|| link.address().clone()),
                 link: None,
                 trouble: None,
                 tried: true,
@@ -269,7 +279,10 @@ impl Pool {
 
     /// The table of routes as it is now.
     pub(crate) fn routes(&self) -> Arc<Routes> {
-        self.routes.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.routes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn rebuild(&self) {
@@ -280,15 +293,22 @@ impl Pool {
                 routes.services.insert(descriptor.name.clone());
                 for method in &descriptor.methods {
                     let target = Target::Local(local.clone(), self.me);
-                    let route = Route { target, hash: method.schema_hash };
+                    let route = Route {
+                        target,
+                        hash: method.schema_hash,
+                    };
                     routes.by_method.entry(method.id).or_default().push(route);
                 }
             }
         }
-        let links: Vec<_> =
-            lock(&self.members).values().filter_map(|member| member.link.clone()).collect();
+        let links: Vec<_> = lock(&self.members)
+            .values()
+            .filter_map(|member| member.link.clone())
+            .collect();
         for link in links {
-            let Some(hello) = link.hello_now() else { continue };
+            let Some(hello) = link.hello_now() else {
+                continue;
+            };
             let status = link.status().unwrap_or_default();
             for service in &hello.services {
                 if status.not_serving.contains(&service.name) {
@@ -296,7 +316,10 @@ impl Pool {
                 }
                 routes.services.insert(service.name.clone());
                 for (method, hash) in &service.methods {
-                    let route = Route { target: Target::Link(link.clone()), hash: *hash };
+                    let route = Route {
+                        target: Target::Link(link.clone()),
+                        hash: *hash,
+                    };
                     routes.by_method.entry(*method).or_default().push(route);
                 }
             }
@@ -345,7 +368,10 @@ impl Pool {
                 format!("{} at {}: {why}", key.short(), member.address)
             })
             .collect();
-        Error::new(Code::Unavailable, format!("no node can be reached ({})", each.join("; ")))
+        Error::new(
+            Code::Unavailable,
+            format!("no node can be reached ({})", each.join("; ")),
+        )
     }
 
     /// The nodes as they are now, sorted by key.
@@ -363,12 +389,19 @@ impl Pool {
                 };
                 NodeView {
                     key: *key,
-                    name: hello.as_ref().map(|hello| hello.name.clone()).unwrap_or_default(),
+                    name: hello
+                        .as_ref()
+                        .map(|hello| hello.name.clone())
+                        .unwrap_or_default(),
                     address: member.address.clone(),
                     state,
                     in_flight: status.map_or(0, |status| status.in_flight),
                     services: hello.map_or_else(Vec::new, |hello| {
-                        hello.services.iter().map(|service| service.name.clone()).collect()
+                        hello
+                            .services
+                            .iter()
+                            .map(|service| service.name.clone())
+                            .collect()
                     }),
                     trouble: member.trouble.clone(),
                 }
@@ -398,10 +431,22 @@ impl Pool {
         }
     }
 
+    /// How many links dialled here stand.
+    pub(crate) fn dialed(&self) -> usize {
+        let members = lock(&self.members);
+        members
+            .values()
+            .filter_map(|member| member.link.as_ref())
+            .filter(|l| l.dialed())
+            .count()
+    }
+
     /// Waits until no link stands.
     pub(crate) async fn ended(&self) {
-        let links: Vec<_> =
-            lock(&self.members).values().filter_map(|member| member.link.clone()).collect();
+        let links: Vec<_> = lock(&self.members)
+            .values()
+            .filter_map(|member| member.link.clone())
+            .collect();
         for link in links {
             link.closed().await;
         }
@@ -420,8 +465,10 @@ impl Pool {
     /// Closes all links now.
     pub(crate) fn close(&self, why: &str) {
         self.stop_tasks();
-        let links: Vec<_> =
-            lock(&self.members).values_mut().filter_map(|member| member.link.take()).collect();
+        let links: Vec<_> = lock(&self.members)
+            .values_mut()
+            .filter_map(|member| member.link.take())
+            .collect();
         for link in links {
             link.close(why);
         }
@@ -459,7 +506,12 @@ impl Pool {
     }
 
     async fn link(self: &Arc<Self>, endpoint: &Endpoint) -> Result<(), String> {
-        let bytes = self.options.transport.dial(endpoint).await.map_err(|e| crate::error::chain(&e))?;
+        let bytes = self
+            .options
+            .transport
+            .dial(endpoint)
+            .await
+            .map_err(|e| crate::error::chain(&e))?;
         let serve = (self.options.serve)(endpoint.key);
         let hello = (self.options.hello)();
         let link = Link::start(bytes, true, &hello, self.options.limits.clone(), serve);
@@ -481,7 +533,10 @@ impl Pool {
     fn learn(self: &Arc<Self>, status: &Status) {
         if self.options.learns {
             for node in &status.nodes {
-                self.add(Endpoint { key: node.key, address: node.address.clone() });
+                self.add(Endpoint {
+                    key: node.key,
+                    address: node.address.clone(),
+                });
             }
         }
     }
@@ -545,7 +600,9 @@ impl Drop for Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("key", &self.me).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("key", &self.me)
+            .finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,10 @@ pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Addre
     let text = String::deserialize(deserializer)?;
     match port(&text) {
         Some(_) => Ok(Address::new(text)),
-        None => Err(refuse(&text, "HOST:PORT, such as 127.0.0.1:4600 or [::]:4600")),
+        None => Err(refuse(
+            &text,
+            "HOST:PORT, such as 127.0.0.1:4600 or [::]:4600",
+        )),
     }
 }
 
@@ -25,7 +28,10 @@ pub(super) fn advertise<'de, D: Deserializer<'de>>(
     };
     match port(&text) {
         Some(port) if port != 0 && !is_wildcard(&text) => Ok(Some(Address::new(text))),
-        _ => Err(refuse(&text, "HOST:PORT that others can dial, such as node-1.example.org:4600")),
+        _ => Err(refuse(
+            &text,
+            "HOST:PORT that others can dial, such as node-1.example.org:4600",
+        )),
     }
 }
 
@@ -39,9 +45,9 @@ fn port(text: &str) -> Option<u16> {
     let (host, port) = text.rsplit_once(':')?;
     // A bare IPv6 address would read as a host with a port that nobody meant.
     let is_host = match host.strip_prefix('[') {
-        Some(rest) => {
-            rest.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())
-        }
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
         None => {
             !host.is_empty()
                 && !host.contains([':', '@', '/'])

@@ -64,13 +64,20 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
         ("limits.handshakes", limits.handshakes),
     ] {
         if value == 0 || value > COUNT_MAX {
-            found.push((key, out_of(value.to_string(), "a number from 1 to 10000000")));
+            found.push((
+                key,
+                out_of(value.to_string(), "a number from 1 to 10000000"),
+            ));
         }
     }
     for (key, value, low) in [
         ("limits.message_max", limits.message_max, 64 << 10),
         ("limits.channel_window", limits.channel_window, 64 << 10),
-        ("limits.link_window", limits.link_window, limits.channel_window),
+        (
+            "limits.link_window",
+            limits.link_window,
+            limits.channel_window,
+        ),
         ("limits.unwritten", limits.unwritten, 64 << 10),
     ] {
         if value < low || value > 1 << 30 {
@@ -86,7 +93,11 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
     }
     let hour = Duration::from_secs(3600);
     for (key, value, low) in [
-        ("limits.keep_alive", limits.keep_alive, Duration::from_millis(100)),
+        (
+            "limits.keep_alive",
+            limits.keep_alive,
+            Duration::from_millis(100),
+        ),
         ("limits.hello", limits.hello, Duration::from_millis(100)),
         ("limits.dial", limits.dial, Duration::from_millis(100)),
         ("limits.drain", limits.drain, Duration::ZERO),
@@ -97,13 +108,24 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
         }
     }
     let mut seen = HashSet::new();
-    if let Some(node) = sections.cloud.nodes.iter().find(|node| !seen.insert(node.key)) {
+    if let Some(node) = sections
+        .cloud
+        .nodes
+        .iter()
+        .find(|node| !seen.insert(node.key))
+    {
         let found_text = format!("the key {}… twice", node.key.short());
-        found.push(("cloud.nodes", out_of(found_text, "each node once, as KEY@HOST:PORT")));
+        found.push((
+            "cloud.nodes",
+            out_of(found_text, "each node once, as KEY@HOST:PORT"),
+        ));
     }
     found
 }
 
 fn out_of(found: String, expected: &str) -> Complaint {
-    Complaint::Invalid { found, expected: expected.to_owned() }
+    Complaint::Invalid {
+        found,
+        expected: expected.to_owned(),
+    }
 }

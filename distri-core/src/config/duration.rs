@@ -1,7 +1,7 @@
 //! Durations in configurations: `"250ms"`, `"5s"`, `"2m"`, `"1h"`, `"1d"`.
 //!
 //! ```
-//! # use distri_core as distri;
+//! # extern crate distri_core as distri;
 //! #[derive(serde::Deserialize)]
 //! struct Settings {
 //!     #[serde(with = "distri::config::duration")]
@@ -60,7 +60,9 @@ pub fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, name) = text.split_at(split);
-    let (_, unit) = UNITS.into_iter().find(|(known, _)| *known == name.trim_start())?;
+    let (_, unit) = UNITS
+        .into_iter()
+        .find(|(known, _)| *known == name.trim_start())?;
     let nanoseconds = if number.contains('.') {
         let value: f64 = number.parse().ok()?;
         let nanoseconds = value * unit as f64;
@@ -113,9 +115,17 @@ mod tests {
 
     #[test]
     fn a_text_without_number_or_unit_is_refused() {
-        for text in
-            ["", "5", "s", "-5s", "5 minutes", "1.2.3s", ".s", "99999999999999999999d", "9e9s"]
-        {
+        for text in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "5 minutes",
+            "1.2.3s",
+            ".s",
+            "99999999999999999999d",
+            "9e9s",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

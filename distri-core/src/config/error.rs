@@ -76,19 +76,30 @@ pub enum Complaint {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, source, complaint } = self;
+        let Self {
+            key,
+            source,
+            complaint,
+        } = self;
         match source {
             Some(source) => write!(f, "{key} ({source}): ")?,
             None => write!(f, "{key}: ")?,
         }
         match complaint {
-            Complaint::Unknown { nearest: Some(nearest), .. } => {
+            Complaint::Unknown {
+                nearest: Some(nearest),
+                ..
+            } => {
                 write!(f, "no such key; did you mean `{nearest}`?")
             }
-            Complaint::Unknown { nearest: None, known } if known.is_empty() => {
-                f.write_str("no such key; nothing is configurable here")
-            }
-            Complaint::Unknown { nearest: None, known } => {
+            Complaint::Unknown {
+                nearest: None,
+                known,
+            } if known.is_empty() => f.write_str("no such key; nothing is configurable here"),
+            Complaint::Unknown {
+                nearest: None,
+                known,
+            } => {
                 write!(f, "no such key; known here: {}", known.join(", "))
             }
             Complaint::Missing => {
@@ -111,7 +122,10 @@ fn lines(problems: &[Problem]) -> String {
     match problems {
         [problem] => problem.to_string(),
         problems => {
-            let lines: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            let lines: String = problems
+                .iter()
+                .map(|problem| format!("\n  {problem}"))
+                .collect();
             format!("{} settings cannot be used:{lines}", problems.len())
         }
     }
@@ -119,7 +133,12 @@ fn lines(problems: &[Problem]) -> String {
 
 /// The environment variable that sets `key`.
 pub(super) fn variable(key: &str) -> String {
-    format!("DISTRI_{}", key.replace('.', "__").replace('-', "_").to_ascii_uppercase())
+    format!(
+        "DISTRI_{}",
+        key.replace('.', "__")
+            .replace('-', "_")
+            .to_ascii_uppercase()
+    )
 }
 
 impl From<ConfigError> for Error {

@@ -23,8 +23,15 @@ pub struct Setting {
 const HIDDEN: &str = "(hidden)";
 
 /// Words in a key of a service that tell a secret.
-const SECRETS: [&str; 7] =
-    ["secret", "password", "passphrase", "passwd", "token", "credential", "apikey"];
+const SECRETS: [&str; 7] = [
+    "secret",
+    "password",
+    "passphrase",
+    "passwd",
+    "token",
+    "credential",
+    "apikey",
+];
 
 /// True for a key whose value must not be shown: one of a service with a word like `token` in its
 /// name. Keys of distri itself hold no secrets, and a `…_file` holds only a path.
@@ -35,8 +42,9 @@ pub(super) fn is_secret(key: &str) -> bool {
     }
     segments.skip(1).any(|segment| {
         let segment = segment.to_ascii_lowercase().replace(['_', '-'], "");
-        let names_place =
-            ["file", "path", "dir", "folder"].iter().any(|end| segment.ends_with(end));
+        let names_place = ["file", "path", "dir", "folder"]
+            .iter()
+            .any(|end| segment.ends_with(end));
         let names_secret = SECRETS.iter().any(|word| segment.contains(word))
             || segment.ends_with("privatekey")
             || segment.ends_with("secretkey");
@@ -47,7 +55,11 @@ pub(super) fn is_secret(key: &str) -> bool {
 /// The settings of a configuration nobody has changed.
 pub(super) fn defaults() -> Arc<[Setting]> {
     own(&Sections::default())
-        .map(|(key, value)| Setting { key, value, source: Source::Default })
+        .map(|(key, value)| Setting {
+            key,
+            value,
+            source: Source::Default,
+        })
         .collect()
 }
 
@@ -55,8 +67,9 @@ pub(super) fn defaults() -> Arc<[Setting]> {
 pub(super) fn loaded(sections: &Sections, merged: &Value, sources: &Sources) -> Arc<[Setting]> {
     own(sections)
         .map(|(key, value)| {
-            let source =
-                merged.find_ref(&key).map_or(Source::Default, |found| sources.of(found, &key));
+            let source = merged
+                .find_ref(&key)
+                .map_or(Source::Default, |found| sources.of(found, &key));
             Setting { key, value, source }
         })
         .collect()
@@ -64,8 +77,10 @@ pub(super) fn loaded(sections: &Sections, merged: &Value, sources: &Sources) -> 
 
 /// The settings as they stand, with the sources of those that are as they were loaded.
 pub(super) fn with_sources(config: &Config, loaded: &[Setting]) -> Vec<Setting> {
-    let loaded: BTreeMap<&str, &Setting> =
-        loaded.iter().map(|setting| (setting.key.as_str(), setting)).collect();
+    let loaded: BTreeMap<&str, &Setting> = loaded
+        .iter()
+        .map(|setting| (setting.key.as_str(), setting))
+        .collect();
     let mut settings: Vec<Setting> = own(&config.sections())
         .map(|(key, value)| {
             let source = match loaded.get(key.as_str()) {
@@ -98,7 +113,11 @@ fn json_leaves(prefix: &str, value: Json, leaves: &mut Vec<(String, Json)>) {
     match value {
         Json::Object(entries) => {
             for (name, value) in entries {
-                let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                let key = if prefix.is_empty() {
+                    name
+                } else {
+                    format!("{prefix}.{name}")
+                };
                 json_leaves(&key, value, leaves);
             }
         }
@@ -118,8 +137,16 @@ pub(super) fn flatten(value: &Value, key: &Key<'_>, sources: &Sources) -> Vec<Se
             .collect(),
         leaf => {
             let key = key.to_string();
-            let value = if is_secret(&key) { Json::from(HIDDEN) } else { to_json(leaf) };
-            vec![Setting { source: sources.of(leaf, &key), key, value }]
+            let value = if is_secret(&key) {
+                Json::from(HIDDEN)
+            } else {
+                to_json(leaf)
+            };
+            vec![Setting {
+                source: sources.of(leaf, &key),
+                key,
+                value,
+            }]
         }
     }
 }

@@ -28,13 +28,21 @@ pub(super) struct FileValues {
 
 /// Reads the file at `path`.
 pub(super) fn read(path: &Path) -> Result<FileValues, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let mut text = String::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(LENGTH_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(LENGTH_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     if text.len() as u64 > LENGTH_MAX {
         let message = "longer than any configuration (4 MiB)";
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+        return Err(unreadable(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            message,
+        )));
     }
     parse(&text).map_err(|(line, message)| ConfigError::Syntax {
         path: path.to_owned(),
@@ -48,7 +56,10 @@ pub(super) fn read(path: &Path) -> Result<FileValues, ConfigError> {
 fn parse(text: &str) -> Result<FileValues, (u32, String)> {
     let values: Dict = Toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        (line_of(text, at), error.message().trim().replace('\n', ", "))
+        (
+            line_of(text, at),
+            error.message().trim().replace('\n', ", "),
+        )
     })?;
     // Lines are a courtesy: where they cannot be told, messages name the file alone.
     let mut lines = BTreeMap::new();
@@ -72,7 +83,11 @@ fn collect_lines(
     lines: &mut BTreeMap<String, u32>,
 ) {
     for (name, item) in table.iter() {
-        let key = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+        let key = if prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{prefix}.{name}")
+        };
         let written = table.get_key_value(name).and_then(|(key, _)| key.span());
         if let Some(span) = written.or_else(|| item.span()) {
             lines.insert(key.clone(), line_of(text, span.start));
@@ -114,8 +129,9 @@ mod tests {
 
     #[test]
     fn what_is_not_toml_is_refused_with_its_line_and_without_quoting_it() {
-        let (line, message) =
-            parse("[node]\nname = \"a\"\ntoken = \"hush\n").map(|_| ()).unwrap_err();
+        let (line, message) = parse("[node]\nname = \"a\"\ntoken = \"hush\n")
+            .map(|_| ())
+            .unwrap_err();
 
         assert_eq!(line, 3);
         assert!(!message.contains("hush"), "{message}");

@@ -78,9 +78,12 @@ impl Loader {
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
         let ours = |name: &OsString| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        self.variables.extend(variables.filter(|(name, _)| ours(name) && name != FILE_VARIABLE));
+        self.variables
+            .extend(variables.filter(|(name, _)| ours(name) && name != FILE_VARIABLE));
         self
     }
 
@@ -93,7 +96,11 @@ impl Loader {
         key: impl Into<String>,
         text: impl Into<String>,
     ) -> Self {
-        self.flags.push(Flag { flag: flag.into(), key: key.into(), text: text.into() });
+        self.flags.push(Flag {
+            flag: flag.into(),
+            key: key.into(),
+            text: text.into(),
+        });
         self
     }
 
@@ -121,9 +128,22 @@ impl fmt::Debug for Loader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names only: values may be secrets.
         f.debug_struct("Loader")
-            .field("files", &self.files.iter().map(|(path, _)| path).collect::<Vec<_>>())
-            .field("variables", &self.variables.iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .field("flags", &self.flags.iter().map(|flag| &flag.flag).collect::<Vec<_>>())
+            .field(
+                "files",
+                &self.files.iter().map(|(path, _)| path).collect::<Vec<_>>(),
+            )
+            .field(
+                "variables",
+                &self
+                    .variables
+                    .iter()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>(),
+            )
+            .field(
+                "flags",
+                &self.flags.iter().map(|flag| &flag.flag).collect::<Vec<_>>(),
+            )
             .finish()
     }
 }
@@ -152,13 +172,21 @@ impl Layers {
             other => other?,
         };
         self.sources.add_lines(path, found.lines);
-        self.add(Source::File { path: path.to_owned(), line: None }, found.values);
+        self.add(
+            Source::File {
+                path: path.to_owned(),
+                line: None,
+            },
+            found.values,
+        );
         Ok(())
     }
 
     fn add_variable(&mut self, name: &OsString, value: &OsString) {
         let name = name.to_string_lossy();
-        let source = Source::Environment { variable: name.clone().into_owned() };
+        let source = Source::Environment {
+            variable: name.clone().into_owned(),
+        };
         let Some(key) = key_of_variable(&name) else {
             if let Some(meant) = misspelt_variable(&name) {
                 let message = format!("sets nothing; did you mean {meant}, with two underscores?");
@@ -185,14 +213,17 @@ impl Layers {
 
     fn add_text(&mut self, source: Source, key: &str, text: &str) {
         let leaf = Value::from(text.to_owned());
-        let nested = key
-            .rsplit('.')
-            .fold(leaf, |inner, name| Value::from(Dict::from([(name.to_owned(), inner)])));
+        let nested = key.rsplit('.').fold(leaf, |inner, name| {
+            Value::from(Dict::from([(name.to_owned(), inner)]))
+        });
         self.add(source, nested.into_dict().unwrap_or_default());
     }
 
     fn finish(mut self) -> Result<Config, ConfigError> {
-        let mut merged = self.figment.find_value("").unwrap_or_else(|_| Value::from(Dict::new()));
+        let mut merged = self
+            .figment
+            .find_value("")
+            .unwrap_or_else(|_| Value::from(Dict::new()));
         remember_sources(&merged, &self.figment, &mut self.sources);
         let services = self.take_services(&mut merged);
 
@@ -202,19 +233,48 @@ impl Layers {
             Sections::default()
         });
         if self.problems.is_empty() {
-            let source = |key: &str| merged.find_ref(key).map(|value| self.sources.of(value, key));
-            self.problems.extend(check::sections(&sections).into_iter().map(|(key, complaint)| {
-                Problem { key: key.to_owned(), source: source(key), complaint }
-            }));
+            let source = |key: &str| {
+                merged
+                    .find_ref(key)
+                    .map(|value| self.sources.of(value, key))
+            };
+            self.problems.extend(
+                check::sections(&sections)
+                    .into_iter()
+                    .map(|(key, complaint)| Problem {
+                        key: key.to_owned(),
+                        source: source(key),
+                        complaint,
+                    }),
+            );
         }
         if !self.problems.is_empty() {
-            return Err(ConfigError::Invalid { problems: self.problems });
+            return Err(ConfigError::Invalid {
+                problems: self.problems,
+            });
         }
 
         let loaded = explain::loaded(&sections, &merged, &self.sources);
-        let Sections { node, cloud, access, limits, client, log } = sections;
+        let Sections {
+            node,
+            cloud,
+            access,
+            limits,
+            client,
+            log,
+        } = sections;
         let sources = self.sources.into();
-        Ok(Config { node, cloud, access, limits, client, log, services, sources, loaded })
+        Ok(Config {
+            node,
+            cloud,
+            access,
+            limits,
+            client,
+            log,
+            services,
+            sources,
+            loaded,
+        })
     }
 
     /// Takes `[services]` out, which the services read themselves.
@@ -242,7 +302,8 @@ impl Layers {
                 services
             }
             Some(other) => {
-                self.problems.push(expect_table("services", &other, &self.sources));
+                self.problems
+                    .push(expect_table("services", &other, &self.sources));
                 Dict::new()
             }
         }
@@ -266,7 +327,10 @@ impl Provider for Layer {
 }
 
 fn default_values() -> Dict {
-    Value::serialize(Sections::default()).ok().and_then(Value::into_dict).unwrap_or_default()
+    Value::serialize(Sections::default())
+        .ok()
+        .and_then(Value::into_dict)
+        .unwrap_or_default()
 }
 
 fn remember_sources(value: &Value, figment: &Figment, sources: &mut Sources) {
@@ -318,22 +382,34 @@ fn misspelt_variable(name: &str) -> Option<String> {
     let bare = |text: &str| text.replace(['.', '_'], "").to_ascii_lowercase();
     let wanted = bare(name.strip_prefix(PREFIX)?);
     let is_meant = |key: &String| {
-        bare(key) == wanted || key.split_once('.').is_some_and(|(section, _)| section == wanted)
+        bare(key) == wanted
+            || key
+                .split_once('.')
+                .is_some_and(|(section, _)| section == wanted)
     };
-    own_keys().into_iter().find(is_meant).map(|key| variable(&key))
+    own_keys()
+        .into_iter()
+        .find(is_meant)
+        .map(|key| variable(&key))
 }
 
 /// Where nothing near is known in the same section, another section may know the key.
 fn look_further(mut problem: Problem) -> Problem {
-    if let Complaint::Unknown { nearest: meant @ None, known } = &mut problem.complaint {
+    if let Complaint::Unknown {
+        nearest: meant @ None,
+        known,
+    } = &mut problem.complaint
+    {
         let name = problem.key.rsplit('.').next().unwrap_or_default();
         let keys = own_keys();
         let elsewhere = keys.iter().find(|key| key.rsplit('.').next() == Some(name));
         let sections = known.iter().map(String::as_str).chain(["services"]);
         let is_section = !problem.key.contains('.');
-        *meant = elsewhere
-            .cloned()
-            .or_else(|| is_section.then(|| nearest(name, sections).map(str::to_owned)).flatten());
+        *meant = elsewhere.cloned().or_else(|| {
+            is_section
+                .then(|| nearest(name, sections).map(str::to_owned))
+                .flatten()
+        });
         if is_section {
             known.push("services".to_owned());
         }
@@ -342,5 +418,8 @@ fn look_further(mut problem: Problem) -> Problem {
 }
 
 fn own_keys() -> Vec<String> {
-    explain::defaults().iter().map(|setting| setting.key.clone()).collect()
+    explain::defaults()
+        .iter()
+        .map(|setting| setting.key.clone())
+        .collect()
 }

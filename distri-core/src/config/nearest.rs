@@ -1,10 +1,7 @@
 //! Which known word somebody probably meant.
 
 /// The candidate that is nearest to `word`, if it is near enough to be meant.
-pub fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // About one slip in three letters; more than that is another word.
     let far = word.chars().count() / 3 + 1;
     candidates

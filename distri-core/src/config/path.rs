@@ -3,7 +3,7 @@
 //! From the environment or a flag it is taken from the current folder, as a shell would.
 //!
 //! ```
-//! # use distri_core as distri;
+//! # extern crate distri_core as distri;
 //! #[derive(serde::Deserialize)]
 //! struct Settings {
 //!     #[serde(with = "distri::config::path")]

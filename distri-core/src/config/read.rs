@@ -28,8 +28,15 @@ pub(super) fn read<T: DeserializeOwned>(
     key: &Key<'_>,
     sources: &Sources,
 ) -> Result<T, Vec<Problem>> {
-    let run = Run { sources, unknown: RefCell::default() };
-    let result = T::deserialize(Reader { value, key, run: &run });
+    let run = Run {
+        sources,
+        unknown: RefCell::default(),
+    };
+    let result = T::deserialize(Reader {
+        value,
+        key,
+        run: &run,
+    });
     let mut problems = run.unknown.into_inner();
     match result {
         Ok(read) if problems.is_empty() => Ok(read),
@@ -50,11 +57,17 @@ pub(super) struct Key<'k> {
 
 impl<'k> Key<'k> {
     pub(super) const fn root() -> Self {
-        Key { parent: None, name: "" }
+        Key {
+            parent: None,
+            name: "",
+        }
     }
 
     pub(super) fn child(&'k self, name: &'k str) -> Self {
-        Key { parent: Some(self), name }
+        Key {
+            parent: Some(self),
+            name,
+        }
     }
 }
 
@@ -122,7 +135,12 @@ impl<'v> Reader<'v> {
         match self.value {
             Value::Dict(_, entries) => {
                 let entries = entries.iter().map(|(name, value)| (name.as_str(), value));
-                visitor.visit_map(Table { reader: self, fields, entries, current: None })
+                visitor.visit_map(Table {
+                    reader: self,
+                    fields,
+                    entries,
+                    current: None,
+                })
             }
             _ => self.visit_as_is(visitor),
         }
@@ -133,7 +151,10 @@ impl<'v> Reader<'v> {
         items: &[Value],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        visitor.visit_seq(Items { reader: self, items: items.iter() })
+        visitor.visit_seq(Items {
+            reader: self,
+            items: items.iter(),
+        })
     }
 
     /// Lets the visitor see (and refuse) what is there.
@@ -201,7 +222,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             "true" => visitor.visit_bool(true),
             "false" => visitor.visit_bool(false),
             trimmed => {
-                match (trimmed.parse::<u64>(), trimmed.parse::<i64>(), trimmed.parse::<f64>()) {
+                match (
+                    trimmed.parse::<u64>(),
+                    trimmed.parse::<i64>(),
+                    trimmed.parse::<f64>(),
+                ) {
                     (Ok(number), _, _) => visitor.visit_u64(number),
                     (_, Ok(number), _) => visitor.visit_i64(number),
                     (_, _, Ok(number))
@@ -240,7 +265,11 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let is_none =
             matches!(self.value, Value::Empty(..)) || self.text().is_some_and(str::is_empty);
-        self.locate(if is_none { visitor.visit_none() } else { visitor.visit_some(self) })
+        self.locate(if is_none {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        })
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -330,7 +359,12 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Value::String(_, text) => visitor.visit_enum(UnitVariant(text)),
             Value::Dict(_, entries) => {
                 let entries = entries.iter().map(|(name, value)| (name.as_str(), value));
-                let table = Table { reader: self, fields: &[], entries, current: None };
+                let table = Table {
+                    reader: self,
+                    fields: &[],
+                    entries,
+                    current: None,
+                };
                 visitor.visit_enum(MapAccessDeserializer::new(table))
             }
             _ => self.visit_as_is(visitor),
@@ -363,14 +397,23 @@ impl Reader<'_> {
 /// The items of a text that stands for a list: `a, b`, also as `["a", "b"]`.
 fn split_list(text: &str, value: &Value) -> Vec<Value> {
     let text = text.trim();
-    let (text, quoted) = match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+    let (text, quoted) = match text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+    {
         Some(inner) => (inner, true),
         None => (text, false),
     };
     text.split(',')
         .map(str::trim)
         .filter(|item| !item.is_empty())
-        .map(|item| if quoted { item.trim_matches(['"', '\'']) } else { item })
+        .map(|item| {
+            if quoted {
+                item.trim_matches(['"', '\''])
+            } else {
+                item
+            }
+        })
         .map(|item| Value::String(value.tag(), item.to_owned()))
         .collect()
 }
@@ -397,7 +440,8 @@ impl<'de, 'v, I: Iterator<Item = (&'v str, &'v Value)>> MapAccess<'de> for Table
         };
         let read = seed.deserialize(StrDeserializer::<ReadError>::new(name));
         let key = self.reader.key.child(name);
-        read.map(Some).map_err(|error| error.at(&key, Some(self.reader.run.source(value, &key))))
+        read.map(Some)
+            .map_err(|error| error.at(&key, Some(self.reader.run.source(value, &key))))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, ReadError> {
@@ -407,10 +451,18 @@ impl<'de, 'v, I: Iterator<Item = (&'v str, &'v Value)>> MapAccess<'de> for Table
             .ok_or_else(|| <ReadError as de::Error>::custom("a value without key"))?;
         let key = self.reader.key.child(name);
         let ignored = RefCell::new(false);
-        let entry =
-            Entry { inner: Reader { value, key: &key, run: self.reader.run }, ignored: &ignored };
+        let entry = Entry {
+            inner: Reader {
+                value,
+                key: &key,
+                run: self.reader.run,
+            },
+            ignored: &ignored,
+        };
         let source = || Some(self.reader.run.source(value, &key));
-        let read = seed.deserialize(entry).map_err(|error| error.at(&key, source()))?;
+        let read = seed
+            .deserialize(entry)
+            .map_err(|error| error.at(&key, source()))?;
         if ignored.into_inner() {
             self.reader.refuse_unknown(name, value, self.fields);
         }
@@ -472,7 +524,11 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         let Some(value) = self.items.next() else {
             return Ok(None);
         };
-        seed.deserialize(Reader { value, ..self.reader }).map(Some)
+        seed.deserialize(Reader {
+            value,
+            ..self.reader
+        })
+        .map(Some)
     }
 
     fn size_hint(&self) -> Option<usize> {

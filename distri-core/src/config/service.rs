@@ -13,7 +13,7 @@ use crate::error::Result;
 /// A service names an `init` function whose second argument is read from here:
 ///
 /// ```
-/// # use distri_core as distri;
+/// # extern crate distri_core as distri;
 /// #[derive(serde::Deserialize)]
 /// #[serde(default)]
 /// struct Settings {
@@ -40,7 +40,11 @@ pub struct ServiceConfig {
 
 impl ServiceConfig {
     pub(super) fn new(name: &str, table: Option<Value>, sources: Arc<Sources>) -> Self {
-        Self { name: name.to_owned(), table, sources }
+        Self {
+            name: name.to_owned(),
+            table,
+            sources,
+        }
     }
 
     /// A configuration written by the program, for tests and registration by hand.
@@ -48,7 +52,11 @@ impl ServiceConfig {
     /// # Errors
     /// [`ConfigError::Invalid`] if `table` does not serialize as a table.
     pub fn from_table(name: &str, table: &impl Serialize) -> Result<Self, ConfigError> {
-        Ok(Self::new(name, Some(to_table(name, table)?), Arc::default()))
+        Ok(Self::new(
+            name,
+            Some(to_table(name, table)?),
+            Arc::default(),
+        ))
     }
 
     /// The service's name.
@@ -58,7 +66,10 @@ impl ServiceConfig {
 
     /// True if nothing is configured.
     pub fn is_empty(&self) -> bool {
-        self.table.as_ref().and_then(Value::as_dict).is_none_or(Dict::is_empty)
+        self.table
+            .as_ref()
+            .and_then(Value::as_dict)
+            .is_none_or(Dict::is_empty)
     }
 
     /// Reads the service's own type. Keys that it does not read are refused, whether or not it says
@@ -102,7 +113,10 @@ impl fmt::Debug for ServiceConfig {
             let root = Key::root();
             let services = root.child("services");
             for setting in explain::flatten(table, &services.child(&self.name), &self.sources) {
-                map.entry(&format_args!("{}", setting.key), &format_args!("{}", setting.value));
+                map.entry(
+                    &format_args!("{}", setting.key),
+                    &format_args!("{}", setting.value),
+                );
             }
         }
         map.finish()
@@ -115,7 +129,10 @@ pub(super) fn to_table(name: &str, table: &impl Serialize) -> Result<Value, Conf
         problems: vec![Problem {
             key: format!("services.{name}"),
             source: Some(super::Source::Program),
-            complaint: Complaint::Invalid { found, expected: "a table".to_owned() },
+            complaint: Complaint::Invalid {
+                found,
+                expected: "a table".to_owned(),
+            },
         }],
     };
     match Value::serialize(table) {

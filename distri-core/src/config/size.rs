@@ -1,7 +1,7 @@
 //! Sizes in configurations: a number of bytes, or a text such as `"16 MiB"`.
 //!
 //! ```
-//! # use distri_core as distri;
+//! # extern crate distri_core as distri;
 //! #[derive(serde::Deserialize)]
 //! struct Settings {
 //!     #[serde(with = "distri::config::size")]
@@ -48,7 +48,10 @@ pub fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::
 /// The text form of `value`.
 pub fn format(value: u64) -> String {
     let binary = UNITS.into_iter().take(4);
-    match binary.into_iter().find(|(_, unit)| value != 0 && value.is_multiple_of(*unit)) {
+    match binary
+        .into_iter()
+        .find(|(_, unit)| value != 0 && value.is_multiple_of(*unit))
+    {
         Some((name, unit)) => format!("{} {name}", value / unit),
         None => format!("{value} B"),
     }
@@ -58,14 +61,18 @@ pub fn format(value: u64) -> String {
 /// matter), or a number of bytes alone.
 pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
     let (number, name) = text.split_at(split);
     let number: u64 = number.replace('_', "").parse().ok()?;
     let name = name.trim_start();
     if name.is_empty() {
         return Some(number);
     }
-    let (_, unit) = UNITS.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    let (_, unit) = UNITS
+        .into_iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
     number.checked_mul(unit)
 }
 

@@ -42,7 +42,10 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File { path, line: Some(line) } => write!(f, "{}:{line}", path.display()),
+            Self::File {
+                path,
+                line: Some(line),
+            } => write!(f, "{}:{line}", path.display()),
             Self::File { path, line: None } => write!(f, "{}", path.display()),
             Self::Environment { variable } => write!(f, "environment variable {variable}"),
             Self::Flag { flag } => write!(f, "flag {flag}"),
@@ -78,10 +81,13 @@ impl Source {
     /// What figment was told.
     pub(super) fn of_metadata(metadata: &Metadata) -> Self {
         match (metadata.name.as_ref(), &metadata.source) {
-            (_, Some(figment::Source::File(path))) => Self::File { path: path.clone(), line: None },
-            (Self::ENVIRONMENT, Some(figment::Source::Custom(variable))) => {
-                Self::Environment { variable: variable.clone() }
-            }
+            (_, Some(figment::Source::File(path))) => Self::File {
+                path: path.clone(),
+                line: None,
+            },
+            (Self::ENVIRONMENT, Some(figment::Source::Custom(variable))) => Self::Environment {
+                variable: variable.clone(),
+            },
             (Self::FLAG, Some(figment::Source::Custom(flag))) => Self::Flag { flag: flag.clone() },
             (Self::PROGRAM, _) => Self::Program,
             _ => Self::Default,
@@ -105,7 +111,11 @@ impl Sources {
 
     /// Adds the lines on which a file has its keys.
     pub(super) fn add_lines(&mut self, path: &Path, lines: BTreeMap<String, u32>) {
-        self.lines.extend(lines.into_iter().map(|(key, line)| ((path.to_owned(), key), line)));
+        self.lines.extend(
+            lines
+                .into_iter()
+                .map(|(key, line)| ((path.to_owned(), key), line)),
+        );
     }
 
     /// Where `value`, which stands at `key`, came from.
@@ -117,7 +127,10 @@ impl Sources {
         match self.layers.get(&tag) {
             Some(Source::File { path, .. }) => {
                 let line = self.lines.get(&(path.clone(), key.to_owned())).copied();
-                Source::File { path: path.clone(), line }
+                Source::File {
+                    path: path.clone(),
+                    line,
+                }
             }
             Some(source) => source.clone(),
             None => Source::Default,

@@ -40,7 +40,11 @@ impl Toml {
 }
 
 fn refusal_of_variable(name: &str, value: &str) -> String {
-    Config::loader().env_from([(name, value)]).load().unwrap_err().to_string()
+    Config::loader()
+        .env_from([(name, value)])
+        .load()
+        .unwrap_err()
+        .to_string()
 }
 
 fn source(config: &Config, key: &str) -> String {
@@ -68,7 +72,10 @@ fn flags_win_over_the_environment_over_files_over_defaults() {
     let config = toml
         .loader()
         .flag("--listen", "node.listen", "flag:3")
-        .env_from([("DISTRI_NODE__LISTEN", "env:2"), ("DISTRI_NODE__ADVERTISE", "env:2")])
+        .env_from([
+            ("DISTRI_NODE__LISTEN", "env:2"),
+            ("DISTRI_NODE__ADVERTISE", "env:2"),
+        ])
         .load()
         .unwrap();
 
@@ -76,8 +83,14 @@ fn flags_win_over_the_environment_over_files_over_defaults() {
     assert_eq!(config.node.advertise.as_ref().unwrap().as_str(), "env:2");
     assert_eq!(config.node.name.as_deref(), Some("file"));
     assert_eq!(source(&config, "node.listen"), "flag --listen");
-    assert_eq!(source(&config, "node.advertise"), "environment variable DISTRI_NODE__ADVERTISE");
-    assert_eq!(source(&config, "node.name"), format!("{}:2", toml.path().display()));
+    assert_eq!(
+        source(&config, "node.advertise"),
+        "environment variable DISTRI_NODE__ADVERTISE"
+    );
+    assert_eq!(
+        source(&config, "node.name"),
+        format!("{}:2", toml.path().display())
+    );
     assert_eq!(source(&config, "log.format"), "default");
 }
 
@@ -124,12 +137,18 @@ fn all_of_a_file_is_read() {
 
     let config = toml.load();
 
-    assert_eq!(config.cloud.nodes[1].to_string(), format!("{KEY_B}@10.0.0.2:4600"));
+    assert_eq!(
+        config.cloud.nodes[1].to_string(),
+        format!("{KEY_B}@10.0.0.2:4600")
+    );
     assert_eq!(config.access.clients, ClientAccess::Listed);
     assert_eq!(config.access.roles["admin"], [KEY_B.parse().unwrap()]);
     assert_eq!(config.limits.message_max, 1 << 20);
     assert_eq!(config.limits.drain, Duration::from_millis(250));
-    assert_eq!(config.client.identity.as_deref(), Some("/keys/client.key".as_ref()));
+    assert_eq!(
+        config.client.identity.as_deref(),
+        Some("/keys/client.key".as_ref())
+    );
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.configured_services().collect::<Vec<_>>(), ["stego"]);
 }
@@ -139,8 +158,16 @@ fn a_relative_path_in_a_file_is_taken_from_the_files_folder_and_elsewhere_from_t
     let toml = Toml::new("[node]\nidentity = 'keys/a.key'\n[client]\nidentity = 'c.key'");
 
     let by_file = toml.load();
-    let by_variable = toml.loader().env_from([("DISTRI_NODE__IDENTITY", "b.key")]).load().unwrap();
-    let by_flag = toml.loader().flag("--identity", "node.identity", "b.key").load().unwrap();
+    let by_variable = toml
+        .loader()
+        .env_from([("DISTRI_NODE__IDENTITY", "b.key")])
+        .load()
+        .unwrap();
+    let by_flag = toml
+        .loader()
+        .flag("--identity", "node.identity", "b.key")
+        .load()
+        .unwrap();
 
     assert_eq!(by_file.node.identity, toml.0.path().join("keys/a.key"));
     assert_eq!(by_file.client.identity, Some(toml.0.path().join("c.key")));
@@ -169,7 +196,9 @@ fn lists_come_from_the_environment_separated_by_commas() {
 
 #[test]
 fn an_empty_variable_empties_a_list_and_unsets_what_may_be_unset() {
-    let toml = Toml::new(&format!("[node]\nname = 'a'\n[cloud]\nnodes = ['{KEY_A}@a:1']"));
+    let toml = Toml::new(&format!(
+        "[node]\nname = 'a'\n[cloud]\nnodes = ['{KEY_A}@a:1']"
+    ));
 
     let config = toml
         .loader()
@@ -183,7 +212,10 @@ fn an_empty_variable_empties_a_list_and_unsets_what_may_be_unset() {
 
 #[test]
 fn a_name_of_digits_in_the_environment_is_still_a_name() {
-    let config = Config::loader().env_from([("DISTRI_NODE__NAME", "7")]).load().unwrap();
+    let config = Config::loader()
+        .env_from([("DISTRI_NODE__NAME", "7")])
+        .load()
+        .unwrap();
 
     assert_eq!(config.node.name.as_deref(), Some("7"));
 }
@@ -209,7 +241,10 @@ fn numbers_durations_and_sizes_come_from_the_environment() {
 #[test]
 fn each_error_names_key_source_and_expectation() {
     let cases = [
-        ("[node]\nlisten = 5", "node.listen (distri.toml:2): found 5, expected a string"),
+        (
+            "[node]\nlisten = 5",
+            "node.listen (distri.toml:2): found 5, expected a string",
+        ),
         (
             "[node]\nlisten = 'x'",
             "node.listen (distri.toml:2): found \"x\", expected HOST:PORT, such as 127.0.0.1:4600 or [::]:4600",
@@ -222,7 +257,10 @@ fn each_error_names_key_source_and_expectation() {
             "[node]\nname = 'a b'",
             "node.name (distri.toml:2): found \"a b\", expected a name of 1 to 63 letters, digits, `-`, `_` and `.`",
         ),
-        ("[node]\nidentity = ''", "node.identity (distri.toml:2): found \"\", expected a path"),
+        (
+            "[node]\nidentity = ''",
+            "node.identity (distri.toml:2): found \"\", expected a path",
+        ),
         (
             "[cloud]\nnodes = ['abc']",
             "cloud.nodes (distri.toml:2): `abc` is not an endpoint: expected KEY@HOST:PORT, where KEY is what `id` prints on that node",
@@ -251,7 +289,10 @@ fn each_error_names_key_source_and_expectation() {
             "[limits]\ncalls = 0",
             "limits.calls (distri.toml:2): found 0, expected a number from 1 to 10000000",
         ),
-        ("[limits]\ncalls = -1", "limits.calls (distri.toml:2): found -1, expected u32"),
+        (
+            "[limits]\ncalls = -1",
+            "limits.calls (distri.toml:2): found -1, expected u32",
+        ),
         (
             "[limits]\nlink_window = '64 KiB'",
             "limits.link_window (distri.toml:2): found 64 KiB, expected a size from that of limits.channel_window (1 MiB) to 1 GiB",
@@ -260,7 +301,10 @@ fn each_error_names_key_source_and_expectation() {
             "[log]\nlevel = 'loud'",
             "log.level (distri.toml:2): found \"loud\", expected error, warn, info, debug, trace or off, also by part of the program as in `info,distri_core::rpc=debug`",
         ),
-        ("node = 5", "node (distri.toml:1): found 5, expected struct NodeConfig"),
+        (
+            "node = 5",
+            "node (distri.toml:1): found 5, expected struct NodeConfig",
+        ),
         (
             "services = 5",
             "services (distri.toml:1): found a single value, expected a table, as in [services.stego]",
@@ -281,8 +325,16 @@ fn an_error_in_the_environment_or_a_flag_names_it() {
         refusal_of_variable("DISTRI_LIMITS__CALLS", "many"),
         "limits.calls (environment variable DISTRI_LIMITS__CALLS): found \"many\", expected u32"
     );
-    let error = Config::loader().flag("--listen", "node.listen", "x").load().unwrap_err();
-    assert!(error.to_string().starts_with("node.listen (flag --listen): found \"x\""), "{error}");
+    let error = Config::loader()
+        .flag("--listen", "node.listen", "x")
+        .load()
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("node.listen (flag --listen): found \"x\""),
+        "{error}"
+    );
 }
 
 #[test]
@@ -370,9 +422,15 @@ fn a_required_file_must_exist_and_an_optional_one_need_not() {
 
     let error = Config::loader().file(&missing).load().unwrap_err();
 
-    assert_eq!(error.to_string(), "could not read the configuration `/nonexistent/distri.toml`");
+    assert_eq!(
+        error.to_string(),
+        "could not read the configuration `/nonexistent/distri.toml`"
+    );
     assert!(Config::loader().optional_file(&missing).load().is_ok());
-    assert!(Config::loader().optional_file("/").load().is_err(), "a folder is no file");
+    assert!(
+        Config::loader().optional_file("/").load().is_err(),
+        "a folder is no file"
+    );
 }
 
 #[test]
@@ -457,7 +515,10 @@ fn a_service_reads_its_own_type_from_file_and_environment() {
 fn a_service_that_is_not_configured_gets_its_default() {
     let config = Config::default();
 
-    assert_eq!(config.service("stego").read::<StegoConfig>().unwrap(), StegoConfig::default());
+    assert_eq!(
+        config.service("stego").read::<StegoConfig>().unwrap(),
+        StegoConfig::default()
+    );
     config.service("stego").read::<()>().unwrap();
     config.service("stego").expect_empty().unwrap();
     assert!(config.service("stego").is_empty());
@@ -481,8 +542,14 @@ fn keys_that_a_service_does_not_read_are_refused_even_if_its_type_does_not_care(
          \n  services.stego.deep (distri.toml:4): no such key; known here: max_pixels, scale, formats, patience, covers, method, token, any\
          \n  services.stego.max_pixel (distri.toml:2): no such key; did you mean `services.stego.max_pixels`?"
     );
-    assert!(nothing.to_string().starts_with("3 settings cannot be used"), "{nothing}");
-    assert!(nothing.to_string().contains("nothing is configurable here"), "{nothing}");
+    assert!(
+        nothing.to_string().starts_with("3 settings cannot be used"),
+        "{nothing}"
+    );
+    assert!(
+        nothing.to_string().contains("nothing is configurable here"),
+        "{nothing}"
+    );
 }
 
 #[test]
@@ -495,7 +562,12 @@ fn deny_unknown_fields_gives_the_same_complaint() {
     }
     let toml = Toml::new("[services.x]\nsid = 1");
 
-    let error = toml.load().service("x").read::<Strict>().unwrap_err().to_string();
+    let error = toml
+        .load()
+        .service("x")
+        .read::<Strict>()
+        .unwrap_err()
+        .to_string();
 
     assert!(
         error.ends_with("distri.toml:2): no such key; did you mean `services.x.side`?"),
@@ -511,7 +583,10 @@ fn what_a_service_requires_and_nobody_set_is_refused_saying_how_to_set_it() {
         folder: String,
     }
 
-    let error = Config::default().service("word-count").read::<Required>().unwrap_err();
+    let error = Config::default()
+        .service("word-count")
+        .read::<Required>()
+        .unwrap_err();
 
     assert_eq!(
         error.to_string(),
@@ -531,13 +606,23 @@ fn secrets_of_services_are_never_shown() {
     let config = loader.load().unwrap();
 
     let explained = format!("{:?}", config.explain());
-    let debug = format!("{config:?} {:?} {debug_of_loader}", config.service("gateway"));
-    let error = config.service("stego").read::<StegoConfig>().unwrap_err().to_string();
+    let debug = format!(
+        "{config:?} {:?} {debug_of_loader}",
+        config.service("gateway")
+    );
+    let error = config
+        .service("stego")
+        .read::<StegoConfig>()
+        .unwrap_err()
+        .to_string();
 
     for text in [&explained, &debug, &error] {
         assert!(!text.contains("hush"), "{text}");
     }
-    assert!(explained.contains("shown") && explained.contains("(hidden)"), "{explained}");
+    assert!(
+        explained.contains("shown") && explained.contains("(hidden)"),
+        "{explained}"
+    );
     assert!(error.contains("services.stego.token"), "{error}");
 }
 
@@ -548,11 +633,20 @@ fn a_program_may_configure_a_service_and_is_named_as_the_source() {
         max_pixels: &'static str,
     }
     let mut config = Config::default();
-    config.set_service("stego", &Written { max_pixels: "five" }).unwrap();
+    config
+        .set_service("stego", &Written { max_pixels: "five" })
+        .unwrap();
 
-    let error = config.service("stego").read::<StegoConfig>().unwrap_err().to_string();
+    let error = config
+        .service("stego")
+        .read::<StegoConfig>()
+        .unwrap_err()
+        .to_string();
 
-    assert_eq!(error, "services.stego.max_pixels (the program): found \"five\", expected u64");
+    assert_eq!(
+        error,
+        "services.stego.max_pixels (the program): found \"five\", expected u64"
+    );
     assert!(config.set_service("stego", &5).is_err());
     assert_eq!(source(&config, "services.stego.max_pixels"), "the program");
 }
@@ -565,19 +659,31 @@ fn a_setting_changed_by_the_program_says_so() {
     config.node.listen = Address::new("b:1");
 
     assert_eq!(source(&config, "node.listen"), "the program");
-    assert_eq!(source(&config, "node.name"), format!("{}:2", toml.path().display()));
+    assert_eq!(
+        source(&config, "node.name"),
+        format!("{}:2", toml.path().display())
+    );
     assert_eq!(source(&Config::default(), "node.name"), "default");
 }
 
 #[test]
 fn every_setting_is_explained_with_its_value() {
     let mut config = Config::default();
-    config.access.roles.insert("admin".into(), vec![KEY_A.parse().unwrap()]);
+    config
+        .access
+        .roles
+        .insert("admin".into(), vec![KEY_A.parse().unwrap()]);
 
     let settings = config.explain();
 
-    let value =
-        |key: &str| settings.iter().find(|setting| setting.key == key).unwrap().value.to_string();
+    let value = |key: &str| {
+        settings
+            .iter()
+            .find(|setting| setting.key == key)
+            .unwrap()
+            .value
+            .to_string()
+    };
     assert_eq!(value("node.listen"), "\"127.0.0.1:4600\"");
     assert_eq!(value("node.name"), "null");
     assert_eq!(value("limits.message_max"), "\"16 MiB\"");
@@ -589,7 +695,11 @@ fn every_setting_is_explained_with_its_value() {
 fn what_explain_shows_is_what_a_file_may_say() {
     let config = Config::default();
     let mut text = String::new();
-    for setting in config.explain().iter().filter(|setting| !setting.value.is_null()) {
+    for setting in config
+        .explain()
+        .iter()
+        .filter(|setting| !setting.value.is_null())
+    {
         text.push_str(&format!("{} = {}\n", setting.key, setting.value));
     }
 

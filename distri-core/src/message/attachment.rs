@@ -32,10 +32,7 @@ impl Attachment {
     }
 
     /// The next message, in the form that streams have.
-    pub fn poll_next(
-        &mut self,
-        cx: &mut task::Context<'_>,
-    ) -> task::Poll<Option<Result<Message>>> {
+    pub fn poll_next(&mut self, cx: &mut task::Context<'_>) -> task::Poll<Option<Result<Message>>> {
         self.0.as_mut().poll_next(cx)
     }
 }
@@ -47,9 +44,16 @@ impl fmt::Debug for Attachment {
 }
 
 /// What encoding or decoding on this thread has to do with attachments.
-enum Scope {
-    Encoding { codec: Codec, attached: Vec<Attachment> },
-    Decoding { codec: Codec, offered: Vec<Option<Attachment>> },
+struct Scope {
+    codec: Codec,
+    direction: Direction,
+    /// What a blob or stream found wrong. Kept here because some codecs drop the words of an error.
+    problem: Option<String>,
+}
+
+enum Direction {
+    Encoding(Vec<Attachment>),
+    Decoding(Vec<Option<Attachment>>),
 }
 
 thread_local! {
@@ -65,50 +69,101 @@ impl Drop for Restore {
     }
 }
 
-/// Runs `encode` and returns what it attached.
-pub(crate) fn collect<R>(codec: Codec, encode: impl FnOnce() -> R) -> (R, Vec<Attachment>) {
-    let restore = Restore(SCOPE.replace(Some(Scope::Encoding { codec, attached: Vec::new() })));
+/// Runs `encode` and returns its value with what it attached. The words of an error are those of
+/// the blob or stream that refused, if one did.
+pub(crate) fn collect<R>(
+    codec: Codec,
+    encode: impl FnOnce() -> Result<R, String>,
+) -> Result<(R, Vec<Attachment>), String> {
+    let direction = Direction::Encoding(Vec::new());
+    let _restore = Restore(SCOPE.replace(Some(Scope {
+        codec,
+        direction,
+        problem: None,
+    })));
     let result = encode();
-    let attached = match SCOPE.take() {
-        Some(Scope::Encoding { attached, .. }) => attached,
-        Some(Scope::Decoding { .. }) | None => Vec::new(),
-    };
-    drop(restore);
-    (result, attached)
+    match (result, SCOPE.take()) {
+        (
+            Ok(value),
+            Some(Scope {
+                direction: Direction::Encoding(attached),
+                ..
+            }),
+        ) => Ok((value, attached)),
+        (Ok(value), _) => Ok((value, Vec::new())),
+        (Err(error), scope) => Err(scope.and_then(|scope| scope.problem).unwrap_or(error)),
+    }
 }
 
-/// Runs `decode`, which may take the attachments by their place.
+/// Runs `decode`, which may take the attachments by their place. Errors as with [`collect`].
 pub(crate) fn offer<R>(
     codec: Codec,
     attachments: Vec<Attachment>,
-    decode: impl FnOnce() -> R,
-) -> R {
-    let offered = attachments.into_iter().map(Some).collect();
-    let _restore = Restore(SCOPE.replace(Some(Scope::Decoding { codec, offered })));
-    decode()
+    decode: impl FnOnce() -> Result<R, String>,
+) -> Result<R, String> {
+    let direction = Direction::Decoding(attachments.into_iter().map(Some).collect());
+    let _restore = Restore(SCOPE.replace(Some(Scope {
+        codec,
+        direction,
+        problem: None,
+    })));
+    let result = decode();
+    let scope = SCOPE.take();
+    result.map_err(|error| scope.and_then(|scope| scope.problem).unwrap_or(error))
+}
+
+/// Notes what is wrong with a blob or stream, and gives the words back for the codec's own error.
+pub(crate) fn problem(words: impl Into<String>) -> String {
+    let words = words.into();
+    SCOPE.with_borrow_mut(|scope| {
+        if let Some(scope) = scope {
+            scope.problem.get_or_insert_with(|| words.clone());
+        }
+    });
+    words
 }
 
 /// Attaches what `make` gives for the codec in force, and returns its place; `None` outside of
 /// [`collect`].
 pub(crate) fn attach(make: impl FnOnce(Codec) -> Attachment) -> Option<u32> {
     SCOPE.with_borrow_mut(|scope| match scope {
-        Some(Scope::Encoding { codec, attached }) => {
+        Some(Scope {
+            codec,
+            direction: Direction::Encoding(attached),
+            ..
+        }) => {
             let place = u32::try_from(attached.len()).ok()?;
             attached.push(make(*codec));
             Some(place)
         }
-        Some(Scope::Decoding { .. }) | None => None,
+        Some(Scope {
+            direction: Direction::Decoding(_),
+            ..
+        })
+        | None => None,
     })
 }
 
-/// Takes the attachment at `place`, with the codec of its messages; `None` if there is none or it
-/// has been taken.
-pub(crate) fn detach(place: u32) -> Option<(Codec, Attachment)> {
-    SCOPE.with_borrow_mut(|scope| match scope {
-        Some(Scope::Decoding { codec, offered }) => {
-            let attachment = offered.get_mut(place as usize)?.take()?;
-            Some((*codec, attachment))
-        }
-        Some(Scope::Encoding { .. }) | None => None,
-    })
+/// Takes the attachment at `place`, with the codec of its messages.
+///
+/// # Errors
+/// In words, if there is none or it has been taken.
+pub(crate) fn detach(place: u32) -> Result<(Codec, Attachment), String> {
+    SCOPE
+        .with_borrow_mut(|scope| match scope {
+            Some(Scope {
+                codec,
+                direction: Direction::Decoding(offered),
+                ..
+            }) => {
+                let attachment = offered.get_mut(place as usize)?.take()?;
+                Some((*codec, attachment))
+            }
+            Some(Scope {
+                direction: Direction::Encoding(_),
+                ..
+            })
+            | None => None,
+        })
+        .ok_or_else(|| problem(format!("the message has no attachment {place}")))
 }

@@ -63,12 +63,20 @@ impl Blob {
         len: Option<u64>,
         chunks: impl AsyncStream<Item = Result<Bytes>> + Send + 'static,
     ) -> Self {
-        Self { len, content: Mutex::new(Content::Chunks(Box::pin(chunks))) }
+        Self {
+            len,
+            content: Mutex::new(Content::Chunks(Box::pin(chunks))),
+        }
     }
 
     /// A blob of what `reader` gives until its end.
     pub fn from_reader(len: Option<u64>, reader: impl AsyncRead + Send + 'static) -> Self {
-        Self::from_chunks(len, ReaderChunks { reader: Box::pin(reader) })
+        Self::from_chunks(
+            len,
+            ReaderChunks {
+                reader: Box::pin(reader),
+            },
+        )
     }
 
     /// A blob of the file at `path`, read as it is sent.
@@ -108,8 +116,12 @@ impl Blob {
     /// # Cancel safety
     /// Dropping the future may lose bytes already read.
     pub async fn bytes(mut self, max: u64) -> Result<Bytes> {
-        let too_large =
-            || Error::new(Code::TooLarge, format!("the blob is larger than {max} bytes"));
+        let too_large = || {
+            Error::new(
+                Code::TooLarge,
+                format!("the blob is larger than {max} bytes"),
+            )
+        };
         if self.len.is_some_and(|len| len > max) {
             return Err(too_large());
         }
@@ -117,7 +129,11 @@ impl Blob {
             return Ok(Bytes::new());
         };
         let Some(second) = self.next_chunk().await? else {
-            return if first.len() as u64 > max { Err(too_large()) } else { Ok(first) };
+            return if first.len() as u64 > max {
+                Err(too_large())
+            } else {
+                Ok(first)
+            };
         };
         let mut all = BytesMut::with_capacity(first.len() + second.len());
         all.extend_from_slice(&first);
@@ -141,15 +157,24 @@ impl Blob {
     /// # Cancel safety
     /// Dropping the future loses no chunk.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
-        std::future::poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
+        std::future::poll_fn(|cx| self.poll_chunk(cx))
+            .await
+            .transpose()
     }
 
     fn poll_chunk(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let content = self.content.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let content = self
+            .content
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match content {
             Content::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
-                Poll::Ready(if bytes.is_empty() { None } else { Some(Ok(bytes)) })
+                Poll::Ready(if bytes.is_empty() {
+                    None
+                } else {
+                    Some(Ok(bytes))
+                })
             }
             Content::Chunks(chunks) => chunks.as_mut().poll_next(cx),
             Content::Taken => Poll::Ready(Some(Err(taken()))),
@@ -158,7 +183,10 @@ impl Blob {
 
     /// A second blob with the same bytes, if they are in memory.
     pub fn try_clone(&self) -> Option<Self> {
-        let content = self.content.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let content = self
+            .content
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match &*content {
             Content::Bytes(bytes) => Some(Self::from(bytes.clone())),
             Content::Chunks(_) | Content::Taken => None,
@@ -167,7 +195,10 @@ impl Blob {
 
     /// What is to be sent: bytes are copied (which is cheap), a source is taken.
     fn take_content(&self) -> Content {
-        let mut content = self.content.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut content = self
+            .content
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Content::Bytes(bytes) = &*content {
             return Content::Bytes(bytes.clone());
         }
@@ -176,12 +207,18 @@ impl Blob {
 }
 
 fn taken() -> Error {
-    Error::new(Code::FailedPrecondition, "the blob has been read or sent before")
+    Error::new(
+        Code::FailedPrecondition,
+        "the blob has been read or sent before",
+    )
 }
 
 impl From<Bytes> for Blob {
     fn from(bytes: Bytes) -> Self {
-        Self { len: Some(bytes.len() as u64), content: Mutex::new(Content::Bytes(bytes)) }
+        Self {
+            len: Some(bytes.len() as u64),
+            content: Mutex::new(Content::Bytes(bytes)),
+        }
     }
 }
 
@@ -215,10 +252,7 @@ impl fmt::Debug for Blob {
 impl AsyncStream for Blob {
     type Item = Result<Bytes>;
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Bytes>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.get_mut().poll_chunk(cx)
     }
 }
@@ -236,10 +270,7 @@ mod inline {
     use bytes::Bytes;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
-        bytes: &[u8],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(bytes)
     }
 
@@ -275,14 +306,26 @@ impl Serialize for Blob {
         let chunks: Chunks = match content {
             Content::Bytes(bytes) => Box::pin(BytesChunks(bytes)),
             Content::Chunks(chunks) => chunks,
-            Content::Taken => return Err(ser::Error::custom(taken())),
+            Content::Taken => {
+                return Err(ser::Error::custom(attachment::problem(taken().message())));
+            }
         };
-        let place = attachment::attach(|_| Attachment::new(ChunkMessages(chunks)))
-            .ok_or_else(|| ser::Error::custom("a blob that is read from elsewhere can only be sent in a call"))?;
+        let place =
+            attachment::attach(|_| Attachment::new(ChunkMessages(chunks))).ok_or_else(|| {
+                ser::Error::custom("a blob that is read from elsewhere can only be sent in a call")
+            })?;
         if readable {
-            AttachedJson { place, len: self.len }.serialize(serializer)
+            AttachedJson {
+                place,
+                len: self.len,
+            }
+            .serialize(serializer)
         } else {
-            Wire::Attached { place, len: self.len }.serialize(serializer)
+            Wire::Attached {
+                place,
+                len: self.len,
+            }
+            .serialize(serializer)
         }
     }
 }
@@ -300,9 +343,13 @@ impl<'de> Deserialize<'de> for Blob {
 }
 
 fn attached(place: u32, len: Option<u64>) -> Result<Blob, String> {
-    let (_, attachment) = attachment::detach(place)
-        .ok_or_else(|| format!("the message has no attachment {place}"))?;
-    let chunks = ReceivedChunks { attachment, expected: len, received: 0, ended: false };
+    let (_, attachment) = attachment::detach(place)?;
+    let chunks = ReceivedChunks {
+        attachment,
+        expected: len,
+        received: 0,
+        ended: false,
+    };
     Ok(Blob::from_chunks(len, chunks))
 }
 
@@ -375,10 +422,10 @@ impl AsyncStream for ChunkMessages {
         mut self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
     ) -> Poll<Option<Result<Message>>> {
-        self.0
-            .as_mut()
-            .poll_next(cx)
-            .map_ok(|body| Message { body, attachments: Vec::new() })
+        self.0.as_mut().poll_next(cx).map_ok(|body| Message {
+            body,
+            attachments: Vec::new(),
+        })
     }
 }
 
@@ -430,10 +477,7 @@ struct ReaderChunks {
 impl AsyncStream for ReaderChunks {
     type Item = Result<Bytes>;
 
-    fn poll_next(
-        self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<Bytes>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
         let mut room = vec![0; CHUNK];
         let mut buffer = tokio::io::ReadBuf::new(&mut room);
@@ -444,9 +488,11 @@ impl AsyncStream for ReaderChunks {
                 room.truncate(filled);
                 Poll::Ready(Some(Ok(room.into())))
             }
-            Err(error) => Poll::Ready(Some(Err(
-                Error::new(Code::DataLoss, "the blob's source failed").with_source(error),
-            ))),
+            Err(error) => Poll::Ready(Some(Err(Error::new(
+                Code::DataLoss,
+                "the blob's source failed",
+            )
+            .with_source(error)))),
         }
     }
 }
@@ -492,7 +538,10 @@ mod tests {
 
         let received: Blob = message.decode(Codec::Compact).unwrap();
 
-        assert_eq!(received.bytes(u64::MAX).await.unwrap_err().code(), Code::DataLoss);
+        assert_eq!(
+            received.bytes(u64::MAX).await.unwrap_err().code(),
+            Code::DataLoss
+        );
     }
 
     #[tokio::test]

@@ -27,8 +27,7 @@ pub trait Format: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// What the format cannot express, in words.
-    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>)
-    -> Result<(), String>;
+    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), String>;
 
     /// Lets `read` take a value from `bytes`.
     ///
@@ -114,15 +113,18 @@ impl Message {
     /// [`Code::InvalidArgument`] if the codec cannot express the value, or if a stream in it has
     /// been taken before.
     pub fn encode<T: Serialize + ?Sized>(codec: Codec, value: &T) -> Result<Self> {
-        let (body, attachments) = attachment::collect(codec, || encode_body(codec, value));
-        let body = body.map_err(|problem| {
+        let encoded = attachment::collect(codec, || encode_body(codec, value));
+        let (body, attachments) = encoded.map_err(|problem| {
             Error::invalid_argument(format!(
                 "{} cannot be encoded as {}: {problem}",
                 std::any::type_name::<T>(),
                 codec.name()
             ))
         })?;
-        Ok(Self { body: body.into(), attachments })
+        Ok(Self {
+            body: body.into(),
+            attachments,
+        })
     }
 
     /// Decodes a value, handing it the attachments.
@@ -132,7 +134,10 @@ impl Message {
     pub fn decode<T: DeserializeOwned>(self, codec: Codec) -> Result<T> {
         let Self { body, attachments } = self;
         attachment::offer(codec, attachments, || decode_body(codec, &body)).map_err(|problem| {
-            Error::new(Code::InvalidArgument, format!("the message does not fit: {problem}"))
+            Error::new(
+                Code::InvalidArgument,
+                format!("the message does not fit: {problem}"),
+            )
         })
     }
 }
@@ -207,11 +212,7 @@ impl Format for MessagePack {
         "MessagePack"
     }
 
-    fn encode(
-        &self,
-        value: &dyn erased_serde::Serialize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), String> {
+    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), String> {
         let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
         value
             .erased_serialize(&mut <dyn erased_serde::Serializer>::erase(&mut serializer))
@@ -242,11 +243,7 @@ impl Format for Json {
         "JSON"
     }
 
-    fn encode(
-        &self,
-        value: &dyn erased_serde::Serialize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), String> {
+    fn encode(&self, value: &dyn erased_serde::Serialize, out: &mut Vec<u8>) -> Result<(), String> {
         let mut serializer = serde_json::Serializer::new(out);
         value
             .erased_serialize(&mut <dyn erased_serde::Serializer>::erase(&mut serializer))
@@ -269,7 +266,9 @@ impl Format for Json {
 /// Runs `read` and, where it fails, says in which field.
 fn read_with_path<'de, D>(
     deserializer: D,
-    read: &mut dyn FnMut(&mut dyn erased_serde::Deserializer<'_>) -> Result<(), erased_serde::Error>,
+    read: &mut dyn FnMut(
+        &mut dyn erased_serde::Deserializer<'_>,
+    ) -> Result<(), erased_serde::Error>,
 ) -> Result<(), String>
 where
     D: serde::Deserializer<'de>,
@@ -278,7 +277,11 @@ where
     let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
     read(&mut <dyn erased_serde::Deserializer>::erase(tracked)).map_err(|error| {
         let path = track.path().to_string();
-        if path == "." { error.to_string() } else { format!("in `{path}`: {error}") }
+        if path == "." {
+            error.to_string()
+        } else {
+            format!("in `{path}`: {error}")
+        }
     })
 }
 
@@ -301,7 +304,13 @@ mod tests {
     }
 
     fn frame() -> Frame {
-        Frame { title: "Lake".into(), size: Size { width: 4, height: 3 } }
+        Frame {
+            title: "Lake".into(),
+            size: Size {
+                width: 4,
+                height: 3,
+            },
+        }
     }
 
     #[test]
@@ -325,12 +334,18 @@ mod tests {
             size: Narrow,
         }
         for codec in [Codec::MESSAGE_PACK, Codec::JSON] {
-            let older = Older { title: "Lake".into(), size: Narrow { width: 4 } };
+            let older = Older {
+                title: "Lake".into(),
+                size: Narrow { width: 4 },
+            };
             let message = Message::encode(codec, &older).unwrap();
 
             let error = message.decode::<Frame>(codec).unwrap_err().to_string();
 
-            assert!(error.contains("size") && error.contains("height"), "{error}");
+            assert!(
+                error.contains("size") && error.contains("height"),
+                "{error}"
+            );
         }
     }
 
@@ -340,7 +355,10 @@ mod tests {
             let mut body = Message::encode(codec, &frame()).unwrap().body.to_vec();
             body.push(b'7');
 
-            let message = Message { body: body.into(), attachments: Vec::new() };
+            let message = Message {
+                body: body.into(),
+                attachments: Vec::new(),
+            };
 
             assert!(message.decode::<Frame>(codec).is_err());
         }

@@ -42,7 +42,9 @@ type Items<T> = Pin<Box<dyn AsyncStream<Item = Result<T>> + Send>>;
 impl<T: Send + 'static> Stream<T> {
     /// A stream of what `items` gives. An error ends it.
     pub fn new(items: impl AsyncStream<Item = Result<T>> + Send + 'static) -> Self {
-        Self { items: Mutex::new(Some(Box::pin(items))) }
+        Self {
+            items: Mutex::new(Some(Box::pin(items))),
+        }
     }
 
     /// A stream of items that are at hand. (Not `FromIterator`: nothing is collected, items are
@@ -91,7 +93,10 @@ impl<T: Send + 'static> Stream<T> {
 
 impl<T> Stream<T> {
     fn take_items(&self) -> Option<Items<T>> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.items
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -103,7 +108,9 @@ pub struct StreamSender<T> {
 
 impl<T> Clone for StreamSender<T> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone() }
+        Self {
+            sender: self.sender.clone(),
+        }
     }
 }
 
@@ -116,7 +123,10 @@ impl<T: Send + 'static> StreamSender<T> {
     /// # Cancel safety
     /// Dropping the future sends nothing.
     pub async fn send(&self, item: T) -> Result<()> {
-        self.sender.send(Ok(item)).await.map_err(|_| receiver_gone())
+        self.sender
+            .send(Ok(item))
+            .await
+            .map_err(|_| receiver_gone())
     }
 
     /// Ends the stream with an error, when there is room for it.
@@ -124,7 +134,10 @@ impl<T: Send + 'static> StreamSender<T> {
     /// # Errors
     /// [`Code::Cancelled`] if the receiver is gone.
     pub async fn fail(self, error: impl Into<Error>) -> Result<()> {
-        self.sender.send(Err(error.into())).await.map_err(|_| receiver_gone())
+        self.sender
+            .send(Err(error.into()))
+            .await
+            .map_err(|_| receiver_gone())
     }
 
     /// Waits until the receiver is gone.
@@ -141,8 +154,11 @@ impl<T> AsyncStream for Stream<T> {
     type Item = Result<T>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<T>>> {
-        let slot =
-            self.get_mut().items.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let slot = self
+            .get_mut()
+            .items
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         let Some(items) = slot else {
             return Poll::Ready(None);
         };
@@ -171,9 +187,11 @@ struct AttachedJson {
 
 impl<T: Serialize + Send + 'static> Serialize for Stream<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let items = self
-            .take_items()
-            .ok_or_else(|| ser::Error::custom("the stream has been read or sent before"))?;
+        let items = self.take_items().ok_or_else(|| {
+            ser::Error::custom(attachment::problem(
+                "the stream has been read or sent before",
+            ))
+        })?;
         let place = attachment::attach(|codec| Attachment::new(EncodedItems { items, codec }))
             .ok_or_else(|| ser::Error::custom("a stream can only be sent in a call"))?;
         if serializer.is_human_readable() {
@@ -194,9 +212,12 @@ impl<'de, T: DeserializeOwned + Send + 'static> Deserialize<'de> for Stream<T> {
 }
 
 fn attached<T: DeserializeOwned + Send + 'static>(place: u32) -> Result<Stream<T>, String> {
-    let (codec, attachment) = attachment::detach(place)
-        .ok_or_else(|| format!("the message has no attachment {place}"))?;
-    Ok(Stream::new(DecodedItems { attachment, codec, item: PhantomData }))
+    let (codec, attachment) = attachment::detach(place)?;
+    Ok(Stream::new(DecodedItems {
+        attachment,
+        codec,
+        item: PhantomData,
+    }))
 }
 
 struct ReadableVisitor<T>(PhantomData<fn() -> T>);
@@ -257,10 +278,7 @@ struct ReceiverItems<T>(mpsc::Receiver<Result<T>>);
 impl<T> AsyncStream for ReceiverItems<T> {
     type Item = Result<T>;
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<T>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<T>>> {
         self.0.poll_recv(cx)
     }
 }
@@ -296,10 +314,7 @@ struct DecodedItems<T> {
 impl<T: DeserializeOwned> AsyncStream for DecodedItems<T> {
     type Item = Result<T>;
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-    ) -> Poll<Option<Result<T>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<T>>> {
         let codec = self.codec;
         self.attachment
             .poll_next(cx)
@@ -318,7 +333,10 @@ mod tests {
 
             let stream: Stream<u32> = message.decode(codec).unwrap();
 
-            assert_eq!(stream.collect(100).await.unwrap(), (0..100).collect::<Vec<_>>());
+            assert_eq!(
+                stream.collect(100).await.unwrap(),
+                (0..100).collect::<Vec<_>>()
+            );
         }
     }
 
@@ -338,7 +356,10 @@ mod tests {
         sender.fail(Error::not_found("no more")).await.unwrap();
 
         assert_eq!(stream.next().await.unwrap().unwrap(), 1);
-        assert_eq!(stream.next().await.unwrap().unwrap_err().code(), Code::NotFound);
+        assert_eq!(
+            stream.next().await.unwrap().unwrap_err().code(),
+            Code::NotFound
+        );
         assert!(stream.next().await.is_none());
     }
 

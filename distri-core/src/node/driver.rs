@@ -2,7 +2,10 @@
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one).
 //! All end with [`Running`]. Links have tasks of their own, see [`crate::rpc`].
-#![expect(clippy::disallowed_methods, reason = "a driver: it owns the node's tasks")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: it owns the node's tasks"
+)]
 
 use std::{
     fmt,
@@ -22,7 +25,11 @@ use super::{
     introspect,
 };
 use crate::{
-    client::{Client, pool::{Pool, PoolOptions}, program},
+    client::{
+        Client,
+        pool::{Pool, PoolOptions},
+        program,
+    },
     clock,
     config::{AccessConfig, ClientAccess, Limits},
     identity::Identity,
@@ -79,7 +86,11 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         Some(listener) => listener,
         None => transport.listen(&config.node.listen).await?,
     };
-    let address = config.node.advertise.clone().unwrap_or_else(|| listener.address());
+    let address = config
+        .node
+        .advertise
+        .clone()
+        .unwrap_or_else(|| listener.address());
     let cell = Arc::new(OnceLock::new());
     let hello: Arc<dyn Fn() -> Hello + Send + Sync> = {
         let (cell, limits) = (cell.clone(), config.limits.clone());
@@ -101,7 +112,9 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         learns: false,
     });
     let client = Client::from_pool(pool.clone());
-    let handle = NodeHandle { shared: Arc::new(Shared { key, name, client }) };
+    let handle = NodeHandle {
+        shared: Arc::new(Shared { key, name, client }),
+    };
     let mut services = builder.make_services(&handle).await?;
     introspect::add(&mut services, &cell, &handle);
     let host = Arc::new(Host::new(services, handle.clone()));
@@ -121,8 +134,12 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
     nodes.into_iter().for_each(|node| pool.add(node));
     let tasks = vec![
         tokio::spawn(accept(listener, gate.clone(), Arc::downgrade(&pool))).abort_handle(),
-        tokio::spawn(report(gate.clone(), Arc::downgrade(&pool), Arc::downgrade(&host)))
-            .abort_handle(),
+        tokio::spawn(report(
+            gate.clone(),
+            Arc::downgrade(&pool),
+            Arc::downgrade(&host),
+        ))
+        .abort_handle(),
     ];
     let limits = config.limits.clone();
     tracing::info!(
@@ -132,7 +149,15 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         services = ?host.descriptors().map(|service| service.name.as_str()).collect::<Vec<_>>(),
         "node started"
     );
-    Ok(Running { handle, host, address, gate, pool, tasks, limits })
+    Ok(Running {
+        handle,
+        host,
+        address,
+        gate,
+        pool,
+        tasks,
+        limits,
+    })
 }
 
 fn tcp_limits(limits: &Limits) -> TcpLimits {
@@ -143,7 +168,10 @@ fn tcp_limits(limits: &Limits) -> TcpLimits {
 }
 
 fn serve_for(cell: &Arc<OnceLock<Weak<Host>>>, caller: Caller) -> Arc<dyn Serve> {
-    Arc::new(HostFor { host: cell.clone(), caller: Arc::new(caller) })
+    Arc::new(HostFor {
+        host: cell.clone(),
+        caller: Arc::new(caller),
+    })
 }
 
 fn node_hello(
@@ -182,7 +210,10 @@ async fn accept(listener: Box<dyn Listener>, gate: Arc<Gate>, pool: Weak<Pool>) 
         match listener.accept().await {
             Ok(bytes) => gate.clone().admit(bytes, &pool),
             Err(error) => {
-                tracing::info!(error = crate::error::chain(&error), "no more links are accepted");
+                tracing::info!(
+                    error = crate::error::chain(&error),
+                    "no more links are accepted"
+                );
                 return;
             }
         }
@@ -202,14 +233,25 @@ impl Gate {
                 Some(format!("key {} is not admitted here", bytes.peer))
             }
             (Role::Node | Role::Known, _) | (Role::Stranger, ClientAccess::Open) => {
-                (self.lock().len() >= self.limits.links as usize)
-                    .then(|| format!("this node keeps {} links already, its bound", self.limits.links))
+                (self.lock().len() >= self.limits.links as usize).then(|| {
+                    format!(
+                        "this node keeps {} links already, its bound",
+                        self.limits.links
+                    )
+                })
             }
         };
         let hello = (self.hello)();
         if let Some(why) = refusal {
             self.note_refusal(&bytes, &why);
-            Link::start(bytes, false, &hello, self.limits.clone(), Arc::new(HostsNothing)).close(&why);
+            Link::start(
+                bytes,
+                false,
+                &hello,
+                self.limits.clone(),
+                Arc::new(HostsNothing),
+            )
+            .close(&why);
             return;
         }
         let is_node = caller.role == Role::Node;
@@ -256,7 +298,9 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
     let mut to_all = false;
     loop {
         {
-            let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else { return };
+            let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {
+                return;
+            };
             let now = status(&host, Some(&pool));
             if to_all || now != told {
                 let encoded = Bytes::from(now.encode());
@@ -274,6 +318,10 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
 }
 
 impl Running {
+    pub(super) fn links(&self) -> usize {
+        self.gate.lock().len() + self.pool.dialed()
+    }
+
     pub(super) async fn shutdown(&self) {
         self.host.drain();
         self.gate.status_changed.notify_one();
@@ -292,7 +340,9 @@ impl Running {
             let in_flight = self.host.in_flight();
             tracing::warn!(in_flight, waited = ?self.limits.drain, "calls did not finish in time");
         }
-        links.iter().for_each(|link| link.close("the node has stopped"));
+        links
+            .iter()
+            .for_each(|link| link.close("the node has stopped"));
         self.pool.close("the node has stopped");
         self.host.stop().await;
         tracing::info!(name = self.handle.name(), "node stopped");
@@ -302,7 +352,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.tasks.iter().for_each(AbortHandle::abort);
-        self.gate.lock().drain(..).for_each(|link| link.close("the node has stopped"));
+        self.gate
+            .lock()
+            .drain(..)
+            .for_each(|link| link.close("the node has stopped"));
         self.pool.close("the node has stopped");
     }
 }

@@ -91,13 +91,27 @@ impl Host {
                     served: AtomicU64::new(0),
                     failed: AtomicU64::new(0),
                 });
-                let method = Method { service: service.clone(), index, descriptor, counts };
+                let method = Method {
+                    service: service.clone(),
+                    index,
+                    descriptor,
+                    counts,
+                };
                 methods.insert(descriptor.id, Arc::new(method));
             }
         }
-        let caller_here =
-            Arc::new(Caller { key: node.key(), role: Role::Node, roles: Vec::new() });
-        Self { services, methods, node, load, caller_here }
+        let caller_here = Arc::new(Caller {
+            key: node.key(),
+            role: Role::Node,
+            roles: Vec::new(),
+        });
+        Self {
+            services,
+            methods,
+            node,
+            load,
+            caller_here,
+        }
     }
 
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = &'static ServiceDescriptor> {
@@ -109,7 +123,11 @@ impl Host {
             .map(|service| ServiceOffer {
                 name: service.name.clone(),
                 version: service.version,
-                methods: service.methods.iter().map(|m| (m.id, m.schema_hash)).collect(),
+                methods: service
+                    .methods
+                    .iter()
+                    .map(|m| (m.id, m.schema_hash))
+                    .collect(),
             })
             .collect()
     }
@@ -141,11 +159,13 @@ impl Host {
     }
 
     pub(crate) fn counts(&self, method: MethodId) -> MethodCounts {
-        self.methods.get(&method).map_or_else(MethodCounts::default, |method| MethodCounts {
-            in_flight: method.counts.in_flight.load(Ordering::Relaxed),
-            served: method.counts.served.load(Ordering::Relaxed),
-            failed: method.counts.failed.load(Ordering::Relaxed),
-        })
+        self.methods
+            .get(&method)
+            .map_or_else(MethodCounts::default, |method| MethodCounts {
+                in_flight: method.counts.in_flight.load(Ordering::Relaxed),
+                served: method.counts.served.load(Ordering::Relaxed),
+                failed: method.counts.failed.load(Ordering::Relaxed),
+            })
     }
 
     fn admit(&self, id: MethodId, caller: &Caller) -> Result<(&Method, Ticket)> {
@@ -153,12 +173,17 @@ impl Host {
             let node = self.node.name();
             return Err(Error::new(
                 Code::UnknownMethod,
-                format!("node {node} has no such service or method; `services --remote` lists them"),
+                format!(
+                    "node {node} has no such service or method; `services --remote` lists them"
+                ),
             ));
         };
         if self.is_draining() {
             let node = self.node.name();
-            return Err(Error::new(Code::Unavailable, format!("node {node} takes no new calls")));
+            return Err(Error::new(
+                Code::Unavailable,
+                format!("node {node} takes no new calls"),
+            ));
         }
         if !may_call(&method.descriptor.access, caller) {
             return Err(Error::new(
@@ -174,8 +199,11 @@ impl Host {
         let ticket = method.counts.clone().enter().ok_or_else(|| {
             let limit = method.counts.limit;
             let name = &method.descriptor.name;
-            Error::new(Code::Busy, format!("`{name}` serves {limit} calls already, its bound"))
-                .with_retry_after(RETRY_AFTER)
+            Error::new(
+                Code::Busy,
+                format!("`{name}` serves {limit} calls already, its bound"),
+            )
+            .with_retry_after(RETRY_AFTER)
         })?;
         Ok((method, ticket))
     }
@@ -188,12 +216,21 @@ impl Host {
         deadline: Option<Instant>,
         trace: Trace,
         reporter: Reporter,
-    ) -> Result<(Context, crate::service::BoxFuture<'static, Result<crate::service::Reply>>)> {
+    ) -> Result<(
+        Context,
+        crate::service::BoxFuture<'static, Result<crate::service::Reply>>,
+    )> {
         let (method, ticket) = self.admit(method, caller)?;
         let (codec, message) = request;
         let request = Request::new(method.index, codec, message);
-        let cx =
-            Context::new(caller.clone(), deadline, trace, self.node.clone(), reporter, ticket);
+        let cx = Context::new(
+            caller.clone(),
+            deadline,
+            trace,
+            self.node.clone(),
+            reporter,
+            ticket,
+        );
         Ok((cx.clone(), method.service.clone().call(cx, request)))
     }
 
@@ -215,10 +252,12 @@ impl Host {
         let guard = EndOnDrop(cx);
         let result = match deadline {
             None => future.await,
-            Some(deadline) => tokio::time::timeout_at(deadline, future).await.unwrap_or_else(|_| {
-                let message = "the deadline passed while the call was served";
-                Err(Error::new(Code::DeadlineExceeded, message))
-            }),
+            Some(deadline) => tokio::time::timeout_at(deadline, future)
+                .await
+                .unwrap_or_else(|_| {
+                    let message = "the deadline passed while the call was served";
+                    Err(Error::new(Code::DeadlineExceeded, message))
+                }),
         };
         guard.0.ended(result.is_ok());
         result.map(|reply| reply.message)
@@ -246,21 +285,42 @@ impl Serve for HostFor {
             let starting = Error::new(Code::Unavailable, "the node is still starting");
             return Serving::Done(Err(starting));
         };
-        let Incoming { now, head, message, reporter } = call;
+        let Incoming {
+            now,
+            head,
+            message,
+            reporter,
+        } = call;
         let Some(codec) = Codec::from_id(head.codec) else {
             let message = format!("this node does not have codec {}", head.codec);
             return Serving::Done(Err(Error::new(Code::Unsupported, message)));
         };
         let method = MethodId(head.method);
         let timeout = if head.timeout_ms == 0 {
-            host.methods.get(&method).map(|method| method.descriptor.timeout)
+            host.methods
+                .get(&method)
+                .map(|method| method.descriptor.timeout)
         } else {
             Some(Duration::from_millis(head.timeout_ms.into()))
         };
         let deadline = timeout.map(|timeout| now + timeout);
-        let trace = head.trace.as_ref().map_or_else(Trace::start, Trace::from_wire);
-        match host.begin(method, &self.caller, (codec, message), deadline, trace, reporter) {
-            Ok((cx, future)) => Serving::Running { future, deadline, on_end: cx.on_end() },
+        let trace = head
+            .trace
+            .as_ref()
+            .map_or_else(Trace::start, Trace::from_wire);
+        match host.begin(
+            method,
+            &self.caller,
+            (codec, message),
+            deadline,
+            trace,
+            reporter,
+        ) {
+            Ok((cx, future)) => Serving::Running {
+                future,
+                deadline,
+                on_end: cx.on_end(),
+            },
             Err(error) => Serving::Done(Err(error)),
         }
     }
@@ -271,7 +331,10 @@ pub(crate) struct HostsNothing;
 
 impl Serve for HostsNothing {
     fn serve(&self, _link: &Link, _call: Incoming) -> Serving {
-        Serving::Done(Err(Error::new(Code::UnknownService, "this program hosts no services")))
+        Serving::Done(Err(Error::new(
+            Code::UnknownService,
+            "this program hosts no services",
+        )))
     }
 }
 
@@ -306,7 +369,10 @@ impl Counts {
             return None;
         }
         self.node.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Ticket { counts: self, ended: AtomicBool::new(false) })
+        Some(Ticket {
+            counts: self,
+            ended: AtomicBool::new(false),
+        })
     }
 }
 
@@ -333,7 +399,9 @@ impl Drop for Ticket {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("services", &self.services.keys()).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("services", &self.services.keys())
+            .finish_non_exhaustive()
     }
 }
 

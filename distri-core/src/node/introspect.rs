@@ -16,9 +16,7 @@ use crate::{
     client::{Call, Client},
     error::{Code, Error, Result},
     id::PublicKey,
-    service::{
-        Context, MethodDescriptor, Reply, Request, Service, ServiceDescriptor,
-    },
+    service::{Context, MethodDescriptor, Reply, Request, Service, ServiceDescriptor},
 };
 
 /// A service as it is described to people and programs.
@@ -144,7 +142,10 @@ pub(super) fn add(
     host: &Arc<OnceLock<Weak<Host>>>,
     node: &NodeHandle,
 ) {
-    let service = Introspection { host: host.clone(), node: node.clone() };
+    let service = Introspection {
+        host: host.clone(),
+        node: node.clone(),
+    };
     services.insert(descriptor().name.clone(), Arc::new(service));
 }
 

@@ -75,7 +75,9 @@ pub struct Interface<S: ?Sized> {
 
 impl<S: ?Sized> fmt::Debug for Interface<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interface").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Interface")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

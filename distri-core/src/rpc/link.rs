@@ -145,7 +145,10 @@ struct State {
 
 enum Waiting {
     Nobody,
-    For { waker: Option<Waker>, on_progress: Option<OnProgress> },
+    For {
+        waker: Option<Waker>,
+        on_progress: Option<OnProgress>,
+    },
     Done(Result<(Bytes, Channels), Error>),
 }
 
@@ -356,7 +359,11 @@ impl Link {
             let mut state = self.shared.lock();
             if let Some(why) = &state.closed {
                 let error = Error::new(Code::Unavailable, format!("the link is closed: {why}"));
-                return Err(CallFailure { error, full: false, message });
+                return Err(CallFailure {
+                    error,
+                    full: false,
+                    message,
+                });
             }
             let begun = state.mux.call(options.deadline, head, &message.body, count);
             if let Ok((id, _)) = begun {
@@ -364,7 +371,10 @@ impl Link {
                 if state.made.len() <= place {
                     state.made.resize_with(place + 1, || Waiting::Nobody);
                 }
-                state.made[place] = Waiting::For { waker: None, on_progress: options.on_progress };
+                state.made[place] = Waiting::For {
+                    waker: None,
+                    on_progress: options.on_progress,
+                };
             }
             let driver = state.driver.take();
             drop(state);
@@ -377,16 +387,22 @@ impl Link {
             Ok((id, channels)) => {
                 self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
                 self.pump(channels, message.attachments);
-                Ok(PendingCall { link: self.clone(), id, done: false })
+                Ok(PendingCall {
+                    link: self.clone(),
+                    id,
+                    done: false,
+                })
             }
             Err(why) => {
                 let (full, error) = match why {
-                    CannotCall::Full => {
-                        (true, Error::new(Code::Busy, "too many calls are in flight on the link"))
-                    }
-                    CannotCall::Parting => {
-                        (false, Error::new(Code::Unavailable, "the node takes no new calls"))
-                    }
+                    CannotCall::Full => (
+                        true,
+                        Error::new(Code::Busy, "too many calls are in flight on the link"),
+                    ),
+                    CannotCall::Parting => (
+                        false,
+                        Error::new(Code::Unavailable, "the node takes no new calls"),
+                    ),
                     CannotCall::TooLarge { max } => {
                         let message = format!(
                             "the arguments have {} bytes, the node takes {max}; large bytes belong in a `Blob`",
@@ -395,7 +411,11 @@ impl Link {
                         (false, Error::new(Code::TooLarge, message))
                     }
                 };
-                Err(CallFailure { error, full, message })
+                Err(CallFailure {
+                    error,
+                    full,
+                    message,
+                })
             }
         }
     }
@@ -420,14 +440,25 @@ impl Link {
 
     fn pump(&self, channels: Channels, attachments: Vec<Attachment>) {
         for (id, attachment) in channels.ids().zip(attachments) {
-            tokio::spawn(Pump { link: self.clone(), id, attachment, next: None });
+            tokio::spawn(Pump {
+                link: self.clone(),
+                id,
+                attachment,
+                next: None,
+            });
         }
     }
 
     fn attachments(&self, channels: Channels) -> Vec<Attachment> {
         channels
             .ids()
-            .map(|id| Attachment::new(ChannelReader { link: self.clone(), id, ended: false }))
+            .map(|id| {
+                Attachment::new(ChannelReader {
+                    link: self.clone(),
+                    id,
+                    ended: false,
+                })
+            })
             .collect()
     }
 
@@ -494,8 +525,11 @@ impl Future for PendingCall {
         self.link.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         Poll::Ready(match reply {
             Waiting::Done(Ok((body, channels))) => {
-                let attachments =
-                    if channels.count == 0 { Vec::new() } else { self.link.attachments(channels) };
+                let attachments = if channels.count == 0 {
+                    Vec::new()
+                } else {
+                    self.link.attachments(channels)
+                };
                 Ok(Message { body, attachments })
             }
             Waiting::Done(Err(error)) => Err(error.at_node(self.link.peer())),
@@ -538,10 +572,7 @@ struct ChannelReader {
 impl Stream for ChannelReader {
     type Item = Result<Message>;
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Message>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
         if self.ended {
             return Poll::Ready(None);
         }
@@ -562,7 +593,11 @@ impl Stream for ChannelReader {
             Some(Some(Ok(received))) => Some(Ok(received)),
         };
         // Reading may have given credit, which the driver must send.
-        let driver = if state.mux.out.waiting() > 0 { state.driver.take() } else { None };
+        let driver = if state.mux.out.waiting() > 0 {
+            state.driver.take()
+        } else {
+            None
+        };
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -649,7 +684,9 @@ impl Link {
         if state.closed.is_some() {
             return (Sent::Stopped, Channels::default());
         }
-        let sent = state.mux.send(id, &message.body, message.attachments.len() as u16);
+        let sent = state
+            .mux
+            .send(id, &message.body, message.attachments.len() as u16);
         let driver = match sent.0 {
             Sent::NotNow => {
                 state.writers.insert(id, waker.clone());
@@ -749,7 +786,10 @@ impl Driver {
             let shared = self.link.shared.clone();
             let mut state = shared.lock();
             while let Some(frame) = Frame::take(&mut self.read).map_err(|e| chain(&e))? {
-                state.mux.receive(now, frame, &mut self.events).map_err(|e| chain(&e))?;
+                state
+                    .mux
+                    .receive(now, frame, &mut self.events)
+                    .map_err(|e| chain(&e))?;
             }
             self.tell(&mut state)?;
         }
@@ -780,10 +820,15 @@ impl Driver {
                     state.replied(*id, reply, wakers);
                 }
                 Event::Progress { id, fraction, note } => {
-                    if let Some(Waiting::For { on_progress: Some(tell), .. }) =
-                        state.made.get(*id as usize)
+                    if let Some(Waiting::For {
+                        on_progress: Some(tell),
+                        ..
+                    }) = state.made.get(*id as usize)
                     {
-                        tell(Progress { fraction: *fraction, note: std::mem::take(note) });
+                        tell(Progress {
+                            fraction: *fraction,
+                            note: std::mem::take(note),
+                        });
                     }
                 }
                 Event::Cancelled { id } => {
@@ -798,8 +843,12 @@ impl Driver {
                 Event::Writable { channel } => wakers.extend(state.writers.remove(channel)),
                 Event::AllWritable => wakers.extend(state.writers.drain().map(|(_, waker)| waker)),
                 Event::Hello(hello) => {
-                    shared.their_load.store(hello.status.in_flight, Ordering::Relaxed);
-                    shared.ready.store(!hello.status.draining, Ordering::Release);
+                    shared
+                        .their_load
+                        .store(hello.status.in_flight, Ordering::Relaxed);
+                    shared
+                        .ready
+                        .store(!hello.status.draining, Ordering::Release);
                     state.status = Some(Arc::new(hello.status.clone()));
                     state.hello = Some(Arc::new((**hello).clone()));
                     shared.changed.notify_waiters();
@@ -844,13 +893,25 @@ impl Driver {
             return;
         }
         let message = Message { body, attachments };
-        let reporter = Reporter::Link { link: self.link.clone(), call: id };
-        let incoming = Incoming { now, head, message, reporter };
+        let reporter = Reporter::Link {
+            link: self.link.clone(),
+            call: id,
+        };
+        let incoming = Incoming {
+            now,
+            head,
+            message,
+            reporter,
+        };
         let serve = &self.serve;
         let link = &self.link;
         let serving = {
             match serve.serve(link, incoming) {
-                Serving::Running { mut future, deadline, on_end } => {
+                Serving::Running {
+                    mut future,
+                    deadline,
+                    on_end,
+                } => {
                     let polled =
                         std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
                             .unwrap_or_else(|_| Poll::Ready(Err(panicked())));
@@ -859,7 +920,11 @@ impl Driver {
                             on_end.ended(result.is_ok());
                             Serving::Done(result)
                         }
-                        Poll::Pending => Serving::Running { future, deadline, on_end },
+                        Poll::Pending => Serving::Running {
+                            future,
+                            deadline,
+                            on_end,
+                        },
                     }
                 }
                 done @ Serving::Done(_) => done,
@@ -867,7 +932,11 @@ impl Driver {
         };
         match serving {
             Serving::Done(result) => self.replies.push((id, result)),
-            Serving::Running { future, deadline, on_end } => {
+            Serving::Running {
+                future,
+                deadline,
+                on_end,
+            } => {
                 let mut state = self.link.shared.lock();
                 let work = finish_call(self.link.clone(), id, future, deadline, on_end.clone());
                 let task = tokio::spawn(work).abort_handle();
@@ -897,7 +966,10 @@ impl Driver {
         {
             let shared = self.link.shared.clone();
             let mut state = shared.lock();
-            state.mux.tick(clock::now(), &mut self.events).map_err(|e| chain(&e))?;
+            state
+                .mux
+                .tick(clock::now(), &mut self.events)
+                .map_err(|e| chain(&e))?;
             self.tell(&mut state)?;
             self.timer.as_mut().reset(state.mux.next_wakeup());
         }
@@ -928,7 +1000,8 @@ impl Driver {
                 if !state.writers.is_empty() || !state.room.is_empty() {
                     let state = &mut *state;
                     self.wakers.append(&mut state.room);
-                    self.wakers.extend(state.writers.drain().map(|(_, waker)| waker));
+                    self.wakers
+                        .extend(state.writers.drain().map(|(_, waker)| waker));
                 }
                 drop(state);
                 self.wakers.drain(..).for_each(Waker::wake);
@@ -1035,14 +1108,12 @@ impl State {
     }
 
     /// Queues a reply; gives the attachments that are now to be sent.
-    fn reply(
-        &mut self,
-        id: u32,
-        result: Result<Reply>,
-    ) -> Option<(Channels, Vec<Attachment>)> {
+    fn reply(&mut self, id: u32, result: Result<Reply>) -> Option<(Channels, Vec<Attachment>)> {
         self.running.remove(&id);
         match result {
-            Ok(Reply { message: Message { body, attachments } }) => {
+            Ok(Reply {
+                message: Message { body, attachments },
+            }) => {
                 let queued = self.mux.reply(id, Ok((&body, attachments.len() as u16)));
                 let channels = queued.ok().filter(|channels| channels.count > 0)?;
                 Some((channels, attachments))
@@ -1070,10 +1141,15 @@ async fn finish_call(
     });
     let result = match deadline {
         None => guarded.await,
-        Some(deadline) => tokio::time::timeout_at(deadline, guarded).await.unwrap_or_else(|_| {
-            on_end.cancelled();
-            Err(Error::new(Code::DeadlineExceeded, "the deadline passed while the call was served"))
-        }),
+        Some(deadline) => tokio::time::timeout_at(deadline, guarded)
+            .await
+            .unwrap_or_else(|_| {
+                on_end.cancelled();
+                Err(Error::new(
+                    Code::DeadlineExceeded,
+                    "the deadline passed while the call was served",
+                ))
+            }),
     };
     on_end.ended(result.is_ok());
     let pump = link.command(|state| state.reply(id, result));
@@ -1083,5 +1159,8 @@ async fn finish_call(
 }
 
 fn panicked() -> Error {
-    Error::new(Code::Internal, "the service panicked; the node's log says where")
+    Error::new(
+        Code::Internal,
+        "the service panicked; the node's log says where",
+    )
 }

@@ -146,11 +146,22 @@ pub(crate) enum Event {
     /// The other end has introduced itself.
     Hello(Box<Hello>),
     /// A call to serve.
-    Request { id: u32, head: RequestHead, body: Bytes },
+    Request {
+        id: u32,
+        head: RequestHead,
+        body: Bytes,
+    },
     /// A call made here has ended.
-    Replied { id: u32, reply: Result<(Bytes, Channels), Error> },
+    Replied {
+        id: u32,
+        reply: Result<(Bytes, Channels), Error>,
+    },
     /// How far a call made here is.
-    Progress { id: u32, fraction: f32, note: String },
+    Progress {
+        id: u32,
+        fraction: f32,
+        note: String,
+    },
     /// The caller does not want the result of a call served here any more.
     Cancelled { id: u32 },
     /// A channel received here has a message or has ended.
@@ -289,7 +300,9 @@ impl Mux {
             return Err(FrameError::Violation("it said hello twice"));
         }
         if self.hello.len() + body.len() > HELLO_MAX {
-            return Err(FrameError::TooLong { len: self.hello.len() + body.len() });
+            return Err(FrameError::TooLong {
+                len: self.hello.len() + body.len(),
+            });
         }
         self.hello.extend_from_slice(body);
         if more {
@@ -341,7 +354,10 @@ impl Mux {
             for channel in head.channels.ids() {
                 self.stop(channel);
             }
-            let busy = Error::new(Code::Busy, "the requests being served for this link are too large");
+            let busy = Error::new(
+                Code::Busy,
+                "the requests being served for this link are too large",
+            );
             // The error is for the caller; here nothing else is to be done.
             let _ = self.reply(id, Err(busy));
             return Ok(());
@@ -360,8 +376,13 @@ impl Mux {
         let Some(made) = self.made.get_mut(id as usize).and_then(Option::as_mut) else {
             return Err(FrameError::Violation("a reply to no call"));
         };
-        let whole =
-            assemble(&mut made.partial, &mut self.partial_bytes, more, &body, &self.limits)?;
+        let whole = assemble(
+            &mut made.partial,
+            &mut self.partial_bytes,
+            more,
+            &body,
+            &self.limits,
+        )?;
         let Some(mut body) = whole else {
             return Ok(());
         };
@@ -378,7 +399,11 @@ impl Mux {
             }
             return Ok(());
         }
-        let reply = if head.failed { Err(decode_error(&body)) } else { Ok((body, head.channels)) };
+        let reply = if head.failed {
+            Err(decode_error(&body))
+        } else {
+            Ok((body, head.channels))
+        };
         events.push(Event::Replied { id, reply });
         Ok(())
     }
@@ -390,7 +415,10 @@ impl Mux {
         events: &mut Vec<Event>,
     ) -> Result<(), FrameError> {
         let Some((fraction, note)) = body.split_first_chunk::<4>() else {
-            return Err(FrameError::Malformed { kind: Kind::Progress, problem: "too short" });
+            return Err(FrameError::Malformed {
+                kind: Kind::Progress,
+                problem: "too short",
+            });
         };
         let waiting = self.made.get(id as usize).and_then(Option::as_ref);
         if waiting.is_some_and(|made| !made.abandoned) {
@@ -413,13 +441,17 @@ impl Mux {
         let Some(receiving) = self.receiving.get_mut(&id) else {
             // It was under way when the receiver stopped the channel.
             if id >= self.next_received_channel {
-                return Err(FrameError::Violation("a message on a channel that was never opened"));
+                return Err(FrameError::Violation(
+                    "a message on a channel that was never opened",
+                ));
             }
             self.return_link_credit(body.len() as u32);
             return Ok(());
         };
         if receiving.ended.is_some() {
-            return Err(FrameError::Violation("a message on a channel that has ended"));
+            return Err(FrameError::Violation(
+                "a message on a channel that has ended",
+            ));
         }
         // A message may begin while there is any credit left, and is then sent whole.
         let begins = receiving.partial.is_empty();
@@ -427,14 +459,23 @@ impl Mux {
             return Err(FrameError::Violation("a message beyond the credit given"));
         }
         receiving.window_left -= len;
-        let whole =
-            assemble(&mut receiving.partial, &mut self.partial_bytes, more, &body, &self.limits)?;
+        let whole = assemble(
+            &mut receiving.partial,
+            &mut self.partial_bytes,
+            more,
+            &body,
+            &self.limits,
+        )?;
         let Some(mut body) = whole else {
             return Ok(());
         };
         let size = body.len() as u32;
         let head = ValueHead::take(Kind::Data, &mut body)?;
-        receiving.queue.push_back(Received { body, channels: head.channels, size });
+        receiving.queue.push_back(Received {
+            body,
+            channels: head.channels,
+            size,
+        });
         self.open_received(head.channels)?;
         events.push(Event::Readable { channel: id });
         Ok(())
@@ -448,9 +489,15 @@ impl Mux {
     ) -> Result<(), FrameError> {
         if let Some(receiving) = self.receiving.get_mut(&id) {
             if receiving.ended.is_some() || !receiving.partial.is_empty() {
-                return Err(FrameError::Violation("a channel ended twice or within a message"));
+                return Err(FrameError::Violation(
+                    "a channel ended twice or within a message",
+                ));
             }
-            let error = if body.is_empty() { None } else { Some(decode_error(body)) };
+            let error = if body.is_empty() {
+                None
+            } else {
+                Some(decode_error(body))
+            };
             receiving.ended = Some(error);
             events.push(Event::Readable { channel: id });
         }
@@ -464,7 +511,10 @@ impl Mux {
         events: &mut Vec<Event>,
     ) -> Result<(), FrameError> {
         let Ok(bytes) = <[u8; 4]>::try_from(body) else {
-            return Err(FrameError::Malformed { kind: Kind::Credit, problem: "not four bytes" });
+            return Err(FrameError::Malformed {
+                kind: Kind::Credit,
+                problem: "not four bytes",
+            });
         };
         let bytes = i64::from(u32::from_le_bytes(bytes));
         if id == 0 {
@@ -525,7 +575,9 @@ impl Mux {
             return Err(CannotCall::Parting);
         }
         if body.len() + head.len() + 6 > peer.message_max as usize {
-            return Err(CannotCall::TooLarge { max: peer.message_max });
+            return Err(CannotCall::TooLarge {
+                max: peer.message_max,
+            });
         }
         if self.in_flight() >= peer.calls as usize || self.out.waiting() > self.unwritten_max() {
             return Err(CannotCall::Full);
@@ -538,7 +590,8 @@ impl Mux {
                 self.made.len() as u32 - 1
             }
         };
-        self.out.message(Kind::Request, id, head.len(), |out| head.put(out), body);
+        self.out
+            .message(Kind::Request, id, head.len(), |out| head.put(out), body);
         self.made[id as usize] = Some(Made {
             deadline,
             abandoned: false,
@@ -547,7 +600,9 @@ impl Mux {
             partial: BytesMut::new(),
         });
         if let Some(deadline) = deadline
-            && self.earliest_deadline.is_none_or(|earliest| deadline < earliest)
+            && self
+                .earliest_deadline
+                .is_none_or(|earliest| deadline < earliest)
         {
             self.earliest_deadline = Some(deadline);
         }
@@ -591,27 +646,41 @@ impl Mux {
         let reply = match reply {
             Ok((body, _)) if body.len() + 16 > message_max => Err(Error::new(
                 Code::TooLarge,
-                format!("the result has {} bytes, the caller takes {message_max}", body.len()),
+                format!(
+                    "the result has {} bytes, the caller takes {message_max}",
+                    body.len()
+                ),
             )),
             Ok((body, _))
                 if self.out.waiting() + body.len()
                     > self.unwritten_max().max(message_max) * (UNWRITTEN_FACTOR / 2) =>
             {
-                Err(Error::new(Code::Busy, "too many results wait for this caller to read them"))
+                Err(Error::new(
+                    Code::Busy,
+                    "too many results wait for this caller to read them",
+                ))
             }
             reply => reply,
         };
         match reply {
             Ok((body, attachments)) => {
                 let channels = self.open_sending(attachments);
-                let head = ValueHead { failed: false, channels };
-                self.out.message(Kind::Reply, id, head.len(), |out| head.put(out), body);
+                let head = ValueHead {
+                    failed: false,
+                    channels,
+                };
+                self.out
+                    .message(Kind::Reply, id, head.len(), |out| head.put(out), body);
                 Ok(channels)
             }
             Err(error) => {
-                let head = ValueHead { failed: true, channels: Channels::default() };
+                let head = ValueHead {
+                    failed: true,
+                    channels: Channels::default(),
+                };
                 let body = encode_error(error.repeat());
-                self.out.message(Kind::Reply, id, head.len(), |out| head.put(out), &body);
+                self.out
+                    .message(Kind::Reply, id, head.len(), |out| head.put(out), &body);
                 Err(error)
             }
         }
@@ -641,22 +710,26 @@ impl Mux {
             return Channels::default();
         }
         let credit = self.peer.map_or(0, |peer| i64::from(peer.channel_window));
-        let channels = Channels { first: self.next_channel, count };
+        let channels = Channels {
+            first: self.next_channel,
+            count,
+        };
         self.next_channel = self.next_channel.saturating_add(count.into());
         for id in channels.ids() {
-            self.sending.insert(id, Sending { credit, stopped: false });
+            self.sending.insert(
+                id,
+                Sending {
+                    credit,
+                    stopped: false,
+                },
+            );
         }
         channels
     }
 
     /// Puts a message on a channel, if there is credit. Channels of its attachments are opened
     /// with it.
-    pub(crate) fn send(
-        &mut self,
-        id: u32,
-        body: &Bytes,
-        attachments: u16,
-    ) -> (Sent, Channels) {
+    pub(crate) fn send(&mut self, id: u32, body: &Bytes, attachments: u16) -> (Sent, Channels) {
         let nothing = Channels::default();
         let Some(peer) = self.peer else {
             return (Sent::NotNow, nothing);
@@ -669,24 +742,35 @@ impl Mux {
             return (Sent::Stopped, nothing);
         }
         if body.len() + 16 > peer.message_max as usize {
-            return (Sent::TooLarge { max: peer.message_max }, nothing);
+            return (
+                Sent::TooLarge {
+                    max: peer.message_max,
+                },
+                nothing,
+            );
         }
         if sending.credit <= 0 || self.link_credit <= 0 || self.out.waiting() > unwritten_max {
             return (Sent::NotNow, nothing);
         }
-        let mut head = ValueHead { failed: false, channels: nothing };
+        let mut head = ValueHead {
+            failed: false,
+            channels: nothing,
+        };
         head.channels.count = attachments;
         let size = (head.len() + body.len()) as i64;
         sending.credit -= size;
         self.link_credit -= size;
         head.channels = self.open_sending(attachments);
-        self.out.message(Kind::Data, id, head.len(), |out| head.put(out), body);
+        self.out
+            .message(Kind::Data, id, head.len(), |out| head.put(out), body);
         (Sent::Yes, head.channels)
     }
 
     /// True if the receiver of a channel sent here still wants messages.
     pub(crate) fn is_wanted(&self, id: u32) -> bool {
-        self.sending.get(&id).is_some_and(|sending| !sending.stopped)
+        self.sending
+            .get(&id)
+            .is_some_and(|sending| !sending.stopped)
     }
 
     /// Ends a channel sent here.
@@ -729,7 +813,11 @@ impl Mux {
         let unread: u32 = receiving.queue.iter().map(|received| received.size).sum();
         self.return_link_credit(unread + receiving.partial.len() as u32);
         self.partial_bytes -= receiving.partial.len();
-        for channel in receiving.queue.iter().flat_map(|received| received.channels.ids()) {
+        for channel in receiving
+            .queue
+            .iter()
+            .flat_map(|received| received.channels.ids())
+        {
             self.stop(channel);
         }
     }
@@ -779,7 +867,10 @@ impl Mux {
 
     /// Notices what the passing of time brings: calls whose deadline has passed, a silent link.
     pub(crate) fn tick(&mut self, now: Instant, events: &mut Vec<Event>) -> Result<(), Broken> {
-        if self.earliest_deadline.is_some_and(|deadline| deadline <= now) {
+        if self
+            .earliest_deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
             self.expire(now, events);
         }
         let interval = self.limits.keep_alive;
@@ -802,7 +893,10 @@ impl Mux {
             if deadline <= now {
                 self.abandon(id as u32);
                 let error = Error::new(Code::DeadlineExceeded, "no reply came before the deadline");
-                events.push(Event::Replied { id: id as u32, reply: Err(error) });
+                events.push(Event::Replied {
+                    id: id as u32,
+                    reply: Err(error),
+                });
             } else if earliest.is_none_or(|earliest| deadline < earliest) {
                 earliest = Some(deadline);
             }
@@ -814,7 +908,8 @@ impl Mux {
     pub(crate) fn next_wakeup(&self) -> Instant {
         let intervals = if self.probed { SILENT_INTERVALS } else { 1 };
         let silent = self.last_heard + self.limits.keep_alive * intervals;
-        self.earliest_deadline.map_or(silent, |deadline| deadline.min(silent))
+        self.earliest_deadline
+            .map_or(silent, |deadline| deadline.min(silent))
     }
 
     /// How each call in flight ends when the link breaks: those whose request never left had no
@@ -826,9 +921,15 @@ impl Mux {
                 && !made.abandoned
             {
                 let error = if made.written_at > written {
-                    Error::new(Code::Unavailable, format!("the link broke before the call left: {why}"))
+                    Error::new(
+                        Code::Unavailable,
+                        format!("the link broke before the call left: {why}"),
+                    )
                 } else {
-                    Error::new(Code::UnknownOutcome, format!("the link broke before the reply came: {why}"))
+                    Error::new(
+                        Code::UnknownOutcome,
+                        format!("the link broke before the reply came: {why}"),
+                    )
                 };
                 failed.push((id as u32, error));
             }
@@ -854,7 +955,9 @@ fn assemble(
         return Err(FrameError::Violation("a message over the bound announced"));
     }
     if *partial_bytes + body.len() > MESSAGES_HELD * limits.message_max as usize {
-        return Err(FrameError::Violation("too many messages begun and not finished"));
+        return Err(FrameError::Violation(
+            "too many messages begun and not finished",
+        ));
     }
     partial.extend_from_slice(body);
     *partial_bytes += body.len();
@@ -866,7 +969,13 @@ fn assemble(
 }
 
 fn put_credit(out: &mut Outgoing, id: u32, bytes: u32) {
-    out.message(Kind::Credit, id, 0, |_| {}, &Bytes::copy_from_slice(&bytes.to_le_bytes()));
+    out.message(
+        Kind::Credit,
+        id,
+        0,
+        |_| {},
+        &Bytes::copy_from_slice(&bytes.to_le_bytes()),
+    );
 }
 
 fn encode_error(error: Error) -> Bytes {
@@ -885,6 +994,12 @@ fn encode_error(error: Error) -> Bytes {
 fn decode_error(body: &[u8]) -> Error {
     match postcard::from_bytes::<WireError>(body) {
         Ok(wire) => Error::from_wire(wire),
-        Err(_) => Error::new(Code::Failed, "the call failed with an error that cannot be read"),
+        Err(_) => Error::new(
+            Code::Failed,
+            "the call failed with an error that cannot be read",
+        ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,13 @@ impl Outgoing {
         debug_assert!(head_len < BODY_MAX, "heads are some dozens of bytes");
         let first = body.len().min(BODY_MAX - head_len);
         let more = first < body.len();
-        Header { len: head_len + first, kind, more, id }.put(&mut self.gathering);
+        Header {
+            len: head_len + first,
+            kind,
+            more,
+            id,
+        }
+        .put(&mut self.gathering);
         put_head(&mut self.gathering);
         self.count(HEADER_LEN + head_len);
         self.bytes(body.slice(..first));
@@ -72,7 +78,13 @@ impl Outgoing {
         while at < body.len() {
             let len = (body.len() - at).min(BODY_MAX);
             let more = at + len < body.len();
-            Header { len, kind, more, id }.put(&mut self.gathering);
+            Header {
+                len,
+                kind,
+                more,
+                id,
+            }
+            .put(&mut self.gathering);
             self.count(HEADER_LEN);
             self.bytes(body.slice(at..at + len));
             at += len;
@@ -117,16 +129,31 @@ mod tests {
 
     #[test]
     fn a_message_of_any_length_comes_out_as_frames_that_add_up() {
-        for len in [0, 1, BY_REFERENCE_MIN, BODY_MAX - 4, BODY_MAX - 3, 3 * BODY_MAX + 7] {
+        for len in [
+            0,
+            1,
+            BY_REFERENCE_MIN,
+            BODY_MAX - 4,
+            BODY_MAX - 3,
+            3 * BODY_MAX + 7,
+        ] {
             let body = Bytes::from(vec![7; len]);
             let mut outgoing = Outgoing::new();
 
-            outgoing.message(Kind::Request, 9, 4, |out| out.extend_from_slice(b"head"), &body);
+            outgoing.message(
+                Kind::Request,
+                9,
+                4,
+                |out| out.extend_from_slice(b"head"),
+                &body,
+            );
 
             let mut pieces = VecDeque::new();
             outgoing.drain_into(&mut pieces);
             let mut bytes = BytesMut::new();
-            pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+            pieces
+                .iter()
+                .for_each(|piece| bytes.extend_from_slice(piece));
             assert_eq!(bytes.len() as u64, outgoing.end());
             let mut message = Vec::new();
             loop {

@@ -80,7 +80,9 @@ impl Context {
             cancelled: AtomicBool::new(false),
             on_cancel: Notify::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Who calls.
@@ -95,7 +97,9 @@ impl Context {
 
     /// How long the caller still waits; zero when the deadline has passed.
     pub fn remaining(&self) -> Option<Duration> {
-        self.inner.deadline.map(|deadline| deadline.saturating_duration_since(crate::clock::now()))
+        self.inner
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(crate::clock::now()))
     }
 
     /// True once the caller has given up or the deadline has passed. Code under
@@ -150,7 +154,10 @@ impl Context {
 
     /// A client for calls to other services: they inherit deadline and trace.
     pub fn client(&self) -> Client {
-        self.inner.node.client().within(self.inner.deadline, self.inner.trace)
+        self.inner
+            .node
+            .client()
+            .within(self.inner.deadline, self.inner.trace)
     }
 
     /// Ends the call early with [`Code::Cancelled`] if the caller has given up.

@@ -98,7 +98,12 @@ pub struct ServiceDescriptor {
 impl ServiceDescriptor {
     /// Starts a descriptor of the service `name`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), version: 1, docs: String::new(), methods: Vec::new() }
+        Self {
+            name: name.into(),
+            version: 1,
+            docs: String::new(),
+            methods: Vec::new(),
+        }
     }
 
     /// Sets the version.
@@ -125,7 +130,10 @@ impl ServiceDescriptor {
 
     /// The method called `name`, with its index in dispatch.
     pub fn find(&self, name: &str) -> Option<(usize, &MethodDescriptor)> {
-        self.methods.iter().enumerate().find(|(_, method)| method.name == name)
+        self.methods
+            .iter()
+            .enumerate()
+            .find(|(_, method)| method.name == name)
     }
 }
 
@@ -222,7 +230,11 @@ impl fmt::Display for Shape {
 
 /// The wire identity of `method` of `service`.
 pub fn method_id(service: &str, method: &str) -> MethodId {
-    MethodId(hash64(&[b"distri/method/v1", service.as_bytes(), method.as_bytes()]))
+    MethodId(hash64(&[
+        b"distri/method/v1",
+        service.as_bytes(),
+        method.as_bytes(),
+    ]))
 }
 
 fn schema_of<T: JsonSchema>() -> Value {

@@ -16,6 +16,11 @@
 //!   was cut off cannot pass for whole;
 //! - who does not read makes the other's writes wait, after a bounded number of bytes.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver of tests: it reads the clock"
+)]
+
 use std::{
     any::Any,
     collections::BTreeSet,
@@ -29,7 +34,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{Address, ByteLink, Endpoint, Listener, Transport, TransportError};
@@ -537,7 +542,15 @@ impl Server {
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future).await.expect("ends in time")
+    let start = Instant::now();
+    let result = timeout(PATIENCE, future).await.expect("ends in time");
+    // A missing wake-up shows only here: the time limit itself wakes the future once more, and a
+    // paused clock comes to it at once.
+    assert!(
+        start.elapsed() < PATIENCE,
+        "ended only when woken by the time limit"
+    );
+    result
 }
 
 /// Polls `future` so many times at most, and drops it when it would be polled once more: woken, but

@@ -166,7 +166,12 @@ impl Header {
             return Err(FrameError::CannotContinue { kind });
         }
         let id = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-        Ok(Some(Self { len, kind, more, id }))
+        Ok(Some(Self {
+            len,
+            kind,
+            more,
+            id,
+        }))
     }
 
     /// Appends the header to `out`. The length must be at most [`BODY_MAX`].
@@ -242,8 +247,16 @@ impl RequestHead {
     /// Appends the head to `out`.
     pub fn put(&self, out: &mut BytesMut) {
         let flags = if self.trace.is_some() { HAS_TRACE } else { 0 }
-            | if self.call_id.is_some() { HAS_CALL_ID } else { 0 }
-            | if self.channels.count > 0 { HAS_CHANNELS } else { 0 };
+            | if self.call_id.is_some() {
+                HAS_CALL_ID
+            } else {
+                0
+            }
+            | if self.channels.count > 0 {
+                HAS_CHANNELS
+            } else {
+                0
+            };
         out.put_u64_le(self.method);
         out.put_u32_le(self.timeout_ms);
         out.put_u8(self.codec);
@@ -271,14 +284,21 @@ impl RequestHead {
     /// # Errors
     /// [`FrameError::Malformed`] if it is not whole.
     pub fn take(body: &mut Bytes) -> Result<Self, FrameError> {
-        let short = FrameError::Malformed { kind: Kind::Request, problem: "the head is not whole" };
+        let short = FrameError::Malformed {
+            kind: Kind::Request,
+            problem: "the head is not whole",
+        };
         let mut head = || -> Result<Self, bytes::TryGetError> {
             let method = body.try_get_u64_le()?;
             let timeout_ms = body.try_get_u32_le()?;
             let codec = body.try_get_u8()?;
             let flags = body.try_get_u8()?;
             let trace = if flags & HAS_TRACE != 0 {
-                let mut trace = TraceHead { trace: [0; 16], span: [0; 8], flags: 0 };
+                let mut trace = TraceHead {
+                    trace: [0; 16],
+                    span: [0; 8],
+                    flags: 0,
+                };
                 body.try_copy_to_slice(&mut trace.trace)?;
                 body.try_copy_to_slice(&mut trace.span)?;
                 trace.flags = body.try_get_u8()?;
@@ -294,7 +314,14 @@ impl RequestHead {
                 None
             };
             let channels = Channels::take(body, flags & HAS_CHANNELS != 0)?;
-            Ok(Self { method, timeout_ms, codec, trace, call_id, channels })
+            Ok(Self {
+                method,
+                timeout_ms,
+                codec,
+                trace,
+                call_id,
+                channels,
+            })
         };
         head().map_err(|_| short)
     }
@@ -316,7 +343,10 @@ impl Channels {
         if !present {
             return Ok(Self::default());
         }
-        Ok(Self { first: body.try_get_u32_le()?, count: body.try_get_u16_le()? })
+        Ok(Self {
+            first: body.try_get_u32_le()?,
+            count: body.try_get_u16_le()?,
+        })
     }
 
     /// The ids.
@@ -340,7 +370,11 @@ impl ValueHead {
     /// Appends the head to `out`.
     pub fn put(&self, out: &mut BytesMut) {
         let flags = if self.failed { FAILED } else { 0 }
-            | if self.channels.count > 0 { HAS_CHANNELS } else { 0 };
+            | if self.channels.count > 0 {
+                HAS_CHANNELS
+            } else {
+                0
+            };
         out.put_u8(flags);
         self.channels.put(out);
     }
@@ -355,11 +389,17 @@ impl ValueHead {
     /// # Errors
     /// [`FrameError::Malformed`] if it is not whole.
     pub fn take(kind: Kind, body: &mut Bytes) -> Result<Self, FrameError> {
-        let short = FrameError::Malformed { kind, problem: "the head is not whole" };
+        let short = FrameError::Malformed {
+            kind,
+            problem: "the head is not whole",
+        };
         let mut head = || -> Result<Self, bytes::TryGetError> {
             let flags = body.try_get_u8()?;
             let channels = Channels::take(body, flags & HAS_CHANNELS != 0)?;
-            Ok(Self { failed: flags & FAILED != 0, channels })
+            Ok(Self {
+                failed: flags & FAILED != 0,
+                channels,
+            })
         };
         head().map_err(|_| short)
     }

@@ -90,19 +90,27 @@ impl Hello {
     /// # Errors
     /// [`FrameError`] if the bytes are of another protocol, another version, or malformed.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
-        let malformed = |problem| FrameError::Malformed { kind: Kind::Hello, problem };
+        let malformed = |problem| FrameError::Malformed {
+            kind: Kind::Hello,
+            problem,
+        };
         let Some((magic, rest)) = bytes.split_first_chunk::<6>() else {
             return Err(malformed("too short"));
         };
         if *magic != MAGIC {
-            return Err(malformed("the other end does not speak the distri protocol"));
+            return Err(malformed(
+                "the other end does not speak the distri protocol",
+            ));
         }
         let Some((version, body)) = rest.split_first_chunk::<2>() else {
             return Err(malformed("too short"));
         };
         let version = u16::from_le_bytes(*version);
         if version != VERSION {
-            return Err(FrameError::WrongVersion { theirs: version, ours: VERSION });
+            return Err(FrameError::WrongVersion {
+                theirs: version,
+                ours: VERSION,
+            });
         }
         postcard::from_bytes(body).map_err(|_| malformed("it does not decode"))
     }
@@ -163,7 +171,13 @@ mod tests {
 
         let error = Hello::decode(&bytes).unwrap_err();
 
-        assert_eq!(error, FrameError::WrongVersion { theirs: 9, ours: VERSION });
+        assert_eq!(
+            error,
+            FrameError::WrongVersion {
+                theirs: 9,
+                ours: VERSION
+            }
+        );
     }
 
     proptest! {

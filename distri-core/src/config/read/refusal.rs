@@ -18,15 +18,26 @@ pub(super) struct ReadError {
 
 #[derive(Debug)]
 enum Refusal {
-    Value { found: String, expected: String },
-    UnknownField { name: String, known: &'static [&'static str] },
-    MissingField { name: &'static str },
+    Value {
+        found: String,
+        expected: String,
+    },
+    UnknownField {
+        name: String,
+        known: &'static [&'static str],
+    },
+    MissingField {
+        name: &'static str,
+    },
     Other(String),
 }
 
 impl ReadError {
     fn new(refusal: Refusal) -> Self {
-        Self { refusal, place: None }
+        Self {
+            refusal,
+            place: None,
+        }
     }
 
     /// Adds where it happened, unless a place further inside is known already.
@@ -41,26 +52,52 @@ impl ReadError {
         let secret = is_secret(&key);
         match self.refusal {
             Refusal::Value { found, expected } => {
-                let found = if secret { "a value that does not fit".to_owned() } else { found };
-                Problem { key, source, complaint: Complaint::Invalid { found, expected } }
+                let found = if secret {
+                    "a value that does not fit".to_owned()
+                } else {
+                    found
+                };
+                Problem {
+                    key,
+                    source,
+                    complaint: Complaint::Invalid { found, expected },
+                }
             }
             Refusal::Other(_) if secret => {
                 let message = "the value does not fit (it is not shown)".to_owned();
-                Problem { key, source, complaint: Complaint::Refused { message } }
+                Problem {
+                    key,
+                    source,
+                    complaint: Complaint::Refused { message },
+                }
             }
-            Refusal::Other(message) => {
-                Problem { key, source, complaint: Complaint::Refused { message } }
-            }
+            Refusal::Other(message) => Problem {
+                key,
+                source,
+                complaint: Complaint::Refused { message },
+            },
             Refusal::UnknownField { name, known } => {
                 let prefix = key.strip_suffix(&name).unwrap_or_default();
                 let nearest =
                     nearest(&name, known.iter().copied()).map(|name| format!("{prefix}{name}"));
                 let known = known.iter().map(|name| (*name).to_owned()).collect();
-                Problem { key, source, complaint: Complaint::Unknown { nearest, known } }
+                Problem {
+                    key,
+                    source,
+                    complaint: Complaint::Unknown { nearest, known },
+                }
             }
             Refusal::MissingField { name } => {
-                let key = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
-                Problem { key, source: None, complaint: Complaint::Missing }
+                let key = if key.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{key}.{name}")
+                };
+                Problem {
+                    key,
+                    source: None,
+                    complaint: Complaint::Missing,
+                }
             }
         }
     }
@@ -85,15 +122,24 @@ impl de::Error for ReadError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(Refusal::Value { found: show(found), expected: expected.to_string() })
+        Self::new(Refusal::Value {
+            found: show(found),
+            expected: expected.to_string(),
+        })
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(Refusal::Value { found: show(found), expected: expected.to_string() })
+        Self::new(Refusal::Value {
+            found: show(found),
+            expected: expected.to_string(),
+        })
     }
 
     fn invalid_length(len: usize, expected: &dyn de::Expected) -> Self {
-        Self::new(Refusal::Value { found: format!("{len} items"), expected: expected.to_string() })
+        Self::new(Refusal::Value {
+            found: format!("{len} items"),
+            expected: expected.to_string(),
+        })
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -103,11 +149,17 @@ impl de::Error for ReadError {
             Some((only, [])) => only.clone(),
             Some((last, others)) => format!("{} or {last}", others.join(", ")),
         };
-        Self::new(Refusal::Value { found: show(Unexpected::Str(variant)), expected })
+        Self::new(Refusal::Value {
+            found: show(Unexpected::Str(variant)),
+            expected,
+        })
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(Refusal::UnknownField { name: field.to_owned(), known: expected })
+        Self::new(Refusal::UnknownField {
+            name: field.to_owned(),
+            known: expected,
+        })
     }
 
     fn missing_field(field: &'static str) -> Self {

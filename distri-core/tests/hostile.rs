@@ -1,0 +1,227 @@
+//! What comes from strangers: garbage, lies, silence. The node stays up and serves others.
+
+extern crate distri_core as distri;
+
+mod support;
+
+use std::time::Duration;
+
+use distri::{
+    Result,
+    transport::{ByteLink, Transport},
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use support::{Cloud, endpoint, eventually, identity};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+#[derive(Default)]
+struct Echo;
+
+#[distri::service(register = false)]
+impl Echo {
+    async fn echo(&self, text: String) -> Result<String> {
+        Ok(text)
+    }
+}
+
+async fn one_node() -> (Cloud, EchoClient) {
+    let cloud = Cloud::of(1, |_, node| node.service(Echo)).await;
+    let client = EchoClient::new(cloud.client().await);
+    (cloud, client)
+}
+
+async fn stranger(cloud: &Cloud) -> ByteLink {
+    cloud
+        .network
+        .transport(identity(99))
+        .dial(&endpoint(0))
+        .await
+        .unwrap()
+}
+
+/// Writes `bytes`, and reads until the node closes the link.
+async fn say(mut link: ByteLink, bytes: &[u8]) -> Vec<u8> {
+    // The node may close before all is written.
+    let _ = link.bytes.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let read = link.bytes.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(Duration::from_secs(60), read)
+        .await
+        .expect("the node closes");
+    answer
+}
+
+fn frame(kind: u8, id: u32, body: &[u8]) -> Vec<u8> {
+    let len = (body.len() as u32).to_le_bytes();
+    [&len[..3], &[kind], &id.to_le_bytes(), body].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn garbage_closes_its_own_link_only() {
+    let (cloud, echo) = one_node().await;
+
+    for bytes in [
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0xff; 4096],
+        frame(2, 0, &[0; 40]),
+        frame(1, 0, b"distri\x09\x00"),
+        frame(1, 0, b"nonsense"),
+        frame(99, 0, b""),
+    ] {
+        say(stranger(&cloud).await, &bytes).await;
+    }
+
+    assert_eq!(echo.echo("still here".into()).await.unwrap(), "still here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_says_nothing_is_closed_in_time() {
+    let (cloud, _echo) = one_node().await;
+    let start = tokio::time::Instant::now();
+
+    say(stranger(&cloud).await, &[]).await;
+
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+    eventually("its link is forgotten", || async {
+        cloud.nodes[0].links() == 1
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_silent_links_keep_nobody_out() {
+    let (cloud, echo) = one_node().await;
+    let mut silent = Vec::new();
+    for _ in 0..1000 {
+        silent.push(stranger(&cloud).await);
+    }
+
+    assert_eq!(echo.echo("hello".into()).await.unwrap(), "hello");
+    eventually("they are forgotten", || async {
+        cloud.nodes[0].links() == 1
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_frame_and_then_nothing_is_closed_in_time() {
+    let (cloud, echo) = one_node().await;
+
+    say(stranger(&cloud).await, &frame(1, 0, &[0; 100])[..40]).await;
+
+    assert_eq!(echo.echo("x".into()).await.unwrap(), "x");
+}
+
+#[test]
+fn any_bytes_leave_the_node_serving() {
+    let mut runner = TestRunner::new(Config {
+        cases: 64,
+        ..Config::default()
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let (cloud, echo) = runtime.block_on(one_node());
+    let frames = prop::collection::vec(
+        (
+            0_u8..=20,
+            any::<u32>(),
+            prop::collection::vec(any::<u8>(), 0..200),
+        ),
+        1..20,
+    );
+    runner
+        .run(
+            &(
+                prop::collection::vec(any::<u8>(), 0..300),
+                frames,
+                any::<bool>(),
+            ),
+            |(raw, frames, greet)| {
+                let mut bytes = Vec::new();
+                if greet {
+                    bytes.extend(cloud_hello());
+                }
+                for (kind, id, body) in frames {
+                    bytes.extend(frame(kind, id % 3, &body));
+                }
+                bytes.extend(raw);
+                runtime.block_on(async {
+                    say(stranger(&cloud).await, &bytes).await;
+                    assert_eq!(echo.echo("x".into()).await.unwrap(), "x");
+                });
+                Ok(())
+            },
+        )
+        .unwrap();
+}
+
+/// A hello as a client says it: not a node, no name, no services.
+fn cloud_hello() -> Vec<u8> {
+    let mut hello = b"distri\x01\x00".to_vec();
+    // is_node, name, program, address, four bounds of 100, services, status with four empty fields
+    hello.extend([0, 0, 0, 0, 100, 100, 100, 100, 0, 0, 0, 0, 0]);
+    frame(1, 0, &hello)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hello_of_these_tests_is_one_that_nodes_take() {
+    let (cloud, _echo) = one_node().await;
+    let mut link = stranger(&cloud).await;
+    link.bytes.write_all(&cloud_hello()).await.unwrap();
+    link.bytes.write_all(&frame(11, 0, b"")).await.unwrap();
+
+    let mut answer = Vec::new();
+    while !answer.windows(8).any(|window| window == frame(12, 0, b"")) {
+        let read = link.bytes.read_buf(&mut answer);
+        assert_ne!(
+            tokio::time::timeout(Duration::from_secs(9), read)
+                .await
+                .unwrap()
+                .unwrap(),
+            0
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_not_listed_is_refused_with_the_reason() {
+    let network = distri::transport::memory::Network::new(3);
+    let mut config = distri::Config::default();
+    config.node.listen = endpoint(0).address;
+    config.access.clients = distri::config::ClientAccess::Listed;
+    config.access.keys = vec![identity(50).public()];
+    let _node = distri::Node::builder()
+        .config(config)
+        .transport(std::sync::Arc::new(network.transport(identity(0))))
+        .without_registry()
+        .service(Echo)
+        .start()
+        .await
+        .unwrap();
+    let connect = |seed| {
+        let transport = std::sync::Arc::new(network.transport(identity(seed)));
+        distri::Client::builder()
+            .transport(transport)
+            .nodes([endpoint(0)])
+            .connect()
+    };
+
+    let refused = connect(51).await.unwrap_err();
+    let admitted = connect(50).await.unwrap();
+
+    assert!(refused.message().contains("not admitted"), "{refused}");
+    assert_eq!(
+        EchoClient::new(admitted).echo("x".into()).await.unwrap(),
+        "x"
+    );
+}
