@@ -52,8 +52,9 @@ pub struct CallArgs {
 }
 
 const ARGUMENTS: &str = "\
-A value is JSON if it reads as JSON, else text. name=@FILE sends a file's bytes, name=@- those of
-stdin; for a stream of items it sends one item for each line of JSON.";
+A value is JSON if it reads as JSON, else text. name=@FILE sends what is in a file, as the method
+takes it: bytes, text, JSON, or a stream with one item for each line of JSON; name=@- sends stdin.
+A text that begins with @ goes in quotes: 'name=\"@home\"'.";
 
 fn time(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| "expected a duration such as 5s, 250ms or 2m".to_owned())

@@ -11,6 +11,7 @@ use super::{Failure, global::is_level_unset};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verbosity {
     /// What the configuration says: for nodes.
+    #[cfg_attr(not(feature = "node"), expect(dead_code, reason = "only nodes ask for it"))]
     Configured,
     /// Warnings: for commands that end at once, unless the configuration says otherwise.
     Brief,

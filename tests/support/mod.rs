@@ -1,5 +1,6 @@
 //! Runs distri programs as a shell would: in folders of their own, without the environment of
 //! whoever runs the tests.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::{

@@ -1,5 +1,6 @@
 //! The smallest program answers what its first lines say.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 #[path = "../../../tests/support/mod.rs"]
 mod support;

@@ -1,5 +1,6 @@
 //! The command line, as a shell sees it: real processes, real sockets.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::{
     fs,
@@ -201,6 +202,7 @@ mod arguments {
     #[test]
     fn arguments_come_by_name_as_json_from_a_file_and_from_stdin() {
         let (program, _node) = with_node(&[]);
+        program.write("three.json", "3\n");
         program.write("args.json", r#"{"needs": 3, "has": 1}"#);
         let refusal = |arguments: &[&str], input: &[u8]| {
             let all = [&["call", "tour", "refuse"], arguments].concat();
@@ -211,6 +213,7 @@ mod arguments {
             (vec!["needs=3", "has=1"], ""),
             (vec![r#"{"needs":3,"has":1}"#], ""),
             (vec!["@args.json"], ""),
+            (vec!["needs=@three.json", "has=@-"], "1"),
             (vec!["-"], r#"{"needs":3,"has":1}"#),
             (vec!["@args.json", "has=9", "has=1"], ""),
         ] {
@@ -232,6 +235,9 @@ mod arguments {
         assert_eq!(name("a b"), "a b");
         assert_eq!(name("\"quoted\""), "quoted");
         assert_eq!(name(""), "");
+        program.write("name.txt", "@home\n");
+        assert_eq!(name("@name.txt"), "@home");
+        assert_eq!(name("\"@home\""), "@home");
     }
 
     #[test]

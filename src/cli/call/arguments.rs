@@ -9,8 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use super::super::{Exit, Failure, describe::suggest, schema::Schema};
 
-/// JSON on stdin or in a file may have so many bytes; what is larger belongs in a blob.
-const JSON_MAX: u64 = 64 << 20;
+/// Text and JSON on stdin or in a file may have so many bytes; what is larger belongs in a blob.
+const TEXT_MAX: u64 = 64 << 20;
 
 /// Items that wait between a file and the link.
 const ITEMS_WAITING: usize = 64;
@@ -50,9 +50,9 @@ pub(super) fn split(words: &[String]) -> Result<Vec<Given>, Failure> {
     };
     for word in words {
         let object = if word == "-" {
-            Some((read_json(std::io::stdin().lock())?, "stdin".to_owned()))
+            Some((read_to_string(std::io::stdin().lock())?, "stdin".to_owned()))
         } else if let Some(path) = word.strip_prefix('@') {
-            Some((read_json(open(path)?)?, format!("`{path}`")))
+            Some((read_to_string(open(path)?)?, format!("`{path}`")))
         } else if word.trim_start().starts_with('{') {
             Some((word.clone(), "the argument".to_owned()))
         } else {
@@ -142,29 +142,44 @@ impl Arguments {
 }
 
 async fn read_text(name: &str, text: String, schema: Option<Schema>) -> Result<Argument, Failure> {
-    let is_stream = schema.as_ref().is_some_and(Schema::is_stream);
-    let is_blob = schema.as_ref().is_some_and(Schema::is_blob);
-    let is_text = schema.as_ref().is_some_and(Schema::is_text);
-    match text.strip_prefix('@') {
-        Some("-") if is_stream => Ok(Argument::Stream(lines(name, tokio::io::stdin()))),
-        Some("-") => Ok(Argument::Blob(Blob::from_reader(None, tokio::io::stdin()))),
-        Some(path) if is_stream => {
-            let file = tokio::fs::File::from_std(open(path)?);
-            Ok(Argument::Stream(lines(name, file)))
-        }
-        Some(path) => {
-            let blob = Blob::from_file(path).await;
-            Ok(Argument::Blob(blob.map_err(|error| Failure::new(Exit::Usage, error))?))
-        }
-        // Base64 is text that may well read as a number.
-        None if is_blob => Ok(Argument::Value(Value::String(text))),
-        None => Ok(Argument::Value(match serde_json::from_str(&text) {
-            Ok(value @ Value::String(_)) => value,
-            Ok(Value::Null) if text == "null" => Value::Null,
-            Ok(value) if !is_text => value,
-            Ok(_) | Err(_) => Value::String(text),
-        })),
+    let is = |is: fn(&Schema) -> bool| schema.as_ref().is_some_and(is);
+    let (is_stream, is_text) = (is(Schema::is_stream), is(Schema::is_text));
+    let is_blob = schema.is_none() || is(Schema::is_blob);
+    let Some(path) = text.strip_prefix('@') else {
+        let json = serde_json::from_str(&text).ok();
+        return Ok(Argument::Value(match json {
+            // Base64 and text may well read as numbers.
+            Some(value) if !is_blob && !is_text => value,
+            Some(value @ Value::String(_)) => value,
+            Some(Value::Null) => Value::Null,
+            _ => Value::String(text),
+        }));
+    };
+    if is_stream {
+        return Ok(Argument::Stream(match path {
+            "-" => lines(name, tokio::io::stdin()),
+            _ => lines(name, tokio::fs::File::from_std(open(path)?)),
+        }));
     }
+    if is_blob {
+        return Ok(Argument::Blob(match path {
+            "-" => Blob::from_reader(None, tokio::io::stdin()),
+            _ => Blob::from_file(path).await.map_err(|error| Failure::new(Exit::Usage, error))?,
+        }));
+    }
+    let text = match path {
+        "-" => read_to_string(std::io::stdin().lock())?,
+        _ => read_to_string(open(path)?)?,
+    };
+    if is_text {
+        // Editors end a file with a line break that nobody means.
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        return Ok(Argument::Value(Value::String(text.to_owned())));
+    }
+    let value = serde_json::from_str(&text)
+        .map_err(|error| Failure::usage(format!("`{path}`, for `{name}`, is not JSON: {error}")))?;
+    Ok(Argument::Value(value))
 }
 
 /// One item for each line of JSON.
@@ -207,13 +222,13 @@ fn open(path: &str) -> Result<std::fs::File, Failure> {
         .map_err(|error| Failure::usage(format!("could not open `{path}`: {error}")))
 }
 
-fn read_json(reader: impl std::io::Read) -> Result<String, Failure> {
+fn read_to_string(reader: impl std::io::Read) -> Result<String, Failure> {
     use std::io::Read;
 
     let mut text = String::new();
-    let read = reader.take(JSON_MAX + 1).read_to_string(&mut text);
-    read.map_err(|error| Failure::usage(format!("could not read the arguments: {error}")))?;
-    if text.len() as u64 > JSON_MAX {
+    let read = reader.take(TEXT_MAX + 1).read_to_string(&mut text);
+    read.map_err(|error| Failure::usage(format!("could not read an argument: {error}")))?;
+    if text.len() as u64 > TEXT_MAX {
         return Err(Failure::usage(
             "the arguments are larger than 64 MiB; name=@FILE sends a file",
         ));

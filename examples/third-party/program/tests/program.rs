@@ -1,5 +1,6 @@
 //! Services of several crates in one program: linked, configured, called.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
 //! The service as its callers see it: a node and a client in one process, over real links.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use distri::{Client, Config, Node, Result, Stream, identity::Identity, transport::Address};
 use roman_numerals::{Counted, NumeralError, RomanNumerals, RomanNumeralsClient};
