@@ -210,7 +210,7 @@ fn methods(
                     let name = &method.name;
                     complaints.at(
                         &method.ident,
-                        format!("callers know `{other}` as `{name}` already: give one of the two another name, as in #[method(name = \"{name}-2\")]"),
+                        format!("callers cannot tell this from `{other}`, as both are `{name}` to them: name one otherwise with #[method(name = \"…\")]"),
                     );
                 }
                 good.push(method);

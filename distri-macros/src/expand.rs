@@ -13,10 +13,10 @@
 //! - [`stub`]: all of these after a mistake.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::ItemTrait;
+use quote::{quote, quote_spanned};
+use syn::{ItemTrait, spanned::Spanned};
 
-use crate::check::{Declaration, Implementation, TraitImplementation};
+use crate::check::{Declaration, Implementation, TraitImplementation, message::Message};
 
 mod client;
 mod host;
@@ -57,8 +57,13 @@ pub(crate) fn trait_implementation(checked: &TraitImplementation) -> TokenStream
 }
 
 /// What stands above a message.
-pub(crate) fn message() -> TokenStream {
+pub(crate) fn message(checked: &Message) -> TokenStream {
+    let parts = checked
+        .parts
+        .iter()
+        .map(|ty| quote_spanned!(ty.span()=> ::distri::__private::travels::<#ty>();));
     quote! {
+        const _: () = { #(#parts)* };
         #[derive(
             ::distri::__private::serde::Serialize,
             ::distri::__private::serde::Deserialize,

@@ -109,8 +109,8 @@ fn message_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
             return quote!(#item #errors);
         }
     };
-    let can_derive = check::message::check(options, &mut parsed, &mut complaints);
-    let derives = if can_derive { expand::message() } else { TokenStream::new() };
+    let checked = check::message::check(options, &mut parsed, &mut complaints);
+    let derives = checked.as_ref().map(expand::message);
     let errors = complaints.into_compile_errors();
     quote!(#derives #parsed #errors)
 }

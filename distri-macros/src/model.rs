@@ -47,7 +47,10 @@ pub(crate) struct Method {
 
 /// One argument that travels.
 pub(crate) struct Argument {
+    /// As the author wrote it.
     pub(crate) ident: Ident,
+    /// Name on the wire.
+    pub(crate) name: String,
     pub(crate) ty: Type,
     /// Its doc comment.
     pub(crate) attributes: Vec<Attribute>,

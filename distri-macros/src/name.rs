@@ -45,6 +45,14 @@ pub(crate) fn is_method_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+/// The name of the argument `ident` on the wire. A leading `_` says that the author does not use it
+/// yet, which is not the caller's business.
+pub(crate) fn argument(ident: &Ident) -> String {
+    let written = ident.unraw().to_string();
+    let name = written.trim_start_matches('_');
+    if name.starts_with(|first: char| first.is_alphabetic()) { name.to_owned() } else { written }
+}
+
 /// The typed client of the service `ident`: `WordCountClient`.
 pub(crate) fn client(ident: &Ident) -> Ident {
     format_ident!("{}Client", ident.unraw(), span = ident.span())
@@ -86,6 +94,14 @@ mod tests {
         {
             assert!(!is_kebab_case(name), "{name}");
         }
+    }
+
+    #[test]
+    fn an_argument_that_is_not_used_yet_has_its_later_name() {
+        for (ident, name) in [("text", "text"), ("_text", "text"), ("__a_b", "a_b"), ("_1", "_1")] {
+            assert_eq!(argument(&format_ident!("{ident}")), name);
+        }
+        assert_eq!(argument(&syn::parse_quote!(r#type)), "type");
     }
 
     #[test]

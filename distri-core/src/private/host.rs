@@ -3,9 +3,13 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
+use serde::de::DeserializeOwned;
+
 use super::method::Failure;
 use crate::{
-    error::{Error, Result},
+    config::ServiceConfig,
+    error::Result,
+    node::NodeHandle,
     service::{BoxFuture, Context, Reply, Request, ServiceDescriptor},
 };
 
@@ -55,12 +59,43 @@ where
     }
 }
 
-/// The instance that `starting` gives.
+/// What a service reads of the configuration.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read from the configuration",
+    label = "the second argument is read from `[services.…]` in `distri.toml`",
+    note = "write `#[distri::message]` above `{Self}`, or derive serde's `Deserialize`"
+)]
+pub trait Settings: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// As [`ServiceConfig::read`].
+    fn read(config: &ServiceConfig) -> Result<Self>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<C: DeserializeOwned> Settings for C {
+    fn read(config: &ServiceConfig) -> Result<Self> {
+        config.read()
+    }
+}
+
+/// The instance that `init` gives.
 ///
 /// # Errors
-/// Why it did not start.
-pub fn started<T, F: Starts<T>>(starting: F) -> impl Future<Output = Result<T, Error>> + Send {
-    starting.start()
+/// What is wrong with the configuration, or why the service did not start.
+pub async fn started<'a, T, C, F, S>(
+    init: F,
+    node: &'a NodeHandle,
+    config: ServiceConfig,
+) -> Result<T>
+where
+    F: FnOnce(&'a NodeHandle, C) -> S,
+    C: Settings,
+    S: Starts<T>,
+{
+    let settings = C::read(&config)?;
+    init(node, settings).start().await
 }
 
 /// How a node reaches an implementation `S` of an interface.
@@ -75,9 +110,7 @@ pub struct Interface<S: ?Sized> {
 
 impl<S: ?Sized> fmt::Debug for Interface<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interface")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Interface").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

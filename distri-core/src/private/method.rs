@@ -54,6 +54,9 @@ impl<T: Serialize + DeserializeOwned + JsonSchema + 'static> Travels for T {
     }
 }
 
+/// Asks the compiler whether `T` travels.
+pub const fn travels<T: Travels>() {}
+
 /// A value that travels, as a field of the struct of arguments.
 pub struct Carried<T>(pub T);
 
@@ -68,9 +71,7 @@ impl<T: Travels> Serialize for Carried<T> {
 
 impl<'de, T: Travels> Deserialize<'de> for Carried<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::Itself::deserialize(deserializer)
-            .map(T::from_itself)
-            .map(Self)
+        T::Itself::deserialize(deserializer).map(T::from_itself).map(Self)
     }
 }
 
@@ -138,17 +139,9 @@ impl<M: Method> JsonSchema for Arguments<M> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut list = ArgumentList {
-            generator,
-            properties: Map::new(),
-            required: Vec::new(),
-        };
+        let mut list = ArgumentList { generator, properties: Map::new(), required: Vec::new() };
         M::list_arguments(&mut list);
-        let ArgumentList {
-            properties,
-            required,
-            ..
-        } = list;
+        let ArgumentList { properties, required, .. } = list;
         let mut schema = Map::new();
         schema.insert("type".to_owned(), "object".into());
         if !properties.is_empty() {

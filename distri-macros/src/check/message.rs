@@ -6,16 +6,29 @@
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{Attribute, Fields, Item, Path, Token, meta::ParseNestedMeta, punctuated::Punctuated};
+use syn::{
+    Attribute, Fields, Item, Path, Token, Type, meta::ParseNestedMeta, punctuated::Punctuated,
+};
 
 use crate::{complaints::Complaints, parse};
+
+/// A type that can derive what a message needs.
+pub(crate) struct Message {
+    /// The types of its fields, as far as they must travel themselves. The compiler is asked about
+    /// them before the derives ask in their own words.
+    pub(crate) parts: Vec<Type>,
+}
 
 /// The derives that the attribute adds.
 const DERIVES: [&str; 3] = ["Serialize", "Deserialize", "JsonSchema"];
 
 /// Checks `#[distri::message(options)] item`, and takes out of `item` what would be derived twice.
-/// False if nothing can be derived for it.
-pub(crate) fn check(options: TokenStream, item: &mut Item, complaints: &mut Complaints) -> bool {
+/// `None` if nothing can be derived for it.
+pub(crate) fn check(
+    options: TokenStream,
+    item: &mut Item,
+    complaints: &mut Complaints,
+) -> Option<Message> {
     if !options.is_empty() {
         complaints.at(
             options,
@@ -23,17 +36,24 @@ pub(crate) fn check(options: TokenStream, item: &mut Item, complaints: &mut Comp
              #[serde(default)]",
         );
     }
-    match item {
+    let mut parts = Vec::new();
+    let replaces_fields = match item {
         Item::Struct(item) => {
             check_attributes(&mut item.attrs, On::Type, complaints);
-            check_fields(&mut item.fields, complaints);
+            check_fields(&mut item.fields, &mut parts, complaints);
+            !item.generics.params.is_empty() || replaces(&item.attrs)
         }
         Item::Enum(item) => {
             check_attributes(&mut item.attrs, On::Type, complaints);
             for variant in &mut item.variants {
                 check_attributes(&mut variant.attrs, On::Variant, complaints);
-                check_fields(&mut variant.fields, complaints);
+                if replaces(&variant.attrs) {
+                    check_fields(&mut variant.fields, &mut Vec::new(), complaints);
+                } else {
+                    check_fields(&mut variant.fields, &mut parts, complaints);
+                }
             }
+            !item.generics.params.is_empty() || replaces(&item.attrs)
         }
         Item::Union(item) => {
             complaints.at(
@@ -41,7 +61,7 @@ pub(crate) fn check(options: TokenStream, item: &mut Item, complaints: &mut Comp
                 "a union does not say which of its fields is meant, so it cannot travel: write an \
                  `enum`",
             );
-            return false;
+            return None;
         }
         other => {
             complaints.at(
@@ -49,10 +69,13 @@ pub(crate) fn check(options: TokenStream, item: &mut Item, complaints: &mut Comp
                 "`#[distri::message]` goes on a struct or an enum: write it above the type that \
                  travels",
             );
-            return false;
+            return None;
         }
+    };
+    if replaces_fields {
+        parts.clear();
     }
-    true
+    Some(Message { parts })
 }
 
 /// The word that says what an item is.
@@ -80,10 +103,38 @@ enum On {
     Field,
 }
 
-fn check_fields(fields: &mut Fields, complaints: &mut Complaints) {
+fn check_fields(fields: &mut Fields, parts: &mut Vec<Type>, complaints: &mut Complaints) {
     for field in fields {
         check_attributes(&mut field.attrs, On::Field, complaints);
+        if !replaces(&field.attrs) {
+            parts.push(field.ty.clone());
+        }
     }
+}
+
+/// Whether serde or schemars are told to treat something otherwise than by its type.
+fn replaces(attributes: &[Attribute]) -> bool {
+    const PLAIN: [&str; 9] = [
+        "alias",
+        "default",
+        "deny_unknown_fields",
+        "expecting",
+        "other",
+        "rename",
+        "rename_all",
+        "rename_all_fields",
+        "transparent",
+    ];
+    let mut replaces = false;
+    for attribute in attributes {
+        if parse::is(attribute, "serde") || parse::is(attribute, "schemars") {
+            let _ = attribute.parse_nested_meta(|meta| {
+                replaces |= !PLAIN.iter().any(|plain| meta.path.is_ident(plain));
+                skip_value(&meta)
+            });
+        }
+    }
+    replaces
 }
 
 fn check_attributes(attributes: &mut [Attribute], on: On, complaints: &mut Complaints) {
@@ -173,6 +224,7 @@ mod tests {
     use syn::parse_quote;
 
     use super::*;
+    use crate::check::types;
 
     fn complaints(mut item: Item) -> Vec<String> {
         let mut complaints = Complaints::default();
@@ -199,6 +251,40 @@ mod tests {
             complaints(parse_quote! {
                 enum Shape { Dot, Size(u32, u32), #[serde(rename = "box")] Boxed { side: u32 } }
             }),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn the_types_of_fields_must_travel_where_serde_looks_at_them() {
+        let parts = |mut item: Item| {
+            let message = check(TokenStream::new(), &mut item, &mut Complaints::default());
+            message.unwrap().parts.iter().map(types::display).collect::<Vec<_>>()
+        };
+
+        let item = parse_quote! {
+            struct A { b: u8, #[serde(skip)] c: C, #[serde(default, rename = "e")] d: D, #[serde(with = "f")] f: F }
+        };
+        assert_eq!(parts(item), ["u8", "D"]);
+        let item = parse_quote! {
+            enum A { B(u8), #[serde(with = "c")] C(C), D { e: E } }
+        };
+        assert_eq!(parts(item), ["u8", "E"]);
+        assert_eq!(
+            parts(parse_quote!(
+                struct A<T> {
+                    b: T,
+                }
+            )),
+            [""; 0]
+        );
+        assert_eq!(
+            parts(parse_quote!(
+                #[serde(from = "u8", into = "u8")]
+                struct A {
+                    b: B,
+                }
+            )),
             [""; 0]
         );
     }

@@ -161,7 +161,7 @@ fn arguments(
     complaints: &mut Complaints,
 ) -> (bool, Vec<Argument>) {
     let mut takes_context = false;
-    let mut arguments = Vec::new();
+    let mut arguments: Vec<Argument> = Vec::new();
     let inputs = function.signature.inputs.iter().zip(&function.parameter_attributes);
     for (place, (input, attributes)) in inputs.skip(usize::from(receiver_is_there)).enumerate() {
         let FnArg::Typed(input) = input else { continue };
@@ -185,7 +185,23 @@ fn arguments(
             Some(ContextForm::Other) => {
                 complaints.at(&input.ty, "the context is lent for the call: write `&Context`");
             }
-            None => arguments.extend(argument(input, attributes, surroundings, complaints)),
+            None => {
+                let Some(argument) = argument(input, attributes, surroundings, complaints) else {
+                    continue;
+                };
+                // Two of the very same name are the compiler's to report.
+                let twin = |other: &&Argument| {
+                    other.name == argument.name && other.ident != argument.ident
+                };
+                if let Some(twin) = arguments.iter().find(twin) {
+                    let (name, twin) = (&argument.name, &twin.ident);
+                    complaints.at(
+                        &argument.ident,
+                        format!("callers know `{twin}` as `{name}` already: choose another name"),
+                    );
+                }
+                arguments.push(argument);
+            }
         }
     }
     (takes_context, arguments)
@@ -242,6 +258,7 @@ fn argument(
         }
     };
     Some(Argument {
+        name: name::argument(&ident),
         ident,
         ty: concrete(&input.ty, surroundings),
         attributes: attributes.iter().filter(|a| parse::is(a, "doc")).cloned().collect(),
@@ -324,7 +341,8 @@ fn placement(
             Placement::Every
         }
         Some(PlacementOption::Key(key)) => {
-            let place = arguments.iter().position(|argument| argument.ident == *key);
+            let is_key = |argument: &Argument| argument.ident == *key || *key == argument.name;
+            let place = arguments.iter().position(is_key);
             let Some(place) = place else {
                 let method = &signature.ident;
                 let names = types::list(arguments.iter().map(|argument| &argument.ident));

@@ -74,6 +74,8 @@ const OPTIONS: [(&str, About, &str); 11] = [
     ("concurrency", About::Calls, "concurrency = 64"),
 ];
 
+const METHOD_NAME: &str = "name = \"count\"";
+
 /// Reads `settings`; those with a mistake are complained of and left out.
 pub(crate) fn read(settings: &[Setting], place: Place, complaints: &mut Complaints) -> Options {
     let mut options = Options::default();
@@ -127,7 +129,10 @@ fn list(place: Place) -> String {
     let fitting: Vec<_> = OPTIONS
         .iter()
         .filter(|(_, about, _)| about.fits(place))
-        .map(|(.., example)| format!("`{example}`"))
+        .map(|(known, _, example)| match (*known, place) {
+            ("name", Place::Method) => format!("`{METHOD_NAME}`"),
+            _ => format!("`{example}`"),
+        })
         .collect();
     format!("the options here are {}", fitting.join(", "))
 }
@@ -178,7 +183,7 @@ fn text(setting: &Setting, example: &str) -> syn::Result<String> {
 
 fn name_of(setting: &Setting, place: Place) -> syn::Result<String> {
     if place == Place::Method {
-        let name = text(setting, "name = \"count\"")?;
+        let name = text(setting, METHOD_NAME)?;
         if name::is_method_name(&name) {
             return Ok(name);
         }

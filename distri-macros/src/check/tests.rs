@@ -303,7 +303,7 @@ fn two_methods_of_one_name_on_the_wire_are_refused() {
         },
     );
 
-    assert!(complaints.len() == 1 && complaints[0].contains("give one of the two"));
+    assert!(complaints.len() == 1 && complaints[0].contains("name one otherwise"));
 }
 
 #[test]

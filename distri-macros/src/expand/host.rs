@@ -19,15 +19,16 @@ pub(crate) fn of_methods(interface: &Interface, host: &Host) -> TokenStream {
 /// `impl Service` for an implementation of the interface `path`.
 pub(crate) fn of_interface(path: &Path, host: &Host) -> TokenStream {
     let ty = &host.ty;
+    let span = path.segments.last().map_or_else(|| path.span(), |segment| segment.ident.span());
     // The name is what a user reads who forgot the attribute on the trait.
+    let interface = quote_spanned!(span=> <#ty as #path>::__MARK_THE_TRAIT_WITH_DISTRI_SERVICE);
     let service = implementation(
         host,
         &quote!((__INTERFACE.descriptor)()),
         &quote!((__INTERFACE.call)(self, cx, request)),
     );
     quote! {
-        const __INTERFACE: ::distri::__private::Interface<#ty> =
-            <#ty as #path>::__MARK_THE_TRAIT_WITH_DISTRI_SERVICE;
+        const __INTERFACE: ::distri::__private::Interface<#ty> = #interface;
         #service
     }
 }
@@ -100,12 +101,10 @@ pub(crate) fn registration(
         }
         Start::Init(path) => {
             let path = of_type(path, ty);
-            let start = quote_spanned! {path.span()=>
-                ::distri::__private::started::<#ty, _>(#path(node, config)).await?
-            };
+            let started =
+                quote_spanned!(path.span()=> ::distri::__private::started::<#ty, _, _, _>);
             quote! {
-                let config = config.read()?;
-                let service = #start;
+                let service = #started(#path, node, config).await?;
             }
         }
     };

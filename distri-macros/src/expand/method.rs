@@ -13,7 +13,6 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::ext::IdentExt;
 
 use crate::{
     model::{Access, Interface, Method, Placement},
@@ -36,7 +35,7 @@ fn types(index: usize, method: &Method) -> TokenStream {
         }
     });
     let list = method.arguments.iter().enumerate().map(|(place, argument)| {
-        let name = argument.ident.unraw().to_string();
+        let name = &argument.name;
         let docs = parse::docs(&argument.attributes);
         quote!(list.add::<Self, #place>(#name, #docs);)
     });
@@ -75,8 +74,8 @@ fn arguments(method: &Method) -> (TokenStream, TokenStream) {
     }
     let takes = (0..method.arguments.len()).map(|place| quote!(::distri::__private::Takes<#place>));
     let fields = method.arguments.iter().enumerate().map(|(place, argument)| {
-        let ident = &argument.ident;
-        quote!(#ident: ::distri::__private::Argument<M, #place>)
+        let (ident, name) = (&argument.ident, &argument.name);
+        quote!(#[serde(rename = #name)] #ident: ::distri::__private::Argument<M, #place>)
     });
     let declaration = quote! {
         #derive
@@ -89,7 +88,7 @@ fn arguments(method: &Method) -> (TokenStream, TokenStream) {
 /// What a caller is told who sends something else, after "invalid type: …, expected".
 fn expecting(method: &Method) -> String {
     let names: Vec<_> =
-        method.arguments.iter().map(|argument| format!("`{}`", argument.ident.unraw())).collect();
+        method.arguments.iter().map(|argument| format!("`{}`", argument.name)).collect();
     match names.as_slice() {
         [] => format!("no arguments for `{}`", method.name),
         [one] => format!("the argument {one} of `{}`", method.name),
@@ -162,7 +161,7 @@ fn placement(method: &Method) -> Option<TokenStream> {
         Placement::Leader => quote!(Leader),
         Placement::Every => quote!(Every),
         Placement::Key(place) => {
-            let key = method.arguments[place].ident.unraw().to_string();
+            let key = &method.arguments[place].name;
             quote!(Key(::std::string::String::from(#key)))
         }
     })

@@ -1,5 +1,3 @@
-use distri::Result;
-
 #[derive(Default)]
 struct WordCount;
 

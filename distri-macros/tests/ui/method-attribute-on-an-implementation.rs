@@ -8,7 +8,7 @@ trait Count {
 #[derive(Default)]
 struct WordCount;
 
-#[distri::service(timeout = "5s")]
+#[distri::service]
 impl Count for WordCount {
     #[method(idempotent)]
     async fn count(&self, text: String) -> Result<usize> {

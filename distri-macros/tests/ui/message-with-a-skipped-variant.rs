@@ -1,0 +1,9 @@
+#[distri::message]
+enum Shape {
+    Dot,
+    #[serde(skip)]
+    Hidden,
+    Circle(u32),
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use distri::Result;
+
+#[derive(Default)]
+struct WordCount;
+
+#[distri::service]
+impl WordCount {
+    async fn count(&self, text: String, _text: String) -> Result<usize> {
+        Ok(text.len())
+    }
+}
+
+fn main() {}
