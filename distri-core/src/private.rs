@@ -16,7 +16,9 @@ mod host;
 #[path = "private/method.rs"]
 mod method;
 
-pub use host::{DefaultStart, Interface, Serves, Settings, Starts, by_default, started};
+pub use host::{
+    DefaultStart, Interface, Serves, Settings, Starts, Stops, by_default, started, stopped,
+};
 pub use method::{
     Argument, ArgumentList, Carried, Failure, Method, Takes, Travels, arguments, call, describe,
     gather, placement_key, reply, travels,

@@ -114,3 +114,35 @@ fn message_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
     let errors = complaints.into_compile_errors();
     quote!(#derives #parsed #errors)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_is_asked_about_fields_in_our_words_before_the_derives_ask_in_theirs() {
+        let tokens = message_tokens(
+            quote!(),
+            quote!(
+                struct Size {
+                    width: Pixels,
+                }
+            ),
+        );
+
+        let text = tokens.to_string().replace(' ', "");
+        let ours = text.find("travels::<Pixels>").unwrap();
+        assert!(ours < text.find("Serialize").unwrap());
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_read_is_given_back() {
+        for tokens in [
+            service_tokens(quote!(), quote!(impl { fn half })),
+            message_tokens(quote!(), quote!(struct { half })),
+        ] {
+            let text = tokens.to_string();
+            assert!(text.contains("half") && text.contains("compile_error"), "{text}");
+        }
+    }
+}

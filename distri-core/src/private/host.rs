@@ -10,7 +10,7 @@ use crate::{
     config::ServiceConfig,
     error::Result,
     node::NodeHandle,
-    service::{BoxFuture, Context, Reply, Request, ServiceDescriptor},
+    service::{BoxFuture, Context, Reply, Request, Service, ServiceDescriptor},
 };
 
 /// A service that needs nothing to start.
@@ -32,10 +32,14 @@ impl<T: Default> DefaultStart for T {
     }
 }
 
-/// A new instance of a service that needs nothing to start.
-pub fn by_default<T: DefaultStart>() -> T {
-    T::start()
+/// What a registration of a service without `init` makes.
+pub fn by_default<'a, T: DefaultStart + Service>(config: &ServiceConfig) -> Made<'a> {
+    let made = config.expect_empty().map(|()| Arc::new(T::start()) as Arc<dyn Service>);
+    Box::pin(std::future::ready(made))
 }
+
+/// An instance in the making.
+type Made<'a> = BoxFuture<'a, Result<Arc<dyn Service>>>;
 
 /// What the function that `init` names returns, for a service `T`.
 #[diagnostic::on_unimplemented(
@@ -80,22 +84,46 @@ impl<C: DeserializeOwned> Settings for C {
     }
 }
 
-/// The instance that `init` gives.
-///
-/// # Errors
-/// What is wrong with the configuration, or why the service did not start.
-pub async fn started<'a, T, C, F, S>(
-    init: F,
-    node: &'a NodeHandle,
-    config: ServiceConfig,
-) -> Result<T>
+/// What a registration of a service with `init` makes.
+pub fn started<'a, T, C, F, S>(init: F, node: &'a NodeHandle, config: &ServiceConfig) -> Made<'a>
 where
+    T: Service,
     F: FnOnce(&'a NodeHandle, C) -> S,
     C: Settings,
-    S: Starts<T>,
+    S: Starts<T> + Send + 'a,
 {
-    let settings = C::read(&config)?;
-    init(node, settings).start().await
+    match C::read(config) {
+        Ok(settings) => {
+            let starting = init(node, settings);
+            Box::pin(async move {
+                let service: Arc<dyn Service> = Arc::new(starting.start().await?);
+                Ok(service)
+            })
+        }
+        Err(error) => Box::pin(std::future::ready(Err(error))),
+    }
+}
+
+/// What the function that `stop` names returns.
+#[diagnostic::on_unimplemented(
+    message = "`stop` does not name an `async fn(&self)`",
+    label = "returns `{Self}`"
+)]
+pub trait Stops {
+    /// Waits for its end.
+    fn stop(self) -> impl Future<Output = ()> + Send;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future<Output = ()> + Send> Stops for F {
+    fn stop(self) -> impl Future<Output = ()> + Send {
+        self
+    }
+}
+
+/// Waits until `stopping` has ended.
+pub fn stopped<'a, F: Stops + Send + 'a>(stopping: F) -> BoxFuture<'a, ()> {
+    Box::pin(async move { stopping.stop().await })
 }
 
 /// How a node reaches an implementation `S` of an interface.

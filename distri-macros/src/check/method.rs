@@ -197,7 +197,7 @@ fn arguments(
                     let (name, twin) = (&argument.name, &twin.ident);
                     complaints.at(
                         &argument.ident,
-                        format!("callers know `{twin}` as `{name}` already: choose another name"),
+                        format!("callers cannot tell this from `{twin}`, as both are `{name}` to them: choose another name"),
                     );
                 }
                 arguments.push(argument);

@@ -1,6 +1,6 @@
 //! What makes a type a service that nodes host: `impl Service`, and its registration.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Path, Type, spanned::Spanned};
 
@@ -21,6 +21,7 @@ pub(crate) fn of_interface(path: &Path, host: &Host) -> TokenStream {
     let ty = &host.ty;
     let span = path.segments.last().map_or_else(|| path.span(), |segment| segment.ident.span());
     // The name is what a user reads who forgot the attribute on the trait.
+    let span = Span::call_site().located_at(span);
     let interface = quote_spanned!(span=> <#ty as #path>::__MARK_THE_TRAIT_WITH_DISTRI_SERVICE);
     let service = implementation(
         host,
@@ -44,7 +45,7 @@ fn implementation(host: &Host, descriptor: &TokenStream, call: &TokenStream) -> 
     });
     let stop = host.stop.as_ref().map(|path| {
         let path = of_type(path, ty);
-        let call = quote_spanned!(path.span()=> #path(self).await);
+        let stopped = quote_spanned!(path.span()=> ::distri::__private::stopped(#path(self)));
         quote! {
             fn stop<'life0, 'async_trait>(
                 &'life0 self,
@@ -53,7 +54,7 @@ fn implementation(host: &Host, descriptor: &TokenStream, call: &TokenStream) -> 
                 'life0: 'async_trait,
                 Self: 'async_trait,
             {
-                ::std::boxed::Box::pin(async move { let () = #call; })
+                #stopped
             }
         }
     });
@@ -93,18 +94,12 @@ pub(crate) fn registration(
     let make = match &host.start {
         Start::ByHand => return TokenStream::new(),
         Start::Default => {
-            let default = quote_spanned!(ty.span()=> ::distri::__private::by_default::<#ty>());
-            quote! {
-                config.expect_empty()?;
-                let service = #default;
-            }
+            quote_spanned!(ty.span()=> ::distri::__private::by_default::<#ty>(&config))
         }
         Start::Init(path) => {
             let path = of_type(path, ty);
-            let started =
-                quote_spanned!(path.span()=> ::distri::__private::started::<#ty, _, _, _>);
-            quote! {
-                let service = #started(#path, node, config).await?;
+            quote_spanned! {path.span()=>
+                ::distri::__private::started::<#ty, _, _, _>(#path, node, &config)
             }
         }
     };
@@ -117,12 +112,7 @@ pub(crate) fn registration(
             'a,
             ::distri::Result<::std::sync::Arc<dyn ::distri::service::Service>>,
         > {
-            ::std::boxed::Box::pin(async move {
-                #make
-                let service: ::std::sync::Arc<dyn ::distri::service::Service> =
-                    ::std::sync::Arc::new(service);
-                ::core::result::Result::Ok(service)
-            })
+            #make
         }
         ::distri::__private::inventory::submit! {
             ::distri::registry::Registration::new(#name, #descriptor, __make)

@@ -1,8 +1,0 @@
-struct Pixels(u32);
-
-#[distri::message]
-struct Size {
-    width: Pixels,
-}
-
-fn main() {}
