@@ -8,7 +8,6 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    clock,
     config::{Config, Limits},
     error::{Code, Error, Result},
     id::PublicKey,
@@ -20,6 +19,7 @@ use crate::{
     rpc::Trace,
     transport::{Endpoint, Transport, tcp::Tcp},
     wire::{Hello, Status},
+    world,
 };
 
 mod call;
@@ -130,7 +130,7 @@ impl Client {
         };
         let enough = |pool: &Pool| (ready(pool) >= count).then_some(());
         self.pool
-            .wait_for(clock::now() + wait, enough)
+            .wait_for(world::now() + wait, enough)
             .await
             .ok_or_else(|| {
                 let message = format!(
@@ -215,7 +215,7 @@ impl ClientBuilder {
         });
         self.nodes.into_iter().for_each(|node| pool.add(node));
         let connected = pool
-            .wait_for(clock::now() + CONNECT, |pool| {
+            .wait_for(world::now() + CONNECT, |pool| {
                 let ready = pool.routes().any_ready();
                 (ready || pool.all_tried()).then_some(ready)
             })

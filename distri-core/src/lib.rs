@@ -15,7 +15,6 @@
 #[path = "private.rs"]
 pub mod __private;
 pub mod client;
-mod clock;
 pub mod config;
 pub mod error;
 pub mod id;
@@ -28,6 +27,7 @@ pub mod rpc;
 pub mod service;
 pub mod transport;
 pub(crate) mod wire;
+mod world;
 
 pub use client::{Call, Client, Gather};
 pub use config::{Config, ServiceConfig};

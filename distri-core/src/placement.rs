@@ -58,7 +58,7 @@ fn mix(mut z: u64) -> u64 {
 }
 
 /// The hash by which `placement = key(…)` places a value: over its compact encoding (FNV-1a).
-pub fn placement_key<T: serde::Serialize + ?Sized>(value: &T) -> u64 {
+pub(crate) fn placement_key<T: serde::Serialize + ?Sized>(value: &T) -> u64 {
     let bytes = postcard::to_stdvec(value).unwrap_or_default();
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

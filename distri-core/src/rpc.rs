@@ -63,7 +63,7 @@ pub struct Trace {
 impl Trace {
     /// A new trace.
     pub(crate) fn start() -> Self {
-        let (high, low) = (crate::clock::dice(), crate::clock::dice());
+        let (high, low) = (crate::world::dice(), crate::world::dice());
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&high.to_be_bytes());
         trace[8..].copy_from_slice(&low.to_be_bytes());
@@ -77,7 +77,7 @@ impl Trace {
     #[must_use]
     pub(crate) fn next_span(self) -> Self {
         Self {
-            span: crate::clock::dice().to_be_bytes(),
+            span: crate::world::dice().to_be_bytes(),
             ..self
         }
     }

@@ -4,9 +4,16 @@
 //! of an Ed25519 key to each other. It knows nothing of calls or services (see [`crate::rpc`]), and
 //! does not decide who is welcome: it reports the proven key, and the node admits or refuses it.
 //!
-//! Implementations: [`tcp`] (TCP and TLS 1.3, between nodes and from clients), [`memory`] (feature
+//! Implementations: [`tcp`] (TCP and TLS 1.3, between nodes and from clients), `memory` (feature
 //! `testing`; a network with injected faults inside one process). Each passes the suite in
-//! [`contract`], which states what every transport promises.
+//! `contract` (feature `testing`), which states what every transport promises.
+//!
+//! There is room for iroh (QUIC by public key, between peers), which fits as it is: one connection
+//! with one bidirectional stream is a link, the id of an endpoint is our key, and an address is
+//! its ticket, relay or `host:port`, or nothing where the directory knows it. Three things to mind:
+//! a QUIC stream is unseen by the other end until its opener writes (the rpc handshake does, first
+//! of all); an old connection to a moved peer has to be dropped before it is dialed anew; and a
+//! transport that can tell the path of a link (direct or relayed) would add that to [`ByteLink`].
 
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
@@ -124,7 +131,9 @@ pub struct ByteLink {
     pub peer: PublicKey,
     /// Where the other end is, for logs; not proof of anything.
     pub address: Address,
-    /// The encrypted bytes. Closing the write half (`shutdown`) is seen as end of file at the other end.
+    /// The encrypted bytes. What is written is on its way for certain only after `flush`. Closing
+    /// the write half (`shutdown`) is seen as end of file at the other end, and the way back works
+    /// on; dropping the link without it is seen as an error.
     pub bytes: Box<dyn ByteStream>,
 }
 
@@ -144,6 +153,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     fn key(&self) -> PublicKey;
 
     /// Dials `to` and proves both keys.
+    ///
+    /// The other end may come to know of the link a moment later; if it turns us away, the first
+    /// read fails.
     ///
     /// # Errors
     /// See [`TransportError`]; the dial ends with [`TransportError::TimedOut`] by itself.
@@ -235,4 +247,18 @@ pub enum TransportError {
     /// The listener, or the network it belongs to, is closed.
     #[error("the listener is closed")]
     Closed,
+}
+
+impl TransportError {
+    /// Says whether the same attempt may succeed later, with nothing corrected here.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            // A node that starts, is overloaded or goes away breaks off handshakes too.
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Handshake { .. } => true,
+            Self::InvalidAddress { .. }
+            | Self::WrongKey { .. }
+            | Self::Bind { .. }
+            | Self::Closed => false,
+        }
+    }
 }

@@ -4,8 +4,8 @@
 //! What the frames mean to a link is decided in [`crate::rpc`]. The format is written down for
 //! other implementers in `docs/protocol.md`.
 
-pub mod frame;
-pub mod hello;
+pub(crate) mod frame;
+pub(crate) mod hello;
 
-pub use frame::{Frame, FrameError, Header, Kind};
-pub use hello::{Hello, Status};
+pub(crate) use frame::{Frame, FrameError, Header, Kind};
+pub(crate) use hello::{Hello, Status};

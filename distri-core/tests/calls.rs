@@ -1,4 +1,9 @@
 //! Calls as authors and callers see them: the four shapes, errors, deadlines, cancellation, bounds.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests drive nodes as a program does, and may panic"
+)]
 
 extern crate distri_core as distri;
 

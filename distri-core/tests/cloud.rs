@@ -1,4 +1,9 @@
 //! Several nodes: who serves, and what happens when one goes.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests drive nodes as a program does, and may panic"
+)]
 
 extern crate distri_core as distri;
 

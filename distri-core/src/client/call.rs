@@ -17,14 +17,14 @@ use super::{
     pool::{Route, Target},
 };
 use crate::{
-    clock,
     error::{Code, Error, Result},
     id::{MethodId, PublicKey, SchemaHash},
-    message::{Codec, Message},
+    message::{BoxFuture, Codec, Message},
     placement,
     rpc::{CallOptions, OnProgress, Progress},
     service::{MethodDescriptor, ServiceDescriptor, descriptor::DEFAULT_TIMEOUT},
     wire::frame::{Channels, RequestHead},
+    world,
 };
 
 /// How often a call is tried in all. More rides out more nodes failing at once, but makes a failure
@@ -424,7 +424,7 @@ impl EncodeArguments for Prepared {
 }
 
 /// Waits for all of a handful of futures.
-async fn join_all<K, T>(calls: Vec<(K, Pin<Box<dyn Future<Output = T> + Send>>)>) -> Vec<(K, T)> {
+async fn join_all<K, T>(calls: Vec<(K, BoxFuture<'static, T>)>) -> Vec<(K, T)> {
     let mut slots: Vec<(K, Option<T>, _)> = calls
         .into_iter()
         .map(|(key, future)| (key, None, future))
@@ -458,7 +458,7 @@ impl Plan {
         &self,
         arguments: &mut dyn EncodeArguments,
     ) -> Result<(Message, Codec, PublicKey)> {
-        let now = clock::now();
+        let now = world::now();
         let own = now + self.timeout.unwrap_or_else(|| self.what.timeout());
         let deadline = self
             .client
@@ -499,12 +499,12 @@ impl Plan {
             waiting = unsent.map(|message| (codec, message));
             if error.code() == Code::Busy {
                 let wait = error.retry_after().unwrap_or_default().max(pause);
-                let jitter = clock::dice() % (wait.as_micros().max(1) as u64);
+                let jitter = world::dice() % (wait.as_micros().max(1) as u64);
                 let wait = wait / 2 + Duration::from_micros(jitter / 2);
-                if clock::now() + wait >= deadline {
+                if world::now() + wait >= deadline {
                     return Err(error);
                 }
-                clock::pause(wait).await;
+                world::pause(wait).await;
                 pause *= 2;
             }
             if let Some(tell) = &self.on_retry {
@@ -521,7 +521,7 @@ impl Plan {
         if let Some(route) = self.pick(tried) {
             return Ok(route);
         }
-        let until = deadline.min(clock::now() + PATIENCE);
+        let until = deadline.min(world::now() + PATIENCE);
         let pool = self.client.pool();
         let found = pool
             .wait_for(until, |pool| {
@@ -553,7 +553,7 @@ impl Plan {
             return placement::owner_of(candidates, key, fresh, id).cloned();
         }
         let load = |route: &Route| route.target.load();
-        placement::better_of_two(candidates, clock::dice(), fresh, load).cloned()
+        placement::better_of_two(candidates, world::dice(), fresh, load).cloned()
     }
 
     /// Why no node serves the call.
@@ -624,7 +624,7 @@ impl Plan {
             Target::Link(link) => {
                 let mut message = message;
                 loop {
-                    let now = clock::now();
+                    let now = world::now();
                     let left = deadline.saturating_duration_since(now);
                     if left.is_zero() {
                         return Err((timed_out(), None));

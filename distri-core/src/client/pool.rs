@@ -19,7 +19,6 @@ use std::{
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use crate::{
-    clock,
     config::Limits,
     error::{Code, Error, Result},
     id::{MethodId, PublicKey, SchemaHash},
@@ -27,6 +26,7 @@ use crate::{
     rpc::{Link, Serve},
     transport::{Address, Endpoint, Transport},
     wire::{Hello, Status, hello::KnownNode},
+    world,
 };
 
 /// Pauses between dials: from the first, doubled with each failure, to the last. Shorter finds a
@@ -568,7 +568,7 @@ async fn keep(pool: Weak<Pool>, endpoint: Endpoint) {
                 pool.forget(&link);
             }
         }
-        let jitter = clock::dice() % pause.as_millis().max(1) as u64;
+        let jitter = world::dice() % pause.as_millis().max(1) as u64;
         tokio::time::sleep(pause / 2 + Duration::from_millis(jitter)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }

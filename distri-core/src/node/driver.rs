@@ -30,13 +30,13 @@ use crate::{
         pool::{Pool, PoolOptions},
         program,
     },
-    clock,
     config::{AccessConfig, ClientAccess, Limits},
     identity::Identity,
     rpc::{Link, Serve},
     service::{Caller, Role},
     transport::{Address, ByteLink, Endpoint, Listener, tcp::Tcp, tcp::TcpLimits},
     wire::{Hello, Status},
+    world,
 };
 
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
@@ -161,10 +161,11 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
 }
 
 fn tcp_limits(limits: &Limits) -> TcpLimits {
-    let mut tcp = TcpLimits::default();
-    tcp.dial_time = limits.dial;
-    tcp.handshakes = limits.handshakes as usize;
-    tcp
+    TcpLimits {
+        dial_time: limits.dial,
+        handshakes: limits.handshakes as usize,
+        ..TcpLimits::default()
+    }
 }
 
 fn serve_for(cell: &Arc<OnceLock<Weak<Host>>>, caller: Caller) -> Arc<dyn Serve> {
@@ -329,7 +330,7 @@ impl Running {
         let links = self.gate.lock().clone();
         links.iter().for_each(Link::go_away);
         self.pool.go_away();
-        let until = clock::now() + self.limits.drain;
+        let until = world::now() + self.limits.drain;
         let all_ended = async {
             for link in &links {
                 link.closed().await;

@@ -34,7 +34,9 @@ impl<T: Default> DefaultStart for T {
 
 /// What a registration of a service without `init` makes.
 pub fn by_default<'a, T: DefaultStart + Service>(config: &ServiceConfig) -> Made<'a> {
-    let made = config.expect_empty().map(|()| Arc::new(T::start()) as Arc<dyn Service>);
+    let made = config
+        .expect_empty()
+        .map(|()| Arc::new(T::start()) as Arc<dyn Service>);
     Box::pin(std::future::ready(made))
 }
 
@@ -138,7 +140,9 @@ pub struct Interface<S: ?Sized> {
 
 impl<S: ?Sized> fmt::Debug for Interface<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Interface").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Interface")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -71,7 +71,9 @@ impl<T: Travels> Serialize for Carried<T> {
 
 impl<'de, T: Travels> Deserialize<'de> for Carried<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::Itself::deserialize(deserializer).map(T::from_itself).map(Self)
+        T::Itself::deserialize(deserializer)
+            .map(T::from_itself)
+            .map(Self)
     }
 }
 
@@ -139,9 +141,17 @@ impl<M: Method> JsonSchema for Arguments<M> {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut list = ArgumentList { generator, properties: Map::new(), required: Vec::new() };
+        let mut list = ArgumentList {
+            generator,
+            properties: Map::new(),
+            required: Vec::new(),
+        };
         M::list_arguments(&mut list);
-        let ArgumentList { properties, required, .. } = list;
+        let ArgumentList {
+            properties,
+            required,
+            ..
+        } = list;
         let mut schema = Map::new();
         schema.insert("type".to_owned(), "object".into());
         if !properties.is_empty() {

@@ -1,57 +1,47 @@
-//! The driver of a link: one task that reads frames, writes what waits, and serves calls.
+//! One end of a link, as the rest of the program holds it.
 //!
-//! Decisions are the [`Mux`]'s. Here they are carried out: wakers are woken, requests go to
-//! [`Serve`], bytes go to and from the transport. A request's handler is polled once in place; only
-//! if it waits for something does it get a task. All that is ready is written in one go.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a driver: it owns the tasks and the timer of its link"
-)]
+//! Decisions are the [`Mux`]'s. Here is what surrounds it: the lock, those who wait for replies,
+//! and the commands that change its state and wake the [`driver`], which does the rest.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt,
     future::Future,
-    panic::AssertUnwindSafe,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use futures_core::Stream;
-use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
-    sync::Notify,
-    task::AbortHandle,
-    time::{Instant, Sleep},
-};
+use bytes::Bytes;
+use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use super::{
-    OnProgress, Progress, Reporter,
-    mux::{CannotCall, Event, Mux, Sent},
+    OnProgress, Reporter,
+    mux::{CannotCall, Mux},
 };
 use crate::{
-    clock,
     config::Limits,
-    error::{Code, Error, Result, chain},
+    error::{Code, Error, Result},
     id::PublicKey,
     message::{Attachment, BoxFuture, Message, Reply},
-    transport::{Address, ByteLink, ByteStream},
+    transport::{Address, ByteLink},
     wire::{
-        Frame, Hello, Status,
-        frame::{BODY_MAX, Channels, HEADER_LEN, RequestHead},
+        Hello, Status,
+        frame::{Channels, RequestHead},
     },
+    world,
 };
 
-/// Room kept free for one read: several frames of small calls, or one whole large frame.
-const READ: usize = 2 * (BODY_MAX + HEADER_LEN);
+mod channel;
+mod driver;
 
-/// Reads and writes in one turn of the driver before other tasks get theirs.
-const ROUNDS: usize = 16;
+/// How long a link that is being closed may take to write what waits, above all why. Longer serves
+/// slow networks, shorter frees what a dead end holds.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Who answers the calls that come in over a link.
 pub(crate) trait Serve: Send + Sync + 'static {
@@ -139,8 +129,14 @@ struct State {
     hello: Option<Arc<Hello>>,
     status: Option<Arc<Status>>,
     /// Asked to close, once all is written.
-    closing: Option<String>,
+    closing: Option<Closing>,
     closed: Option<String>,
+}
+
+struct Closing {
+    why: String,
+    /// When to close although not all is written.
+    until: Instant,
 }
 
 enum Waiting {
@@ -174,7 +170,7 @@ impl Link {
         limits: Limits,
         serve: Arc<dyn Serve>,
     ) -> Self {
-        let now = clock::now();
+        let now = world::now();
         let state = State {
             mux: Mux::new(now, limits, hello),
             driver: None,
@@ -199,21 +195,7 @@ impl Link {
             changed: Notify::new(),
         });
         let link = Self { shared };
-        let driver = Driver {
-            link: link.clone(),
-            bytes: bytes.bytes,
-            serve,
-            read: BytesMut::new(),
-            writing: VecDeque::new(),
-            written: 0,
-            flushed: true,
-            yielded: false,
-            timer: Box::pin(tokio::time::sleep_until(now)),
-            events: Vec::new(),
-            wakers: Vec::new(),
-            replies: Vec::new(),
-        };
-        tokio::spawn(driver.run());
+        driver::spawn(link.clone(), bytes.bytes, serve, now);
         link
     }
 
@@ -332,7 +314,11 @@ impl Link {
         self.command(|state| {
             if state.closing.is_none() && state.closed.is_none() {
                 state.mux.refuse(why);
-                state.closing = Some(why.to_owned());
+                let until = world::now() + LAST_WORDS;
+                state.closing = Some(Closing {
+                    why: why.to_owned(),
+                    until,
+                });
             }
         });
     }
@@ -438,30 +424,6 @@ impl Link {
         .await;
     }
 
-    fn pump(&self, channels: Channels, attachments: Vec<Attachment>) {
-        for (id, attachment) in channels.ids().zip(attachments) {
-            tokio::spawn(Pump {
-                link: self.clone(),
-                id,
-                attachment,
-                next: None,
-            });
-        }
-    }
-
-    fn attachments(&self, channels: Channels) -> Vec<Attachment> {
-        channels
-            .ids()
-            .map(|id| {
-                Attachment::new(ChannelReader {
-                    link: self.clone(),
-                    id,
-                    ended: false,
-                })
-            })
-            .collect()
-    }
-
     /// Changes the state and wakes the driver.
     fn command<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.shared.lock();
@@ -562,535 +524,15 @@ impl Drop for PendingCall {
     }
 }
 
-/// The messages of a channel from the other end.
-struct ChannelReader {
-    link: Link,
-    id: u32,
-    ended: bool,
-}
-
-impl Stream for ChannelReader {
-    type Item = Result<Message>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let mut state = self.link.shared.lock();
-        let taken = state.mux.take(self.id);
-        let next = match taken {
-            None => {
-                if let Some(why) = &state.closed {
-                    let message = format!("the link broke within a stream: {why}");
-                    Some(Err(Error::new(Code::Unavailable, message)))
-                } else {
-                    state.readers.insert(self.id, cx.waker().clone());
-                    return Poll::Pending;
-                }
-            }
-            Some(None) => None,
-            Some(Some(Err(error))) => Some(Err(error)),
-            Some(Some(Ok(received))) => Some(Ok(received)),
-        };
-        // Reading may have given credit, which the driver must send.
-        let driver = if state.mux.out.waiting() > 0 {
-            state.driver.take()
-        } else {
-            None
-        };
-        drop(state);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
-        self.ended = !matches!(next, Some(Ok(_)));
-        Poll::Ready(next.map(|next| {
-            next.map(|received| Message {
-                attachments: self.link.attachments(received.channels),
-                body: received.body,
-            })
-        }))
-    }
-}
-
-impl Drop for ChannelReader {
-    fn drop(&mut self) {
-        self.link.command(|state| {
-            state.readers.remove(&self.id);
-            state.mux.stop(self.id);
-        });
-    }
-}
-
-/// Sends the messages of an attachment on a channel, as fast as the receiver reads.
-struct Pump {
-    link: Link,
-    id: u32,
-    attachment: Attachment,
-    next: Option<Message>,
-}
-
-impl Future for Pump {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        loop {
-            if let Some(message) = this.next.take() {
-                match this.link.send(this.id, &message, cx.waker()) {
-                    (Sent::Yes, channels) => this.link.pump(channels, message.attachments),
-                    (Sent::NotNow, _) => {
-                        this.next = Some(message);
-                        return Poll::Pending;
-                    }
-                    (Sent::Stopped, _) => return this.finish(None),
-                    (Sent::TooLarge { max }, _) => {
-                        let what = format!(
-                            "an item of the stream has {} bytes, the receiver takes {max}",
-                            message.body.len()
-                        );
-                        return this.finish(Some(Error::new(Code::TooLarge, what)));
-                    }
-                }
-            }
-            match this.attachment.poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => this.next = Some(message),
-                Poll::Ready(Some(Err(error))) => return this.finish(Some(error)),
-                Poll::Ready(None) => return this.finish(None),
-                Poll::Pending => {
-                    // The receiver may stop the channel while the source has nothing.
-                    if this.link.watch_writer(this.id, cx.waker()) {
-                        return Poll::Pending;
-                    }
-                    return this.finish(None);
-                }
-            }
-        }
-    }
-}
-
-impl Pump {
-    fn finish(&mut self, error: Option<Error>) -> Poll<()> {
-        self.link.command(|state| {
-            state.writers.remove(&self.id);
-            state.mux.end(self.id, error);
-        });
-        Poll::Ready(())
-    }
-}
-
-impl Link {
-    fn send(&self, id: u32, message: &Message, waker: &Waker) -> (Sent, Channels) {
-        let mut state = self.shared.lock();
-        if state.closed.is_some() {
-            return (Sent::Stopped, Channels::default());
-        }
-        let sent = state
-            .mux
-            .send(id, &message.body, message.attachments.len() as u16);
-        let driver = match sent.0 {
-            Sent::NotNow => {
-                state.writers.insert(id, waker.clone());
-                None
-            }
-            Sent::Yes => state.driver.take(),
-            Sent::Stopped | Sent::TooLarge { .. } => None,
-        };
-        drop(state);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
-        sent
-    }
-
-    /// Wakes `waker` when the channel can be written or is stopped; false if it is stopped already.
-    fn watch_writer(&self, id: u32, waker: &Waker) -> bool {
-        let mut state = self.shared.lock();
-        let open = state.closed.is_none() && state.mux.is_wanted(id);
-        if open {
-            state.writers.insert(id, waker.clone());
-        }
-        open
-    }
-}
-
-/// The task of a link.
-struct Driver {
-    link: Link,
-    bytes: Box<dyn ByteStream>,
-    serve: Arc<dyn Serve>,
-    read: BytesMut,
-    /// Taken from the mux, and not yet given to the transport.
-    writing: VecDeque<Bytes>,
-    /// Bytes given to the transport.
-    written: u64,
-    flushed: bool,
-    /// Other tasks have had their turn since there was something to write.
-    yielded: bool,
-    timer: Pin<Box<Sleep>>,
-    /// Kept between turns for their room only.
-    events: Vec<Event>,
-    wakers: Vec<Waker>,
-    replies: Vec<(u32, Result<Reply>)>,
-}
-
-impl Driver {
-    async fn run(mut self) {
-        let why = std::future::poll_fn(|cx| self.poll(cx)).await;
-        self.close(&why).await;
-    }
-
-    /// One turn; ready with the reason when the link has ended.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
-        if self.timer.as_mut().poll(cx).is_ready()
-            && let Err(why) = self.tick(cx)
-        {
-            return Poll::Ready(why);
-        }
-        for _ in 0..ROUNDS {
-            let mut idle = true;
-            match self.poll_read(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready("the other end closed it".to_owned()),
-                Poll::Ready(Ok(_)) => {
-                    idle = false;
-                    if let Err(why) = self.take_in(cx) {
-                        return Poll::Ready(why);
-                    }
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(chain(&error)),
-                Poll::Pending => {}
-            }
-            match self.poll_write(cx) {
-                Poll::Ready(Ok(wrote)) => idle &= !wrote,
-                Poll::Ready(Err(error)) => return Poll::Ready(chain(&error)),
-                Poll::Pending => {}
-            }
-            if idle {
-                return self.park(cx);
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        if self.read.capacity() - self.read.len() < READ / 2 {
-            self.read.reserve(READ);
-        }
-        pin!(self.bytes.read_buf(&mut self.read)).poll(cx)
-    }
-
-    /// Takes in the frames that have been read, and serves the calls among them.
-    fn take_in(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
-        let now = clock::now();
-        {
-            let shared = self.link.shared.clone();
-            let mut state = shared.lock();
-            while let Some(frame) = Frame::take(&mut self.read).map_err(|e| chain(&e))? {
-                state
-                    .mux
-                    .receive(now, frame, &mut self.events)
-                    .map_err(|e| chain(&e))?;
-            }
-            self.tell(&mut state)?;
-        }
-        self.wakers.drain(..).for_each(Waker::wake);
-        if self.events.is_empty() {
-            return Ok(());
-        }
-        let overfull = self.link.shared.lock().mux.overfull();
-        for event in std::mem::take(&mut self.events) {
-            if let Event::Request { id, head, body } = event {
-                self.serve_one(cx, now, overfull, id, head, body);
-            }
-        }
-        self.answer();
-        Ok(())
-    }
-
-    /// Tells waiting tasks what has happened. Requests stay in the list.
-    fn tell(&mut self, state: &mut State) -> Result<(), String> {
-        let mut refused = None;
-        let wakers = &mut self.wakers;
-        let shared = &self.link.shared;
-        self.events.retain_mut(|event| {
-            match event {
-                Event::Request { .. } => return true,
-                Event::Replied { id, reply } => {
-                    let reply = std::mem::replace(reply, Ok((Bytes::new(), Channels::default())));
-                    state.replied(*id, reply, wakers);
-                }
-                Event::Progress { id, fraction, note } => {
-                    if let Some(Waiting::For {
-                        on_progress: Some(tell),
-                        ..
-                    }) = state.made.get(*id as usize)
-                    {
-                        tell(Progress {
-                            fraction: *fraction,
-                            note: std::mem::take(note),
-                        });
-                    }
-                }
-                Event::Cancelled { id } => {
-                    if let Some(running) = state.running.remove(id) {
-                        running.stop();
-                    }
-                    let gone = Error::new(Code::Cancelled, "the caller gave the call up");
-                    // The caller does not wait; the reply only frees the id.
-                    let _ = state.mux.reply(*id, Err(gone));
-                }
-                Event::Readable { channel } => wakers.extend(state.readers.remove(channel)),
-                Event::Writable { channel } => wakers.extend(state.writers.remove(channel)),
-                Event::AllWritable => wakers.extend(state.writers.drain().map(|(_, waker)| waker)),
-                Event::Hello(hello) => {
-                    shared
-                        .their_load
-                        .store(hello.status.in_flight, Ordering::Relaxed);
-                    shared
-                        .ready
-                        .store(!hello.status.draining, Ordering::Release);
-                    state.status = Some(Arc::new(hello.status.clone()));
-                    state.hello = Some(Arc::new((**hello).clone()));
-                    shared.changed.notify_waiters();
-                }
-                Event::Status(status) => {
-                    shared.their_load.store(status.in_flight, Ordering::Relaxed);
-                    if status.draining {
-                        shared.ready.store(false, Ordering::Release);
-                    }
-                    state.status = Some(Arc::new((**status).clone()));
-                    shared.changed.notify_waiters();
-                }
-                Event::GoAway => {
-                    shared.ready.store(false, Ordering::Release);
-                    wakers.append(&mut state.room);
-                    shared.changed.notify_waiters();
-                }
-                Event::Refused(why) => refused = Some(format!("the other end says: {why}")),
-            }
-            false
-        });
-        refused.map_or(Ok(()), Err)
-    }
-
-    fn serve_one(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Instant,
-        overfull: bool,
-        id: u32,
-        head: RequestHead,
-        body: Bytes,
-    ) {
-        let attachments = if head.channels.count == 0 {
-            Vec::new()
-        } else {
-            self.link.attachments(head.channels)
-        };
-        if overfull {
-            let busy = Error::new(Code::Busy, "results wait for the caller to read them");
-            self.replies.push((id, Err(busy)));
-            return;
-        }
-        let message = Message { body, attachments };
-        let reporter = Reporter::Link {
-            link: self.link.clone(),
-            call: id,
-        };
-        let incoming = Incoming {
-            now,
-            head,
-            message,
-            reporter,
-        };
-        let serve = &self.serve;
-        let link = &self.link;
-        let serving = {
-            match serve.serve(link, incoming) {
-                Serving::Running {
-                    mut future,
-                    deadline,
-                    on_end,
-                } => {
-                    let polled =
-                        std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
-                            .unwrap_or_else(|_| Poll::Ready(Err(panicked())));
-                    match polled {
-                        Poll::Ready(result) => {
-                            on_end.ended(result.is_ok());
-                            Serving::Done(result)
-                        }
-                        Poll::Pending => Serving::Running {
-                            future,
-                            deadline,
-                            on_end,
-                        },
-                    }
-                }
-                done @ Serving::Done(_) => done,
-            }
-        };
-        match serving {
-            Serving::Done(result) => self.replies.push((id, result)),
-            Serving::Running {
-                future,
-                deadline,
-                on_end,
-            } => {
-                let mut state = self.link.shared.lock();
-                let work = finish_call(self.link.clone(), id, future, deadline, on_end.clone());
-                let task = tokio::spawn(work).abort_handle();
-                state.running.insert(id, Running { task, on_end });
-            }
-        }
-    }
-
-    /// Queues the replies of calls that were served in place.
-    fn answer(&mut self) {
-        if self.replies.is_empty() {
-            return;
-        }
-        let mut pumps = Vec::new();
-        {
-            let mut state = self.link.shared.lock();
-            for (id, result) in self.replies.drain(..) {
-                pumps.extend(state.reply(id, result));
-            }
-        }
-        for (channels, attachments) in pumps {
-            self.link.pump(channels, attachments);
-        }
-    }
-
-    fn tick(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
-        {
-            let shared = self.link.shared.clone();
-            let mut state = shared.lock();
-            state
-                .mux
-                .tick(clock::now(), &mut self.events)
-                .map_err(|e| chain(&e))?;
-            self.tell(&mut state)?;
-            self.timer.as_mut().reset(state.mux.next_wakeup());
-        }
-        self.wakers.drain(..).for_each(Waker::wake);
-        // A reset timer wakes nobody until it has been polled.
-        let _ = self.timer.as_mut().poll(cx);
-        Ok(())
-    }
-
-    /// Writes what waits; ready with whether anything was written.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<bool>> {
-        let mut wrote = false;
-        loop {
-            if self.writing.is_empty() {
-                let mut state = self.link.shared.lock();
-                if state.mux.out.waiting() == 0 {
-                    break;
-                }
-                // Tasks that were just woken are about to add to the queue: let them, once.
-                if !self.yielded && state.mux.in_flight() > 1 && state.mux.out.waiting() < READ {
-                    self.yielded = true;
-                    drop(state);
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                self.yielded = false;
-                state.mux.out.drain_into(&mut self.writing);
-                if !state.writers.is_empty() || !state.room.is_empty() {
-                    let state = &mut *state;
-                    self.wakers.append(&mut state.room);
-                    self.wakers
-                        .extend(state.writers.drain().map(|(_, waker)| waker));
-                }
-                drop(state);
-                self.wakers.drain(..).for_each(Waker::wake);
-            }
-            while let Some(piece) = self.writing.front_mut() {
-                let bytes = Pin::new(&mut self.bytes);
-                let len = std::task::ready!(bytes.poll_write(cx, piece))?;
-                if len == 0 {
-                    return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
-                }
-                wrote = true;
-                self.flushed = false;
-                self.written += len as u64;
-                if len == piece.len() {
-                    self.writing.pop_front();
-                } else {
-                    bytes::Buf::advance(piece, len);
-                }
-            }
-        }
-        if !self.flushed {
-            std::task::ready!(Pin::new(&mut self.bytes).poll_flush(cx))?;
-            self.flushed = true;
-        }
-        Poll::Ready(Ok(wrote))
-    }
-
-    /// Waits for bytes, time or a command, unless there is something to do after all.
-    fn park(&mut self, cx: &mut Context<'_>) -> Poll<String> {
-        let mut state = self.link.shared.lock();
-        let all_written = self.writing.is_empty() && state.mux.out.waiting() == 0 && self.flushed;
-        if all_written {
-            if let Some(why) = state.closing.take() {
-                return Poll::Ready(why);
-            }
-            if state.mux.may_close() {
-                return Poll::Ready("both ends are done".to_owned());
-            }
-        }
-        let wakeup = state.mux.next_wakeup();
-        let blocked = !self.writing.is_empty() || !self.flushed;
-        let more = state.mux.out.waiting() > 0 && !blocked;
-        match &mut state.driver {
-            Some(driver) => driver.clone_from(cx.waker()),
-            None => state.driver = Some(cx.waker().clone()),
-        }
-        drop(state);
-        if wakeup < self.timer.deadline() {
-            self.timer.as_mut().reset(wakeup);
-            if self.timer.as_mut().poll(cx).is_ready() {
-                cx.waker().wake_by_ref();
-            }
-        }
-        if more {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
-    }
-
-    /// Ends everything that hangs on the link.
-    async fn close(mut self, why: &str) {
-        let shared = self.link.shared.clone();
-        shared.ready.store(false, Ordering::Release);
-        let mut wakers = Vec::new();
-        let running = {
-            let mut guard = shared.lock();
-            let state = &mut *guard;
-            for (id, error) in state.mux.fail_all(self.written, why) {
-                state.replied(id, Err(error), &mut wakers);
-            }
-            state.closed = Some(why.to_owned());
-            wakers.append(&mut state.room);
-            wakers.extend(state.readers.drain().map(|(_, waker)| waker));
-            wakers.extend(state.writers.drain().map(|(_, waker)| waker));
-            std::mem::take(&mut state.running)
-        };
-        for running in running.into_values() {
-            running.stop();
-        }
-        wakers.into_iter().for_each(Waker::wake);
-        shared.changed.notify_waiters();
-        tracing::debug!(peer = %shared.peer.short(), address = %shared.address, why, "link closed");
-        // Nobody waits for a polite end; a peer that reads gets one, others are left after a moment.
-        let end = std::future::poll_fn(|cx| Pin::new(&mut self.bytes).poll_shutdown(cx));
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), end).await;
-    }
-}
-
 impl State {
+    /// When the driver has something to do though nothing comes.
+    fn next_wakeup(&self) -> Instant {
+        let wakeup = self.mux.next_wakeup();
+        self.closing
+            .as_ref()
+            .map_or(wakeup, |closing| closing.until.min(wakeup))
+    }
+
     fn replied(
         &mut self,
         id: u32,
@@ -1125,42 +567,4 @@ impl State {
             }
         }
     }
-}
-
-/// The task of a call that could not be served in place.
-async fn finish_call(
-    link: Link,
-    id: u32,
-    mut future: BoxFuture<'static, Result<Reply>>,
-    deadline: Option<Instant>,
-    on_end: Arc<dyn OnEnd>,
-) {
-    let guarded = std::future::poll_fn(|cx| {
-        std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
-            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
-    });
-    let result = match deadline {
-        None => guarded.await,
-        Some(deadline) => tokio::time::timeout_at(deadline, guarded)
-            .await
-            .unwrap_or_else(|_| {
-                on_end.cancelled();
-                Err(Error::new(
-                    Code::DeadlineExceeded,
-                    "the deadline passed while the call was served",
-                ))
-            }),
-    };
-    on_end.ended(result.is_ok());
-    let pump = link.command(|state| state.reply(id, result));
-    if let Some((channels, attachments)) = pump {
-        link.pump(channels, attachments);
-    }
-}
-
-fn panicked() -> Error {
-    Error::new(
-        Code::Internal,
-        "the service panicked; the node's log says where",
-    )
 }

@@ -1,6 +1,6 @@
 //! Bytes that wait to be written: small frames gathered in one buffer, large bodies by reference.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 
@@ -73,7 +73,7 @@ impl Outgoing {
         .put(&mut self.gathering);
         put_head(&mut self.gathering);
         self.count(HEADER_LEN + head_len);
-        self.bytes(body.slice(..first));
+        self.bytes(body, 0..first);
         let mut at = first;
         while at < body.len() {
             let len = (body.len() - at).min(BODY_MAX);
@@ -86,18 +86,18 @@ impl Outgoing {
             }
             .put(&mut self.gathering);
             self.count(HEADER_LEN);
-            self.bytes(body.slice(at..at + len));
+            self.bytes(body, at..at + len);
             at += len;
         }
     }
 
-    fn bytes(&mut self, bytes: Bytes) {
-        self.count(bytes.len());
-        if bytes.len() < BY_REFERENCE_MIN {
-            self.gathering.extend_from_slice(&bytes);
+    fn bytes(&mut self, bytes: &Bytes, range: Range<usize>) {
+        self.count(range.len());
+        if range.len() < BY_REFERENCE_MIN {
+            self.gathering.extend_from_slice(&bytes[range]);
         } else {
             self.seal();
-            self.ready.push_back(bytes);
+            self.ready.push_back(bytes.slice(range));
         }
     }
 

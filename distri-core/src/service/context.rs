@@ -99,7 +99,7 @@ impl Context {
     pub fn remaining(&self) -> Option<Duration> {
         self.inner
             .deadline
-            .map(|deadline| deadline.saturating_duration_since(crate::clock::now()))
+            .map(|deadline| deadline.saturating_duration_since(crate::world::now()))
     }
 
     /// True once the caller has given up or the deadline has passed. Code under
@@ -137,7 +137,7 @@ impl Context {
         R: Send + 'static,
     {
         let guard = CancelOnDrop(self);
-        let result = tokio::task::spawn_blocking(work).await;
+        let result = crate::world::blocking(work).await;
         std::mem::forget(guard);
         result.map_err(|error| Error::internal("the work panicked", error))
     }

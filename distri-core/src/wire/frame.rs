@@ -11,18 +11,18 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Length of a header.
-pub const HEADER_LEN: usize = 8;
+pub(crate) const HEADER_LEN: usize = 8;
 
 /// Largest body of a frame: a 64 KiB chunk and the head of the message in front of it. Larger
 /// frames would save little (a header costs eight bytes) and make small calls wait longer behind.
-pub const BODY_MAX: usize = 64 * 1024 + 64;
+pub(crate) const BODY_MAX: usize = 64 * 1024 + 64;
 
 const MORE: u8 = 0x80;
 
 /// What a frame is about. Its `id` is that of a call or channel, or zero for the link itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// First on each side: who I am, what I offer, my bounds.
     Hello = 1,
     /// Caller to callee: a call begins. The id is the caller's.
@@ -82,7 +82,7 @@ impl Kind {
 
 /// The first eight bytes of a frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Header {
+pub(crate) struct Header {
     /// Length of the body.
     pub len: usize,
     /// What it is about.
@@ -95,7 +95,7 @@ pub struct Header {
 
 /// A header and its body.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Frame {
+pub(crate) struct Frame {
     /// The header.
     pub header: Header,
     /// The body.
@@ -106,7 +106,7 @@ pub struct Frame {
 /// use.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FrameError {
+pub(crate) enum FrameError {
     /// A length over the bound.
     #[error("a frame of {len} bytes, at most {BODY_MAX} are allowed")]
     TooLong {
@@ -151,7 +151,7 @@ impl Header {
     ///
     /// # Errors
     /// [`FrameError`] if the bytes are no header of this protocol.
-    pub fn peek(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
+    pub(crate) fn peek(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let Some((head, _)) = bytes.split_first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
@@ -175,7 +175,7 @@ impl Header {
     }
 
     /// Appends the header to `out`. The length must be at most [`BODY_MAX`].
-    pub fn put(&self, out: &mut BytesMut) {
+    pub(crate) fn put(&self, out: &mut BytesMut) {
         debug_assert!(self.len <= BODY_MAX, "the caller cuts messages into frames");
         let len = (self.len as u32).to_le_bytes();
         let kind = self.kind as u8 | if self.more { MORE } else { 0 };
@@ -189,7 +189,7 @@ impl Frame {
     ///
     /// # Errors
     /// [`FrameError`] if the bytes are no frame of this protocol.
-    pub fn take(bytes: &mut BytesMut) -> Result<Option<Self>, FrameError> {
+    pub(crate) fn take(bytes: &mut BytesMut) -> Result<Option<Self>, FrameError> {
         let Some(header) = Header::peek(bytes)? else {
             return Ok(None);
         };
@@ -204,7 +204,7 @@ impl Frame {
 
 /// What stands in front of the arguments in a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RequestHead {
+pub(crate) struct RequestHead {
     /// Which method.
     pub method: u64,
     /// How long the caller still waits, in milliseconds; zero is without end.
@@ -221,7 +221,7 @@ pub struct RequestHead {
 
 /// Trace context, as W3C Trace Context has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TraceHead {
+pub(crate) struct TraceHead {
     /// Of the whole trace.
     pub trace: [u8; 16],
     /// Of the caller's span.
@@ -232,7 +232,7 @@ pub struct TraceHead {
 
 /// A run of channel ids, opened by the sender of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Channels {
+pub(crate) struct Channels {
     /// The first.
     pub first: u32,
     /// How many.
@@ -245,7 +245,7 @@ const HAS_CHANNELS: u8 = 4;
 
 impl RequestHead {
     /// Appends the head to `out`.
-    pub fn put(&self, out: &mut BytesMut) {
+    pub(crate) fn put(&self, out: &mut BytesMut) {
         let flags = if self.trace.is_some() { HAS_TRACE } else { 0 }
             | if self.call_id.is_some() {
                 HAS_CALL_ID
@@ -273,7 +273,7 @@ impl RequestHead {
     }
 
     /// How many bytes [`RequestHead::put`] appends.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         14 + if self.trace.is_some() { 25 } else { 0 }
             + if self.call_id.is_some() { 16 } else { 0 }
             + self.channels.len()
@@ -283,7 +283,7 @@ impl RequestHead {
     ///
     /// # Errors
     /// [`FrameError::Malformed`] if it is not whole.
-    pub fn take(body: &mut Bytes) -> Result<Self, FrameError> {
+    pub(crate) fn take(body: &mut Bytes) -> Result<Self, FrameError> {
         let short = FrameError::Malformed {
             kind: Kind::Request,
             problem: "the head is not whole",
@@ -350,14 +350,14 @@ impl Channels {
     }
 
     /// The ids.
-    pub fn ids(self) -> impl Iterator<Item = u32> {
+    pub(crate) fn ids(self) -> impl Iterator<Item = u32> {
         (0..u32::from(self.count)).map(move |offset| self.first.wrapping_add(offset))
     }
 }
 
 /// What stands in front of a reply's or data message's value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ValueHead {
+pub(crate) struct ValueHead {
     /// The value is an error.
     pub failed: bool,
     /// Channels that the value refers to.
@@ -368,7 +368,7 @@ const FAILED: u8 = 1;
 
 impl ValueHead {
     /// Appends the head to `out`.
-    pub fn put(&self, out: &mut BytesMut) {
+    pub(crate) fn put(&self, out: &mut BytesMut) {
         let flags = if self.failed { FAILED } else { 0 }
             | if self.channels.count > 0 {
                 HAS_CHANNELS
@@ -380,7 +380,7 @@ impl ValueHead {
     }
 
     /// How many bytes [`ValueHead::put`] appends.
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         1 + self.channels.len()
     }
 
@@ -388,7 +388,7 @@ impl ValueHead {
     ///
     /// # Errors
     /// [`FrameError::Malformed`] if it is not whole.
-    pub fn take(kind: Kind, body: &mut Bytes) -> Result<Self, FrameError> {
+    pub(crate) fn take(kind: Kind, body: &mut Bytes) -> Result<Self, FrameError> {
         let short = FrameError::Malformed {
             kind,
             problem: "the head is not whole",

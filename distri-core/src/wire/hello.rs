@@ -12,14 +12,14 @@ use crate::{
 const MAGIC: [u8; 6] = *b"distri";
 
 /// The version of the wire format. A link between versions is refused with both numbers.
-pub const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 1;
 
 /// Largest hello; a node with thousands of methods fits.
-pub const HELLO_MAX: usize = 1024 * 1024;
+pub(crate) const HELLO_MAX: usize = 1024 * 1024;
 
 /// Who one is and what one offers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Hello {
+pub(crate) struct Hello {
     /// True for a node of the cloud that others may call and dial.
     pub is_node: bool,
     /// A label for people.
@@ -44,7 +44,7 @@ pub struct Hello {
 
 /// A service in a hello.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ServiceOffer {
+pub(crate) struct ServiceOffer {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -55,7 +55,7 @@ pub struct ServiceOffer {
 
 /// How a node stands now; sent again when it changes.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Status {
+pub(crate) struct Status {
     /// Calls that it is serving.
     pub in_flight: u32,
     /// It finishes its calls and takes no new ones.
@@ -68,7 +68,7 @@ pub struct Status {
 
 /// A node as another node knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct KnownNode {
+pub(crate) struct KnownNode {
     /// Its key.
     pub key: PublicKey,
     /// Where it was last reached, or is configured to be.
@@ -79,7 +79,7 @@ pub struct KnownNode {
 
 impl Hello {
     /// The bytes of the hello.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
         postcard::to_extend(self, bytes).expect("a hello has only types that postcard can express")
@@ -89,7 +89,7 @@ impl Hello {
     ///
     /// # Errors
     /// [`FrameError`] if the bytes are of another protocol, another version, or malformed.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
         let malformed = |problem| FrameError::Malformed {
             kind: Kind::Hello,
             problem,
@@ -118,7 +118,7 @@ impl Hello {
 
 impl Status {
     /// The bytes of the status.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         postcard::to_stdvec(self).expect("a status has only types that postcard can express")
     }
 
@@ -126,7 +126,7 @@ impl Status {
     ///
     /// # Errors
     /// [`FrameError::Malformed`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
         postcard::from_bytes(bytes).map_err(|_| FrameError::Malformed {
             kind: Kind::Status,
             problem: "it does not decode",

@@ -11,19 +11,22 @@ use distri::{
 };
 
 /// Nodes that know each other, on one network.
-pub struct Cloud {
-    pub network: Network,
-    pub nodes: Vec<Node>,
+pub(crate) struct Cloud {
+    pub(crate) network: Network,
+    pub(crate) nodes: Vec<Node>,
 }
 
 impl Cloud {
     /// `size` nodes, each with what `services` adds to its builder.
-    pub async fn of(size: usize, services: impl Fn(usize, NodeBuilder) -> NodeBuilder) -> Self {
+    pub(crate) async fn of(
+        size: usize,
+        services: impl Fn(usize, NodeBuilder) -> NodeBuilder,
+    ) -> Self {
         Self::on(Network::new(7), size, services).await
     }
 
     /// The same on a given network.
-    pub async fn on(
+    pub(crate) async fn on(
         network: Network,
         size: usize,
         services: impl Fn(usize, NodeBuilder) -> NodeBuilder,
@@ -43,7 +46,7 @@ impl Cloud {
     }
 
     /// A client that knows all nodes and is linked to each.
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         let client = Client::builder()
             .transport(self.transport(200))
             .nodes(self.nodes.iter().map(Node::endpoint))
@@ -57,13 +60,13 @@ impl Cloud {
         client
     }
 
-    pub fn transport(&self, seed: u8) -> Arc<dyn Transport> {
+    pub(crate) fn transport(&self, seed: u8) -> Arc<dyn Transport> {
         Arc::new(self.network.transport(identity(seed)))
     }
 }
 
 /// A builder of the node at `place` among `endpoints`.
-pub fn builder(network: &Network, place: usize, endpoints: &[Endpoint]) -> NodeBuilder {
+pub(crate) fn builder(network: &Network, place: usize, endpoints: &[Endpoint]) -> NodeBuilder {
     let mut config = Config::default();
     config.node.listen = endpoints[place].address.clone();
     config.node.name = Some(format!("node-{place}"));
@@ -76,19 +79,22 @@ pub fn builder(network: &Network, place: usize, endpoints: &[Endpoint]) -> NodeB
         .without_registry()
 }
 
-pub fn endpoint(place: usize) -> Endpoint {
+pub(crate) fn endpoint(place: usize) -> Endpoint {
     Endpoint {
         key: identity(place as u8).public(),
         address: Address::new(format!("memory:{}", place + 1)),
     }
 }
 
-pub fn identity(seed: u8) -> Identity {
+pub(crate) fn identity(seed: u8) -> Identity {
     Identity::from_seed(&[seed + 1; 32])
 }
 
 /// Waits until `condition` holds, at most for ten seconds.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    mut condition: impl FnMut() -> F,
+) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while !condition().await {
         assert!(

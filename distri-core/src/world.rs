@@ -21,6 +21,13 @@ pub(crate) async fn pause(wait: std::time::Duration) {
     tokio::time::sleep(wait).await;
 }
 
+/// Runs CPU work on a thread for such work.
+pub(crate) async fn blocking<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(work).await
+}
+
 /// 64 bits that differ from all others with overwhelming probability. Not secret: for trace ids,
 /// choices between nodes and jitter, never for keys.
 pub(crate) fn dice() -> u64 {

@@ -1,0 +1,489 @@
+//! The task of a link: reads frames, writes what waits, serves the calls that come in.
+//!
+//! Each turn takes in what has been read, polls the handlers of new calls in place, and writes all
+//! that is ready in one go. A handler that waits for something moves into a task of its own.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: it owns the tasks of the calls it serves, and the link's timer"
+)]
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    time::{Instant, Sleep},
+};
+
+use super::{Incoming, Link, OnEnd, Running, Serve, Serving, State, Waiting};
+use crate::{
+    error::{Code, Error, Result, chain},
+    message::{BoxFuture, Message, Reply},
+    rpc::{Progress, Reporter, mux::Event},
+    transport::ByteStream,
+    wire::{
+        Frame,
+        frame::{BODY_MAX, Channels, HEADER_LEN, RequestHead},
+    },
+    world,
+};
+
+/// Room kept free for one read: several frames of small calls, or one whole large frame.
+const READ: usize = 2 * (BODY_MAX + HEADER_LEN);
+
+/// Reads and writes in one turn of the driver before other tasks get theirs.
+const ROUNDS: usize = 16;
+
+/// Starts the task of `link`.
+pub(super) fn spawn(link: Link, bytes: Box<dyn ByteStream>, serve: Arc<dyn Serve>, now: Instant) {
+    let driver = Driver {
+        link,
+        bytes,
+        serve,
+        read: BytesMut::new(),
+        writing: VecDeque::new(),
+        written: 0,
+        flushed: true,
+        yielded: false,
+        timer: Box::pin(tokio::time::sleep_until(now)),
+        events: Vec::new(),
+        wakers: Vec::new(),
+        replies: Vec::new(),
+    };
+    tokio::spawn(driver.run());
+}
+
+/// The task of a link.
+struct Driver {
+    link: Link,
+    bytes: Box<dyn ByteStream>,
+    serve: Arc<dyn Serve>,
+    read: BytesMut,
+    /// Taken from the mux, and not yet given to the transport.
+    writing: VecDeque<Bytes>,
+    /// Bytes given to the transport.
+    written: u64,
+    flushed: bool,
+    /// Other tasks have had their turn since there was something to write.
+    yielded: bool,
+    timer: Pin<Box<Sleep>>,
+    /// Kept between turns for their room only.
+    events: Vec<Event>,
+    wakers: Vec<Waker>,
+    replies: Vec<(u32, Result<Reply>)>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let why = std::future::poll_fn(|cx| self.poll(cx)).await;
+        self.close(&why).await;
+    }
+
+    /// One turn; ready with the reason when the link has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        if self.timer.as_mut().poll(cx).is_ready()
+            && let Err(why) = self.tick(cx)
+        {
+            return Poll::Ready(why);
+        }
+        for _ in 0..ROUNDS {
+            let mut idle = true;
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready("the other end closed it".to_owned()),
+                Poll::Ready(Ok(_)) => {
+                    idle = false;
+                    if let Err(why) = self.take_in(cx) {
+                        return Poll::Ready(why);
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(chain(&error)),
+                Poll::Pending => {}
+            }
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(wrote)) => idle &= !wrote,
+                Poll::Ready(Err(error)) => return Poll::Ready(chain(&error)),
+                Poll::Pending => {}
+            }
+            if idle {
+                return self.park(cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        if self.read.capacity() - self.read.len() < READ / 2 {
+            self.read.reserve(READ);
+        }
+        pin!(self.bytes.read_buf(&mut self.read)).poll(cx)
+    }
+
+    /// Takes in the frames that have been read, and serves the calls among them.
+    fn take_in(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
+        let now = world::now();
+        let told = {
+            let shared = self.link.shared.clone();
+            let mut state = shared.lock();
+            let received = self.receive(now, &mut state);
+            // Also when the link ends here: what came before has been taken from the mux.
+            let told = self.tell(&mut state);
+            received.and(told)
+        };
+        self.wakers.drain(..).for_each(Waker::wake);
+        told?;
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let overfull = self.link.shared.lock().mux.overfull();
+        for event in std::mem::take(&mut self.events) {
+            if let Event::Request { id, head, body } = event {
+                self.serve_one(cx, now, overfull, id, head, body);
+            }
+        }
+        self.answer();
+        Ok(())
+    }
+
+    /// Gives the frames that have been read to the mux.
+    fn receive(&mut self, now: Instant, state: &mut State) -> Result<(), String> {
+        while let Some(frame) = Frame::take(&mut self.read).map_err(|e| chain(&e))? {
+            state
+                .mux
+                .receive(now, frame, &mut self.events)
+                .map_err(|e| chain(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Tells waiting tasks what has happened. Requests stay in the list.
+    fn tell(&mut self, state: &mut State) -> Result<(), String> {
+        let mut refused = None;
+        let wakers = &mut self.wakers;
+        let shared = &self.link.shared;
+        self.events.retain_mut(|event| {
+            match event {
+                Event::Request { .. } => return true,
+                Event::Replied { id, reply } => {
+                    let reply = std::mem::replace(reply, Ok((Bytes::new(), Channels::default())));
+                    state.replied(*id, reply, wakers);
+                }
+                Event::Progress { id, fraction, note } => {
+                    if let Some(Waiting::For {
+                        on_progress: Some(tell),
+                        ..
+                    }) = state.made.get(*id as usize)
+                    {
+                        tell(Progress {
+                            fraction: *fraction,
+                            note: std::mem::take(note),
+                        });
+                    }
+                }
+                Event::Cancelled { id } => {
+                    if let Some(running) = state.running.remove(id) {
+                        running.stop();
+                    }
+                    let gone = Error::new(Code::Cancelled, "the caller gave the call up");
+                    // The caller does not wait; the reply only frees the id.
+                    let _ = state.mux.reply(*id, Err(gone));
+                }
+                Event::Readable { channel } => wakers.extend(state.readers.remove(channel)),
+                Event::Writable { channel } => wakers.extend(state.writers.remove(channel)),
+                Event::AllWritable => wakers.extend(state.writers.drain().map(|(_, waker)| waker)),
+                Event::Hello(hello) => {
+                    shared
+                        .their_load
+                        .store(hello.status.in_flight, Ordering::Relaxed);
+                    shared
+                        .ready
+                        .store(!hello.status.draining, Ordering::Release);
+                    state.status = Some(Arc::new(hello.status.clone()));
+                    state.hello = Some(Arc::new((**hello).clone()));
+                    shared.changed.notify_waiters();
+                }
+                Event::Status(status) => {
+                    shared.their_load.store(status.in_flight, Ordering::Relaxed);
+                    if status.draining {
+                        shared.ready.store(false, Ordering::Release);
+                    }
+                    state.status = Some(Arc::new((**status).clone()));
+                    shared.changed.notify_waiters();
+                }
+                Event::GoAway => {
+                    shared.ready.store(false, Ordering::Release);
+                    wakers.append(&mut state.room);
+                    shared.changed.notify_waiters();
+                }
+                Event::Refused(why) => refused = Some(format!("the other end says: {why}")),
+            }
+            false
+        });
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn serve_one(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        overfull: bool,
+        id: u32,
+        head: RequestHead,
+        body: Bytes,
+    ) {
+        let attachments = if head.channels.count == 0 {
+            Vec::new()
+        } else {
+            self.link.attachments(head.channels)
+        };
+        if overfull {
+            let busy = Error::new(Code::Busy, "results wait for the caller to read them");
+            self.replies.push((id, Err(busy)));
+            return;
+        }
+        let message = Message { body, attachments };
+        let reporter = Reporter::Link {
+            link: self.link.clone(),
+            call: id,
+        };
+        let incoming = Incoming {
+            now,
+            head,
+            message,
+            reporter,
+        };
+        let serve = &self.serve;
+        let link = &self.link;
+        let serving = {
+            match serve.serve(link, incoming) {
+                Serving::Running {
+                    mut future,
+                    deadline,
+                    on_end,
+                } => {
+                    let polled =
+                        std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+                            .unwrap_or_else(|_| Poll::Ready(Err(panicked())));
+                    match polled {
+                        Poll::Ready(result) => {
+                            on_end.ended(result.is_ok());
+                            Serving::Done(result)
+                        }
+                        Poll::Pending => Serving::Running {
+                            future,
+                            deadline,
+                            on_end,
+                        },
+                    }
+                }
+                done @ Serving::Done(_) => done,
+            }
+        };
+        match serving {
+            Serving::Done(result) => self.replies.push((id, result)),
+            Serving::Running {
+                future,
+                deadline,
+                on_end,
+            } => {
+                let mut state = self.link.shared.lock();
+                let work = finish_call(self.link.clone(), id, future, deadline, on_end.clone());
+                let task = tokio::spawn(work).abort_handle();
+                state.running.insert(id, Running { task, on_end });
+            }
+        }
+    }
+
+    /// Queues the replies of calls that were served in place.
+    fn answer(&mut self) {
+        if self.replies.is_empty() {
+            return;
+        }
+        let mut pumps = Vec::new();
+        {
+            let mut state = self.link.shared.lock();
+            for (id, result) in self.replies.drain(..) {
+                pumps.extend(state.reply(id, result));
+            }
+        }
+        for (channels, attachments) in pumps {
+            self.link.pump(channels, attachments);
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
+        let told = {
+            let shared = self.link.shared.clone();
+            let mut state = shared.lock();
+            let now = world::now();
+            let ticked = state.mux.tick(now, &mut self.events).map_err(|e| chain(&e));
+            let told = self.tell(&mut state);
+            let given_up = match &state.closing {
+                Some(closing) if closing.until <= now => Err(closing.why.clone()),
+                Some(_) | None => Ok(()),
+            };
+            self.timer.as_mut().reset(state.next_wakeup());
+            ticked.and(told).and(given_up)
+        };
+        self.wakers.drain(..).for_each(Waker::wake);
+        told?;
+        // A reset timer wakes nobody until it has been polled.
+        let _ = self.timer.as_mut().poll(cx);
+        Ok(())
+    }
+
+    /// Writes what waits; ready with whether anything was written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<bool>> {
+        let mut wrote = false;
+        loop {
+            if self.writing.is_empty() {
+                let mut state = self.link.shared.lock();
+                if state.mux.out.waiting() == 0 {
+                    break;
+                }
+                // Tasks that were just woken are about to add to the queue: let them, once.
+                if !self.yielded && state.mux.in_flight() > 1 && state.mux.out.waiting() < READ {
+                    self.yielded = true;
+                    drop(state);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                self.yielded = false;
+                state.mux.out.drain_into(&mut self.writing);
+                if !state.writers.is_empty() || !state.room.is_empty() {
+                    let state = &mut *state;
+                    self.wakers.append(&mut state.room);
+                    self.wakers
+                        .extend(state.writers.drain().map(|(_, waker)| waker));
+                }
+                drop(state);
+                self.wakers.drain(..).for_each(Waker::wake);
+            }
+            while let Some(piece) = self.writing.front_mut() {
+                let bytes = Pin::new(&mut self.bytes);
+                let len = std::task::ready!(bytes.poll_write(cx, piece))?;
+                if len == 0 {
+                    return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+                }
+                wrote = true;
+                self.flushed = false;
+                self.written += len as u64;
+                if len == piece.len() {
+                    self.writing.pop_front();
+                } else {
+                    bytes::Buf::advance(piece, len);
+                }
+            }
+        }
+        if !self.flushed {
+            std::task::ready!(Pin::new(&mut self.bytes).poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(wrote))
+    }
+
+    /// Waits for bytes, time or a command, unless there is something to do after all.
+    fn park(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        let mut state = self.link.shared.lock();
+        let all_written = self.writing.is_empty() && state.mux.out.waiting() == 0 && self.flushed;
+        if all_written {
+            if let Some(closing) = state.closing.take() {
+                return Poll::Ready(closing.why);
+            }
+            if state.mux.may_close() {
+                return Poll::Ready("both ends are done".to_owned());
+            }
+        }
+        let wakeup = state.next_wakeup();
+        let blocked = !self.writing.is_empty() || !self.flushed;
+        let more = state.mux.out.waiting() > 0 && !blocked;
+        match &mut state.driver {
+            Some(driver) => driver.clone_from(cx.waker()),
+            None => state.driver = Some(cx.waker().clone()),
+        }
+        drop(state);
+        if wakeup < self.timer.deadline() {
+            self.timer.as_mut().reset(wakeup);
+            if self.timer.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        if more {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Ends everything that hangs on the link.
+    async fn close(mut self, why: &str) {
+        let shared = self.link.shared.clone();
+        shared.ready.store(false, Ordering::Release);
+        let mut wakers = Vec::new();
+        let running = {
+            let mut guard = shared.lock();
+            let state = &mut *guard;
+            for (id, error) in state.mux.fail_all(self.written, why) {
+                state.replied(id, Err(error), &mut wakers);
+            }
+            state.closed = Some(why.to_owned());
+            wakers.append(&mut state.room);
+            wakers.extend(state.readers.drain().map(|(_, waker)| waker));
+            wakers.extend(state.writers.drain().map(|(_, waker)| waker));
+            std::mem::take(&mut state.running)
+        };
+        for running in running.into_values() {
+            running.stop();
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        shared.changed.notify_waiters();
+        tracing::debug!(peer = %shared.peer.short(), address = %shared.address, why, "link closed");
+        // Nobody waits for a polite end; who reads gets one, others are left after a moment.
+        let end = std::future::poll_fn(|cx| Pin::new(&mut self.bytes).poll_shutdown(cx));
+        let _ = tokio::time::timeout(super::LAST_WORDS, end).await;
+    }
+}
+
+/// The task of a call that could not be served in place.
+async fn finish_call(
+    link: Link,
+    id: u32,
+    mut future: BoxFuture<'static, Result<Reply>>,
+    deadline: Option<Instant>,
+    on_end: Arc<dyn OnEnd>,
+) {
+    let guarded = std::future::poll_fn(|cx| {
+        std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+            .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+    });
+    let result = match deadline {
+        None => guarded.await,
+        Some(deadline) => tokio::time::timeout_at(deadline, guarded)
+            .await
+            .unwrap_or_else(|_| {
+                on_end.cancelled();
+                Err(Error::new(
+                    Code::DeadlineExceeded,
+                    "the deadline passed while the call was served",
+                ))
+            }),
+    };
+    on_end.ended(result.is_ok());
+    let pump = link.command(|state| state.reply(id, result));
+    if let Some((channels, attachments)) = pump {
+        link.pump(channels, attachments);
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(
+        Code::Internal,
+        "the service panicked; the node's log says where",
+    )
+}
