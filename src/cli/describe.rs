@@ -57,7 +57,10 @@ pub(super) fn suggest(name: &str, known: &[&str], what: &str) -> String {
 pub(super) fn example(service: &ServiceInfo, method: &MethodInfo) -> String {
     let arguments = super::schema::Schema::parse(&method.arguments);
     let mut line = format!("{} call {} {}", program(), service.name, method.name);
-    for (name, schema) in arguments.properties() {
+    let required = arguments.required();
+    for (name, schema) in
+        arguments.properties().into_iter().filter(|(name, _)| required.contains(name))
+    {
         line.push_str(&format!(" {name}={}", schema.placeholder()));
     }
     line

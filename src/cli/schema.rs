@@ -79,8 +79,8 @@ impl Schema {
     /// Text and nothing else (or nothing).
     pub(super) fn is_text(&self) -> bool {
         let types = self.types();
-        types.iter().any(|name| name == "string")
-            && types.iter().all(|name| name == "string" || name == "null")
+        let is_text = |name: &String| name == "string";
+        types.iter().any(is_text) && types.iter().all(|name| is_text(name) || name == "null")
     }
 
     fn any(&self, is: impl Fn(&Value) -> bool) -> bool {
@@ -97,28 +97,37 @@ impl Schema {
         variants
     }
 
-    fn types(&self) -> Vec<String> {
-        let mut types = Vec::new();
-        for schema in self.variants() {
-            match schema.here.get("type") {
-                Some(Value::String(name)) => types.push(name.clone()),
-                Some(Value::Array(names)) => {
-                    types.extend(names.iter().filter_map(Value::as_str).map(str::to_owned));
-                }
-                _ => {
-                    let constant = schema
-                        .here
-                        .get("const")
-                        .or_else(|| schema.here.get("enum").and_then(|values| values.get(0)));
-                    if constant.is_some_and(Value::is_string) {
-                        types.push("string".to_owned());
-                    } else if constant.is_some() || schema.here.get("properties").is_some() {
-                        types.push("object".to_owned());
-                    }
-                }
-            }
+    /// The schemas of which one holds: the alternatives that this one names, or itself.
+    fn alternatives(&self) -> Vec<Self> {
+        let list = ["anyOf", "oneOf"].iter().find_map(|word| self.here.get(*word)?.as_array());
+        match list {
+            Some(list) => list.iter().map(|schema| self.at(schema)).collect(),
+            None => vec![self.clone()],
         }
-        types
+    }
+
+    /// What `type` says; where it is left out, what the other words imply.
+    fn types(&self) -> Vec<String> {
+        let alternatives = self.alternatives();
+        let names = alternatives.iter().flat_map(|schema| match schema.here.get("type") {
+            Some(Value::String(name)) => vec![name.clone()],
+            Some(Value::Array(names)) => {
+                names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ if schema.choices().is_some() => vec!["string".to_owned()],
+            _ if schema.here.get("properties").is_some() => vec!["object".to_owned()],
+            _ => Vec::new(),
+        });
+        names.collect()
+    }
+
+    /// The names of an enumeration.
+    fn choices(&self) -> Option<Vec<String>> {
+        if let Some(only) = self.here.get("const") {
+            return Some(vec![plain(only)]);
+        }
+        let values = self.here.get("enum")?.as_array()?;
+        Some(values.iter().map(plain).collect())
     }
 
     /// The type in a few words, as a person would say it.
@@ -130,55 +139,64 @@ impl Schema {
         if depth == 0 {
             return "…".to_owned();
         }
-        if self.is_blob() {
-            return "bytes".to_owned();
-        }
-        let items = || self.items().map_or("any".to_owned(), |items| items.words_within(depth - 1));
-        if self.is_stream() {
-            return format!("stream of {}", items());
-        }
-        if let Some(choices) = self.choices() {
-            return choices.join(" | ");
-        }
-        let types = self.types();
-        let optional = types.iter().any(|name| name == "null") && types.len() > 1;
-        let mut names: Vec<String> = Vec::new();
-        for name in types.iter().filter(|name| *name != "null" || !optional) {
-            let word = match name.as_str() {
-                "string" => "text".to_owned(),
-                "array" => format!("list of {}", items()),
-                "object" => self.object_words(depth),
-                "null" => "nothing".to_owned(),
-                other => other.to_owned(),
-            };
-            if !names.contains(&word) {
-                names.push(word);
+        let mut words: Vec<String> = Vec::new();
+        for alternative in self.alternatives() {
+            for word in alternative.single_words(depth) {
+                if !words.contains(&word) {
+                    words.push(word);
+                }
             }
         }
-        match (names.is_empty(), optional) {
-            (true, _) => "any".to_owned(),
-            (false, true) => format!("{}, optional", names.join(" or ")),
-            (false, false) => names.join(" or "),
+        let nothing = words.iter().position(|word| word == NOTHING);
+        match nothing {
+            Some(place) if words.len() > 1 => {
+                words.remove(place);
+                format!("optional {}", words.join(" | "))
+            }
+            _ if words.is_empty() => "any".to_owned(),
+            _ => words.join(" | "),
         }
+    }
+
+    /// The words for a schema without alternatives; several where it names several types.
+    fn single_words(&self, depth: usize) -> Vec<String> {
+        let items =
+            || self.items().map_or_else(|| "any".to_owned(), |items| items.words_within(depth - 1));
+        match self.here.get("x-distri").and_then(Value::as_str) {
+            Some("blob") => return vec!["bytes".to_owned()],
+            Some("stream") => return vec![format!("stream of {}", items())],
+            _ => {}
+        }
+        if let Some(choices) = self.choices() {
+            return choices;
+        }
+        let word = |name: &String| match name.as_str() {
+            "string" => "text".to_owned(),
+            "array" => format!("list of {}", items()),
+            "object" => self.object_words(depth),
+            "null" => NOTHING.to_owned(),
+            other => other.to_owned(),
+        };
+        self.types().iter().map(word).collect()
     }
 
     fn object_words(&self, depth: usize) -> String {
-        let members: Vec<String> = self
-            .variants()
-            .iter()
-            .flat_map(Self::properties)
-            .map(|(name, schema)| format!("{name}: {}", schema.words_within(depth - 1)))
-            .collect();
+        let members = self.members(depth);
         if members.is_empty() { "object".to_owned() } else { format!("{{{}}}", members.join(", ")) }
     }
 
-    /// The names of an enumeration.
-    fn choices(&self) -> Option<Vec<String>> {
-        if let Some(values) = self.here.get("enum").and_then(Value::as_array) {
-            return Some(values.iter().map(plain).collect());
-        }
-        let variants = self.here.get("oneOf").and_then(Value::as_array)?;
-        variants.iter().map(|variant| variant.get("const").map(plain)).collect()
+    /// The members of an object in words, `name: type`; none for anything else.
+    fn members(&self, depth: usize) -> Vec<String> {
+        let words =
+            |(name, schema): (String, Self)| format!("{name}: {}", schema.words_within(depth - 1));
+        self.properties().into_iter().map(words).collect()
+    }
+
+    /// The words, on several lines if they are too long for one.
+    pub(super) fn lines(&self, width: usize) -> Vec<String> {
+        let words = self.words();
+        let members = self.members(DEPTH_MAX);
+        if words.chars().count() <= width || members.is_empty() { vec![words] } else { members }
     }
 
     /// What one would type in place of a value.
@@ -189,21 +207,43 @@ impl Schema {
         if self.is_stream() {
             return "@FILE.jsonl".to_owned();
         }
-        if let Some(first) = self.choices().and_then(|choices| choices.into_iter().next()) {
-            return first;
+        match self.example(DEPTH_MAX) {
+            Value::String(text) => text,
+            value @ (Value::Object(_) | Value::Array(_)) => format!("'{value}'"),
+            other => other.to_string(),
         }
-        let types = self.types();
-        match types.first().map(String::as_str) {
-            Some("string") => "TEXT".to_owned(),
-            Some("integer") => "1".to_owned(),
-            Some("number") => "1.5".to_owned(),
-            Some("boolean") => "true".to_owned(),
-            Some("array") => "'[…]'".to_owned(),
-            Some("object") => "'{…}'".to_owned(),
-            _ => "VALUE".to_owned(),
+    }
+
+    /// A value that fits, with what is required and nothing else.
+    fn example(&self, depth: usize) -> Value {
+        let alternatives = self.alternatives();
+        let Some(first) = alternatives.first().filter(|_| depth > 0) else {
+            return Value::Null;
+        };
+        if let Some(choice) = first.choices().and_then(|choices| choices.into_iter().next()) {
+            return Value::from(choice);
+        }
+        match first.types().first().map(String::as_str) {
+            Some("string") => Value::from("TEXT"),
+            Some("integer") => Value::from(1),
+            Some("number") => Value::from(1.5),
+            Some("boolean") => Value::from(true),
+            Some("array") => {
+                first.items().map(|items| items.example(depth - 1)).into_iter().collect()
+            }
+            Some("object") => {
+                let required = first.required();
+                let members =
+                    first.properties().into_iter().filter(|(name, _)| required.contains(name));
+                members.map(|(name, schema)| (name, schema.example(depth - 1))).collect()
+            }
+            _ => Value::from("VALUE"),
         }
     }
 }
+
+/// The word for no value.
+const NOTHING: &str = "nothing";
 
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)

@@ -54,7 +54,7 @@ fn list(output: &Output, services: &[ServiceInfo], global: &Global) -> Result<()
                 service.name.clone(),
                 service.version.to_string(),
                 methods.join(", "),
-                first_line(&service.docs).to_owned(),
+                first_sentence(&service.docs),
             ]
         })
         .collect();
@@ -76,19 +76,32 @@ fn show(output: &Output, service: &ServiceInfo, global: &Global) -> Result<(), F
     output.line(&text)
 }
 
+/// Results longer than this are told member by member.
+const RESULT_WIDTH: usize = 60;
+
 fn method_text(service: &ServiceInfo, method: &MethodInfo) -> String {
     let arguments = Schema::parse(&method.arguments);
     let properties = arguments.properties();
-    let names: Vec<&str> = properties.iter().map(|(name, _)| name.as_str()).collect();
-    let result = Schema::parse(&method.result).words();
+    let required = arguments.required();
+    let names: Vec<String> = properties
+        .iter()
+        .map(|(name, _)| if required.contains(name) { name.clone() } else { format!("{name}?") })
+        .collect();
+    let result = Schema::parse(&method.result).lines(RESULT_WIDTH);
 
-    let mut text = format!("  {}({}) → {result}", method.name, names.join(", "));
+    let mut text = format!("  {}({})", method.name, names.join(", "));
+    if let [line] = result.as_slice() {
+        text.push_str(&format!(" → {line}"));
+    }
     if !method.docs.trim().is_empty() {
         text.push_str(&format!("\n{}", indent(&method.docs, "    ")));
     }
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (name, schema) in &properties {
+    for (name, (_, schema)) in names.iter().zip(&properties) {
         text.push_str(&format!("\n    {name:<width$}  {}", schema.words()));
+    }
+    if result.len() > 1 {
+        result.iter().for_each(|line| text.push_str(&format!("\n    → {line}")));
     }
     text.push_str(&format!("\n    $ {}", describe::example(service, method)));
     text
@@ -120,8 +133,18 @@ fn as_json(service: &ServiceInfo) -> Value {
     })
 }
 
-fn first_line(text: &str) -> &str {
-    text.trim().lines().next().unwrap_or_default().trim()
+/// The first sentence, cut where a table would become unreadable.
+fn first_sentence(text: &str) -> String {
+    const LENGTH_MAX: usize = 72;
+    let paragraph = text.trim().split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let line = words.join(" ");
+    let sentence = line.split_inclusive(". ").next().unwrap_or_default().trim_end();
+    if sentence.chars().count() <= LENGTH_MAX {
+        return sentence.to_owned();
+    }
+    let cut: String = sentence.chars().take(LENGTH_MAX - 1).collect();
+    format!("{}…", cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words))
 }
 
 fn indent(text: &str, by: &str) -> String {

@@ -87,3 +87,60 @@ fn a_service_that_cannot_use_its_configuration_keeps_the_node_from_starting() {
         assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
     }
 }
+
+#[test]
+fn a_file_is_hidden_in_a_picture_and_revealed_from_the_shell() {
+    let mut program = program();
+    let node = program.start(&["node", "--listen", "127.0.0.1:0"]);
+    program.set("DISTRI_CLOUD__NODES", node.first.clone());
+    program.write("cover.bmp", bitmap(64));
+    program.write("secret.txt", "meet me at noon");
+    program.write("key.json", r#"{"passphrase": "correct horse"}"#);
+
+    let hidden = program.run(&[
+        "call",
+        "stego",
+        "hide",
+        "cover=@cover.bmp",
+        "payload=@secret.txt",
+        "key=@key.json",
+        "options={}",
+        "--output-dir",
+        "out",
+    ]);
+    assert_eq!(hidden.exit, 0, "{}", hidden.stderr);
+    assert_eq!(hidden.json()["image"]["file"], "out/image.png");
+
+    let revealed = program.run(&[
+        "call",
+        "stego",
+        "reveal",
+        "image=@out/image.png",
+        "key=@key.json",
+        "--output-dir",
+        "out",
+    ]);
+    let wrong = program.run(&[
+        "call",
+        "stego",
+        "reveal",
+        "image=@out/image.png",
+        r#"key={"passphrase":"wrong horse"}"#,
+    ]);
+
+    assert_eq!(revealed.exit, 0, "{}", revealed.stderr);
+    let payload = std::fs::read(program.path("out/payload.bin")).unwrap();
+    assert_eq!(payload, b"meet me at noon");
+    assert_eq!(wrong.exit, 1, "{}", wrong.stderr);
+}
+
+/// A colourful square as an uncompressed bitmap.
+fn bitmap(side: u32) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..side * side * 3).map(|at| (at * at / 7 + at) as u8).collect();
+    let mut file = b"BM".to_vec();
+    for word in [54 + pixels.len() as u32, 0, 54, 40, side, side, 1 | 24 << 16, 0, 0, 0, 0, 0, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(pixels);
+    file
+}
