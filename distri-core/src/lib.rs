@@ -36,4 +36,7 @@ pub use message::{Blob, Stream, StreamSender};
 pub use node::{Node, NodeHandle};
 pub use service::Context;
 
-pub use distri_macros::{message, service};
+#[doc = include_str!("message/attribute.md")]
+pub use distri_macros::message;
+#[doc = include_str!("service/attribute.md")]
+pub use distri_macros::service;

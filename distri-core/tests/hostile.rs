@@ -9,7 +9,9 @@ extern crate distri_core as distri;
 
 mod support;
 
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
+
+use bytes::BytesMut;
 
 use distri::{
     Result,
@@ -229,4 +231,79 @@ async fn a_key_that_is_not_listed_is_refused_with_the_reason() {
         EchoClient::new(admitted).echo("x".into()).await.unwrap(),
         "x"
     );
+}
+
+/// The hello of a node that offers the service of these tests, as `docs/protocol.md` has it.
+fn node_hello() -> Vec<u8> {
+    let method = &EchoClient::descriptor().methods[0];
+    let offer = ("echo", 1_u32, vec![(method.id, method.schema_hash)]);
+    let nothing: Vec<u8> = Vec::new();
+    let status = (0_u32, false, &nothing, &nothing);
+    let hello = (
+        true,
+        "liar",
+        "test",
+        None::<&str>,
+        [100_u32; 4],
+        vec![offer],
+        status,
+    );
+    let mut body = b"distri\x01\x00".to_vec();
+    body.extend(postcard::to_stdvec(&hello).unwrap());
+    frame(1, 0, &body)
+}
+
+#[tokio::test]
+async fn a_reply_that_comes_with_the_end_of_its_link_reaches_its_caller() {
+    let network = distri::transport::memory::Network::new(5);
+    let liar = network.transport(identity(0));
+    let listener = liar.listen(&endpoint(0).address).await.unwrap();
+    let node = tokio::spawn(async move {
+        let mut link = listener.accept().await.unwrap();
+        link.bytes.write_all(&node_hello()).await.unwrap();
+        let mut heard = BytesMut::new();
+        // Two requests, each with its frame of kind 2.
+        let requests = |heard: &[u8]| {
+            let (mut at, mut ids) = (0, Vec::new());
+            while let Some(head) = heard.get(at..at + 8) {
+                if head[3] == 2 {
+                    ids.push(head[4]);
+                }
+                at += 8 + usize::from(head[0]) + usize::from(head[1]) * 256;
+            }
+            ids
+        };
+        while requests(&heard).len() < 2 {
+            link.bytes.read_buf(&mut heard).await.unwrap();
+        }
+        let ids = requests(&heard);
+        // One reply whole, the end of the link, and nothing for the other call.
+        let reply = frame(3, ids[0].into(), &[0, 1, b'x']);
+        let end = frame(14, 0, b"that is all");
+        link.bytes.write_all(&[reply, end].concat()).await.unwrap();
+        link.bytes.flush().await.unwrap();
+        link
+    });
+    let client = distri::Client::builder()
+        .transport(std::sync::Arc::new(network.transport(identity(1))))
+        .nodes([endpoint(0)])
+        .connect()
+        .await
+        .unwrap();
+    let echo = EchoClient::new(client);
+
+    let (one, two) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(9), echo.echo("x".into()).into_future()),
+        tokio::time::timeout(Duration::from_secs(9), echo.echo("x".into()).into_future()),
+    );
+
+    let answers = [one.expect("it ends"), two.expect("it ends")];
+    assert!(
+        answers
+            .iter()
+            .any(|answer| matches!(answer, Ok(text) if text == "x"))
+    );
+    let lost = answers.into_iter().find_map(Result::err).unwrap();
+    assert_eq!(lost.code(), distri::Code::UnknownOutcome);
+    drop(node.await.unwrap());
 }

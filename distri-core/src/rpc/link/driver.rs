@@ -26,7 +26,7 @@ use super::{Incoming, Link, OnEnd, Running, Serve, Serving, State, Waiting};
 use crate::{
     error::{Code, Error, Result, chain},
     message::{BoxFuture, Message, Reply},
-    rpc::{Progress, Reporter, mux::Event},
+    rpc::{OnProgress, Progress, Reporter, mux::Event},
     transport::ByteStream,
     wire::{
         Frame,
@@ -55,6 +55,7 @@ pub(super) fn spawn(link: Link, bytes: Box<dyn ByteStream>, serve: Arc<dyn Serve
         timer: Box::pin(tokio::time::sleep_until(now)),
         events: Vec::new(),
         wakers: Vec::new(),
+        reports: Vec::new(),
         replies: Vec::new(),
     };
     tokio::spawn(driver.run());
@@ -77,6 +78,8 @@ struct Driver {
     /// Kept between turns for their room only.
     events: Vec<Event>,
     wakers: Vec<Waker>,
+    /// Progress to be told once the lock is let go.
+    reports: Vec<(OnProgress, Progress)>,
     replies: Vec<(u32, Result<Reply>)>,
 }
 
@@ -137,7 +140,7 @@ impl Driver {
             let told = self.tell(&mut state);
             received.and(told)
         };
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.wake_and_report();
         told?;
         if self.events.is_empty() {
             return Ok(());
@@ -150,6 +153,15 @@ impl Driver {
         }
         self.answer();
         Ok(())
+    }
+
+    /// Wakes those whose wait has ended, and tells progress, without the lock.
+    fn wake_and_report(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+        for (tell, progress) in self.reports.drain(..) {
+            // A caller's function that panics is the caller's affair; the link goes on.
+            let _ = std::panic::catch_unwind(AssertUnwindSafe(|| tell(progress)));
+        }
     }
 
     /// Gives the frames that have been read to the mux.
@@ -167,6 +179,7 @@ impl Driver {
     fn tell(&mut self, state: &mut State) -> Result<(), String> {
         let mut refused = None;
         let wakers = &mut self.wakers;
+        let reports = &mut self.reports;
         let shared = &self.link.shared;
         self.events.retain_mut(|event| {
             match event {
@@ -181,10 +194,11 @@ impl Driver {
                         ..
                     }) = state.made.get(*id as usize)
                     {
-                        tell(Progress {
+                        let progress = Progress {
                             fraction: *fraction,
                             note: std::mem::take(note),
-                        });
+                        };
+                        reports.push((tell.clone(), progress));
                     }
                 }
                 Event::Cancelled { id } => {
@@ -332,7 +346,7 @@ impl Driver {
             self.timer.as_mut().reset(state.next_wakeup());
             ticked.and(told).and(given_up)
         };
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.wake_and_report();
         told?;
         // A reset timer wakes nobody until it has been polled.
         let _ = self.timer.as_mut().poll(cx);
@@ -421,14 +435,26 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Ends everything that hangs on the link.
     async fn close(mut self, why: &str) {
+        self.end(why);
+        // Nobody waits for a polite end; who reads gets one, others are left after a moment.
+        let end = std::future::poll_fn(|cx| Pin::new(&mut self.bytes).poll_shutdown(cx));
+        let _ = tokio::time::timeout(super::LAST_WORDS, end).await;
+    }
+}
+
+impl Driver {
+    /// Ends everything that hangs on the link.
+    fn end(&mut self, why: &str) {
         let shared = self.link.shared.clone();
         shared.ready.store(false, Ordering::Release);
         let mut wakers = Vec::new();
         let running = {
             let mut guard = shared.lock();
             let state = &mut *guard;
+            if state.closed.is_some() {
+                return;
+            }
             for (id, error) in state.mux.fail_all(self.written, why) {
                 state.replied(id, Err(error), &mut wakers);
             }
@@ -444,9 +470,13 @@ impl Driver {
         wakers.into_iter().for_each(Waker::wake);
         shared.changed.notify_waiters();
         tracing::debug!(peer = %shared.peer.short(), address = %shared.address, why, "link closed");
-        // Nobody waits for a polite end; who reads gets one, others are left after a moment.
-        let end = std::future::poll_fn(|cx| Pin::new(&mut self.bytes).poll_shutdown(cx));
-        let _ = tokio::time::timeout(super::LAST_WORDS, end).await;
+    }
+}
+
+impl Drop for Driver {
+    /// Also when the runtime stops, or the task panics: nobody waits for a link that has no driver.
+    fn drop(&mut self) {
+        self.end("its task was stopped");
     }
 }
 
