@@ -133,7 +133,9 @@ pub struct ByteLink {
     pub address: Address,
     /// The encrypted bytes. What is written is on its way for certain only after `flush`. Closing
     /// the write half (`shutdown`) is seen as end of file at the other end, and the way back works
-    /// on; dropping the link without it is seen as an error.
+    /// on; dropping the link without it is seen as an error, and may take back what was flushed but
+    /// not yet read. So whoever wants all to be read shuts down, and drops the link when its own
+    /// reads have come to their end.
     pub bytes: Box<dyn ByteStream>,
 }
 
