@@ -1,0 +1,215 @@
+//! Many photographs at a time: some clients, each of which hides and reveals its photographs one
+//! after the other, and checks every one.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use distri::{Error, cli::Failure, id::PublicKey};
+use distri_services::stego::HideOptions;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{
+    key,
+    work::{Done, Repeats, Secret, Stego},
+};
+
+/// A batch about to be run.
+pub(crate) struct Batch {
+    /// One for each client.
+    pub(crate) clients: Vec<Stego>,
+    /// How many photographs each client brings.
+    pub(crate) images: u32,
+    pub(crate) cover: Bytes,
+    pub(crate) payload: Bytes,
+    pub(crate) options: HideOptions,
+    /// Set from outside, it marks what begins from then on.
+    pub(crate) turn: Turn,
+}
+
+/// A moment that parts what begins before it from what begins after.
+#[derive(Clone, Default)]
+pub(crate) struct Turn(Arc<AtomicBool>);
+
+/// What became of one piece of work.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) piece: Piece,
+    /// Begun before or after the turn.
+    pub(crate) side: Side,
+    pub(crate) outcome: Result<Success, Problem>,
+}
+
+/// The two pieces of work on a photograph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Piece {
+    Hide,
+    Reveal,
+}
+
+/// The sides of a [`Turn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    Before,
+    After,
+}
+
+/// A piece of work that was done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Success {
+    pub(crate) node: PublicKey,
+    pub(crate) took: Duration,
+    pub(crate) repeats: Repeats,
+    /// Bytes of the stego image that was made or opened.
+    pub(crate) bytes: u64,
+}
+
+/// A piece of work that was not done, or not well.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("{}: {error}", error.code())]
+    Call { error: Error },
+    #[error("what was revealed is not what was hidden")]
+    Differs,
+}
+
+/// What a batch brought.
+pub(crate) struct Outcome {
+    pub(crate) records: Vec<Record>,
+    pub(crate) took: Duration,
+}
+
+/// Records on their way to whoever counts them; more only when these are counted.
+const RECORDS: usize = 64;
+
+impl Turn {
+    /// The moment is now.
+    pub(crate) fn happen(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    fn side(&self) -> Side {
+        if self.0.load(Ordering::SeqCst) {
+            Side::After
+        } else {
+            Side::Before
+        }
+    }
+}
+
+impl Batch {
+    /// The pieces of work there are if none fails.
+    pub(crate) fn pieces(&self) -> u64 {
+        2 * self.clients.len() as u64 * u64::from(self.images)
+    }
+
+    /// Runs the batch, and calls `count` with each record as it comes.
+    ///
+    /// # Errors
+    /// If there is no randomness for keys. Pieces of work that fail are records like others.
+    pub(crate) async fn run(self, mut count: impl FnMut(&Record)) -> Result<Outcome, Failure> {
+        let began = Instant::now();
+        let (records, mut counted) = mpsc::channel(RECORDS);
+        let mut clients = JoinSet::new();
+        for stego in self.clients {
+            let secret = Secret {
+                cover: self.cover.clone(),
+                payload: self.payload.clone(),
+                key: key::random()?.0,
+                options: self.options.clone(),
+            };
+            let client = Client {
+                stego,
+                secret,
+                turn: self.turn.clone(),
+                records: records.clone(),
+            };
+            clients.spawn(client.run(self.images));
+        }
+        drop(records);
+        let mut all = Vec::new();
+        while let Some(record) = counted.recv().await {
+            count(&record);
+            all.push(record);
+        }
+        Ok(Outcome {
+            records: all,
+            took: began.elapsed(),
+        })
+    }
+}
+
+/// One client at work.
+struct Client {
+    stego: Stego,
+    secret: Secret,
+    turn: Turn,
+    records: mpsc::Sender<Record>,
+}
+
+impl Client {
+    async fn run(self, images: u32) {
+        for _ in 0..images {
+            // A batch that nobody counts has been given up.
+            if self.one().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn one(&self) -> Result<(), mpsc::error::SendError<Record>> {
+        let side = self.turn.side();
+        let hidden = match self.stego.hide(&self.secret).await {
+            Ok(hidden) => hidden,
+            Err(error) => {
+                let outcome = Err(Problem::Call { error });
+                return self
+                    .records
+                    .send(Record {
+                        piece: Piece::Hide,
+                        side,
+                        outcome,
+                    })
+                    .await;
+            }
+        };
+        let image = hidden.value.file.clone();
+        let outcome = Ok(success(&hidden, image.len()));
+        self.records
+            .send(Record {
+                piece: Piece::Hide,
+                side,
+                outcome,
+            })
+            .await?;
+
+        let side = self.turn.side();
+        let outcome = match self.stego.reveal(&image, &self.secret.key).await {
+            Ok(found) if found.value.payload != self.secret.payload => Err(Problem::Differs),
+            Ok(found) if found.value.label != self.secret.options.label => Err(Problem::Differs),
+            Ok(found) => Ok(success(&found, image.len())),
+            Err(error) => Err(Problem::Call { error }),
+        };
+        self.records
+            .send(Record {
+                piece: Piece::Reveal,
+                side,
+                outcome,
+            })
+            .await
+    }
+}
+
+fn success<T>(done: &Done<T>, bytes: usize) -> Success {
+    Success {
+        node: done.node,
+        took: done.took,
+        repeats: done.repeats,
+        bytes: bytes as u64,
+    }
+}

@@ -1,0 +1,57 @@
+//! How far a batch is: a bar at a terminal, a line now and then in a log.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Instant,
+};
+
+use distri::cli::ProgressLine;
+
+/// Tells on stderr how far a batch is.
+pub(crate) struct Progress {
+    bar: ProgressLine,
+    began: Instant,
+    /// How often a log is told of the whole, and how often it has been.
+    tenths: Option<u64>,
+}
+
+/// A log gets a line for each tenth of the work.
+const LINES: u64 = 10;
+
+impl Progress {
+    /// A bar, where stderr is a terminal.
+    pub(crate) fn bar() -> Self {
+        Self {
+            bar: ProgressLine::new(),
+            began: Instant::now(),
+            tenths: None,
+        }
+    }
+
+    /// A bar, or lines where stderr is not a terminal.
+    pub(crate) fn bar_or_lines() -> Self {
+        let tenths = (!io::stderr().is_terminal()).then_some(0);
+        Self {
+            tenths,
+            ..Self::bar()
+        }
+    }
+
+    /// Shows that `done` of `whole` are done.
+    pub(crate) fn show(&mut self, done: u64, whole: u64, note: &str) {
+        self.bar.show(done as f32 / whole.max(1) as f32, note);
+        let Some(told) = self.tenths else { return };
+        let tenths = done * LINES / whole.max(1);
+        if tenths > told {
+            self.tenths = Some(tenths);
+            let seconds = self.began.elapsed().as_secs_f64();
+            // Where nobody listens on stderr there is nobody to tell that.
+            let _ = writeln!(io::stderr(), "{done} of {whole} after {seconds:.1} s");
+        }
+    }
+
+    /// Wipes the bar away, to make room for the result.
+    pub(crate) fn clear(&self) {
+        self.bar.clear();
+    }
+}

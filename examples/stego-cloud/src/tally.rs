@@ -1,0 +1,176 @@
+//! What a batch comes to: counts, how long pieces of work took, who did them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use distri::id::PublicKey;
+
+use crate::{
+    batch::{Piece, Record, Side},
+    work::Repeats,
+};
+
+/// A batch, counted.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) hide: Pieces,
+    pub(crate) reveal: Pieces,
+    /// Pieces that each node did, begun before the turn and after it.
+    pub(crate) nodes: BTreeMap<PublicKey, [u64; 2]>,
+    /// What went wrong, and how often.
+    pub(crate) problems: BTreeMap<String, u64>,
+    /// Bytes of stego images made.
+    pub(crate) bytes: u64,
+}
+
+/// The pieces of one kind.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    /// How long each took that was done, sorted.
+    times: Vec<Duration>,
+    pub(crate) failed: u64,
+    pub(crate) repeats: Repeats,
+    /// Pieces that were done only after the node that had them first went away.
+    pub(crate) rescued: u64,
+}
+
+impl Tally {
+    pub(crate) fn of(records: &[Record]) -> Self {
+        let mut tally = Self::default();
+        records.iter().for_each(|record| tally.add(record));
+        tally.hide.times.sort_unstable();
+        tally.reveal.times.sort_unstable();
+        tally
+    }
+
+    fn add(&mut self, record: &Record) {
+        let pieces = match record.piece {
+            Piece::Hide => &mut self.hide,
+            Piece::Reveal => &mut self.reveal,
+        };
+        let success = match &record.outcome {
+            Ok(success) => success,
+            Err(problem) => {
+                pieces.failed += 1;
+                *self.problems.entry(problem.to_string()).or_default() += 1;
+                return;
+            }
+        };
+        pieces.times.push(success.took);
+        pieces.repeats.lost += success.repeats.lost;
+        pieces.repeats.busy += success.repeats.busy;
+        pieces.rescued += u64::from(success.repeats.lost > 0);
+        self.bytes += if record.piece == Piece::Hide {
+            success.bytes
+        } else {
+            0
+        };
+        let sides = self.nodes.entry(success.node).or_default();
+        match record.side {
+            Side::Before => sides[0] += 1,
+            Side::After => sides[1] += 1,
+        }
+    }
+
+    /// Photographs that came back as they had been.
+    pub(crate) fn images(&self) -> u64 {
+        self.reveal.done()
+    }
+
+    pub(crate) fn done(&self) -> u64 {
+        self.hide.done() + self.reveal.done()
+    }
+
+    pub(crate) fn failed(&self) -> u64 {
+        self.hide.failed + self.reveal.failed
+    }
+
+    /// Pieces done, begun before the turn and after it.
+    pub(crate) fn sides(&self) -> [u64; 2] {
+        let mut sum = [0; 2];
+        for sides in self.nodes.values() {
+            sum[0] += sides[0];
+            sum[1] += sides[1];
+        }
+        sum
+    }
+}
+
+impl Pieces {
+    pub(crate) fn done(&self) -> u64 {
+        self.times.len() as u64
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.done() + self.failed
+    }
+
+    /// The time within which `percent` of 100 pieces were done (nearest rank).
+    pub(crate) fn percentile(&self, percent: usize) -> Option<Duration> {
+        let rank = (self.times.len() * percent).div_ceil(100).max(1);
+        self.times.get(rank - 1).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Problem, Success};
+
+    fn done(piece: Piece, side: Side, node: u8, millis: u64, lost: u32) -> Record {
+        let success = Success {
+            node: PublicKey::from_bytes([node; 32]),
+            took: Duration::from_millis(millis),
+            repeats: Repeats { lost, busy: 0 },
+            bytes: 1000,
+        };
+        Record {
+            piece,
+            side,
+            outcome: Ok(success),
+        }
+    }
+
+    #[test]
+    fn percentiles_are_times_that_occurred() {
+        let records: Vec<_> = (1..=200)
+            .rev()
+            .map(|ms| done(Piece::Hide, Side::Before, 1, ms, 0))
+            .collect();
+
+        let hide = Tally::of(&records).hide;
+
+        assert_eq!(hide.percentile(50), Some(Duration::from_millis(100)));
+        assert_eq!(hide.percentile(99), Some(Duration::from_millis(198)));
+        assert_eq!(hide.percentile(100), Some(Duration::from_millis(200)));
+        assert_eq!(Pieces::default().percentile(50), None);
+    }
+
+    #[test]
+    fn nodes_are_counted_on_the_side_on_which_the_work_began() {
+        let tally = Tally::of(&[
+            done(Piece::Hide, Side::Before, 1, 5, 0),
+            done(Piece::Reveal, Side::Before, 2, 5, 1),
+            done(Piece::Hide, Side::After, 2, 5, 0),
+        ]);
+
+        assert_eq!(tally.nodes[&PublicKey::from_bytes([1; 32])], [1, 0]);
+        assert_eq!(tally.nodes[&PublicKey::from_bytes([2; 32])], [1, 1]);
+        assert_eq!(tally.sides(), [2, 1]);
+        assert_eq!(tally.reveal.rescued, 1);
+        assert_eq!((tally.images(), tally.bytes), (1, 2000));
+    }
+
+    #[test]
+    fn equal_problems_are_told_once_with_their_number() {
+        let differs = || Record {
+            piece: Piece::Reveal,
+            side: Side::Before,
+            outcome: Err(Problem::Differs),
+        };
+
+        let tally = Tally::of(&[differs(), differs()]);
+
+        assert_eq!(tally.failed(), 2);
+        assert_eq!(tally.problems.into_values().collect::<Vec<_>>(), [2]);
+    }
+}

@@ -1,0 +1,268 @@
+//! Two pieces of work, each done by whichever node is least loaded, until it is done or cannot be.
+//!
+//! distri itself repeats a call on another node while no reply has come. A stego image is a
+//! [`Blob`], which streams in after the reply has begun; when the node goes away in the middle of
+//! that, only the program can know that asking once more does no harm. Hiding and revealing leave
+//! nothing behind on a node, so here they are asked for again.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use distri::{Blob, Client, Code, Error, cli::ProgressLine, id::PublicKey};
+use distri_services::stego::{Capacity, HideOptions, Key, Report, StegoClient};
+
+/// The stego service of a cloud.
+#[derive(Clone)]
+pub(crate) struct Stego {
+    client: Client,
+    service: StegoClient,
+    patience: Duration,
+    progress: Option<Arc<ProgressLine>>,
+}
+
+/// What is to be hidden in what.
+#[derive(Clone)]
+pub(crate) struct Secret {
+    pub(crate) cover: Bytes,
+    pub(crate) payload: Bytes,
+    pub(crate) key: Key,
+    pub(crate) options: HideOptions,
+}
+
+/// A piece of work that was done.
+#[derive(Debug)]
+pub(crate) struct Done<T> {
+    pub(crate) value: T,
+    /// The node that did it.
+    pub(crate) node: PublicKey,
+    /// How long it took, with every try.
+    pub(crate) took: Duration,
+    pub(crate) repeats: Repeats,
+}
+
+/// How often a piece of work was asked for again, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Repeats {
+    /// The node or the link to it went away.
+    pub(crate) lost: u32,
+    /// The node had no room.
+    pub(crate) busy: u32,
+}
+
+/// A stego image and what is known of it.
+#[derive(Debug)]
+pub(crate) struct StegoImage {
+    pub(crate) file: Bytes,
+    pub(crate) report: Report,
+}
+
+/// What had been hidden.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) payload: Bytes,
+    pub(crate) label: Vec<u8>,
+}
+
+/// How long a piece of work may take unless the user says otherwise: long enough for the largest
+/// images on a busy machine, short enough to wait for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a piece of work is begun again after a node went away. Each time distri has tried
+/// several nodes itself, so this rides out a whole cloud that restarts.
+const LOSSES_MAX: u32 = 5;
+
+/// The pause before the first repetition, doubled with each up to the second.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// The most that is taken from a node: more than an image of the largest size that nodes make.
+const RESULT_MAX: u64 = 512 << 20;
+
+impl Stego {
+    pub(crate) fn new(client: &Client) -> Self {
+        let service = StegoClient::new(client);
+        Self {
+            client: client.clone(),
+            service,
+            patience: PATIENCE,
+            progress: None,
+        }
+    }
+
+    /// Waits at most so long for each piece of work.
+    pub(crate) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Shows on stderr what the node says of its progress.
+    pub(crate) fn show_progress(mut self) -> Self {
+        self.progress = Some(Arc::new(ProgressLine::new()));
+        self
+    }
+
+    /// What a node calls itself; its key's first letters if that is not known.
+    pub(crate) fn name_of(&self, node: PublicKey) -> String {
+        let nodes = self.client.nodes();
+        let known = nodes
+            .into_iter()
+            .find(|view| view.key == node && !view.name.is_empty());
+        known.map_or_else(|| node.short(), |view| view.name)
+    }
+
+    /// Hides what `secret` says.
+    ///
+    /// # Errors
+    /// What the service fails with, or why no node did it.
+    pub(crate) async fn hide(&self, secret: &Secret) -> Result<Done<StegoImage>, Error> {
+        self.repeat(|left, told| async move {
+            let Secret {
+                cover,
+                payload,
+                key,
+                options,
+            } = secret.clone();
+            let call = self
+                .service
+                .hide(Blob::from(cover), Blob::from(payload), key, options)
+                .timeout(left)
+                .on_progress(self.progress())
+                .on_retry(move |_, error| told.note(error));
+            let (hidden, node) = call.served().await?;
+            let file = hidden.image.bytes(RESULT_MAX).await?;
+            Ok((
+                StegoImage {
+                    file,
+                    report: hidden.report,
+                },
+                node,
+            ))
+        })
+        .await
+    }
+
+    /// Reveals what is hidden in `image`.
+    ///
+    /// # Errors
+    /// What the service fails with, or why no node did it.
+    pub(crate) async fn reveal(&self, image: &Bytes, key: &Key) -> Result<Done<Found>, Error> {
+        self.repeat(|left, told| async move {
+            let call = self
+                .service
+                .reveal(Blob::from(image.clone()), key.clone())
+                .timeout(left)
+                .on_progress(self.progress())
+                .on_retry(move |_, error| told.note(error));
+            let (revealed, node) = call.served().await?;
+            let payload = revealed.payload.bytes(RESULT_MAX).await?;
+            Ok((
+                Found {
+                    payload,
+                    label: revealed.label,
+                },
+                node,
+            ))
+        })
+        .await
+    }
+
+    /// Says how much fits into `cover`.
+    ///
+    /// # Errors
+    /// What the service fails with, or why no node did it.
+    pub(crate) async fn capacity(&self, cover: &Bytes) -> Result<Done<Capacity>, Error> {
+        self.repeat(|left, told| async move {
+            self.service
+                .capacity(Blob::from(cover.clone()))
+                .timeout(left)
+                .on_retry(move |_, error| told.note(error))
+                .served()
+                .await
+        })
+        .await
+    }
+
+    fn progress(&self) -> impl Fn(distri::rpc::Progress) + Send + Sync + 'static {
+        let line = self.progress.clone();
+        move |progress| {
+            if let Some(line) = &line {
+                line.show(progress.fraction, &progress.note);
+            }
+        }
+    }
+
+    /// Does `once` until it is done, cannot be done, or patience ends.
+    async fn repeat<T, F>(&self, once: impl Fn(Duration, Arc<Told>) -> F) -> Result<Done<T>, Error>
+    where
+        F: Future<Output = Result<(T, PublicKey), Error>>,
+    {
+        let began = Instant::now();
+        let told = Arc::new(Told::default());
+        let mut pause = PAUSE;
+        let mut losses = 0;
+        let result = loop {
+            let left = self.patience.saturating_sub(began.elapsed());
+            let error = match once(left, told.clone()).await {
+                Ok(done) => break Ok(done),
+                Err(error) => error,
+            };
+            let in_time = began.elapsed() + pause < self.patience;
+            let may_repeat = match error.code() {
+                Code::Busy => true,
+                Code::Unavailable | Code::UnknownOutcome => {
+                    losses += 1;
+                    losses <= LOSSES_MAX
+                }
+                _ => false,
+            };
+            if !may_repeat || !in_time {
+                break Err(error);
+            }
+            told.note(&error);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        };
+        if let Some(line) = &self.progress {
+            line.clear();
+        }
+        let (value, node) = result?;
+        Ok(Done {
+            value,
+            node,
+            took: began.elapsed(),
+            repeats: told.repeats(),
+        })
+    }
+}
+
+/// Counts repeats while they happen.
+#[derive(Default)]
+struct Told {
+    lost: AtomicU32,
+    busy: AtomicU32,
+}
+
+impl Told {
+    fn note(&self, error: &Error) {
+        let counter = if error.code() == Code::Busy {
+            &self.busy
+        } else {
+            &self.lost
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn repeats(&self) -> Repeats {
+        Repeats {
+            lost: self.lost.load(Ordering::Relaxed),
+            busy: self.busy.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Three nodes in processes of their own, and others that call them.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::{fs, path::Path};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+mod support;
+
+use support::{Cloud, DEADLINE, finish, finished, program};
+
+const KEY: &str = "6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f6a1f";
+
+fn asset(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("assets")
+        .join(name);
+    path.to_str().unwrap().to_owned()
+}
+
+/// The files in `folder`, without folders.
+fn files_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    files
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_fourth_process_hides_and_reveals_with_addresses_from_file_environment_and_flags() {
+    let cloud = Cloud::start().await;
+    let (folder, client) = (cloud.folder.path(), cloud.client());
+    let (cover, payload) = (asset("coffee.png"), asset("cat.jpg"));
+
+    let arguments = ["capacity", "--config", &client, "--cover", &cover, "--json"];
+    let capacity = finish(program(folder, arguments)).await.json();
+    assert_eq!(
+        (&capacity["width"], &capacity["height"]),
+        (&600.into(), &400.into())
+    );
+    let room = capacity["payload"].as_u64().unwrap();
+    assert!(room > fs::metadata(&payload).unwrap().len(), "{capacity}");
+
+    let mut hide = program(
+        folder,
+        [
+            "hide",
+            "--cover",
+            &cover,
+            "--payload",
+            &payload,
+            "--out",
+            "stego.png",
+            "--json",
+        ],
+    );
+    hide.args(["--new-key", "key.hex", "--label", "a cat, for you"]);
+    hide.env("DISTRI_CLOUD__NODES", cloud.endpoints.join(","));
+    let hidden = finish(hide).await.json();
+    let names = ["node-1", "node-2", "node-3"];
+    assert!(
+        names.contains(&hidden["node"]["name"].as_str().unwrap()),
+        "{hidden}"
+    );
+    assert!(hidden["psnr"].as_f64().unwrap() > 48.0, "{hidden}");
+
+    let mut reveal = program(
+        folder,
+        [
+            "reveal",
+            "--image",
+            "stego.png",
+            "--out",
+            "cat.jpg",
+            "--key",
+            "@key.hex",
+            "--json",
+        ],
+    );
+    for node in &cloud.endpoints {
+        reveal.args(["--node", node]);
+    }
+    let found = finish(reveal).await.json();
+    assert_eq!(found["label"], "a cat, for you");
+    assert!(fs::read(cloud.path("cat.jpg")).unwrap() == fs::read(&payload).unwrap());
+}
+
+#[tokio::test]
+async fn what_fails_says_why_and_leaves_no_file() {
+    let cloud = Cloud::start().await;
+    let (folder, client) = (cloud.folder.path(), cloud.client());
+    let (cover, payload) = (asset("coffee.png"), asset("cat.jpg"));
+    fs::write(cloud.path("large"), vec![7; 200_000]).unwrap();
+    let hide = |payload: &str| {
+        let arguments = [
+            "hide",
+            "--config",
+            &client,
+            "--cover",
+            &cover,
+            "--payload",
+            payload,
+        ];
+        let mut hide = program(folder, arguments);
+        hide.args(["--out", "stego.png"]).env("STEGO_KEY", KEY);
+        hide
+    };
+
+    let refused = finish(hide("large")).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("200000 bytes do not fit"),
+        "{refused:?}"
+    );
+    assert!(refused.stderr.contains("--scale-cover"), "{refused:?}");
+    assert_eq!(files_in(folder), ["large"]);
+
+    let mut scaled = hide("large");
+    scaled.args(["--scale-cover", "--json"]);
+    let scaled = finish(scaled).await.json();
+    assert!(scaled["width"].as_u64().unwrap() > 600, "{scaled}");
+
+    fs::remove_file(cloud.path("stego.png")).unwrap();
+    let hidden = finish(hide(&payload)).await;
+    assert_eq!(hidden.code, Some(0), "{hidden:?}");
+    let arguments = [
+        "reveal",
+        "--config",
+        &client,
+        "--image",
+        "stego.png",
+        "--out",
+        "cat.jpg",
+    ];
+    let mut reveal = program(folder, arguments);
+    reveal.env("STEGO_PASSPHRASE", "not the key");
+    let refused = finish(reveal).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("key"), "{refused:?}");
+    let mut files = files_in(folder);
+    files.sort();
+    assert_eq!(files, ["large", "stego.png"]);
+}
+
+#[tokio::test]
+async fn a_passphrase_comes_from_a_file_or_stdin_and_never_from_nowhere() {
+    let cloud = Cloud::start().await;
+    let (folder, client) = (cloud.folder.path(), cloud.client());
+    let (cover, payload) = (asset("coffee.png"), asset("cat.jpg"));
+    fs::write(cloud.path("phrase"), "correct horse\n").unwrap();
+
+    let arguments = [
+        "hide",
+        "--config",
+        &client,
+        "--cover",
+        &cover,
+        "--payload",
+        &payload,
+    ];
+    let mut hide = program(folder, arguments);
+    hide.args(["--out", "stego.png", "--passphrase-file", "phrase"]);
+    let hidden = finish(hide).await;
+    assert_eq!(hidden.code, Some(0), "{hidden:?}");
+
+    let arguments = [
+        "reveal",
+        "--config",
+        &client,
+        "--image",
+        "stego.png",
+        "--out",
+        "cat.jpg",
+    ];
+    let refused = finish(program(folder, arguments)).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("no key is given"), "{refused:?}");
+
+    let mut reveal = program(folder, arguments);
+    let phrase = fs::File::open(cloud.path("phrase")).unwrap();
+    reveal.args(["--passphrase-file", "-"]).stdin(phrase);
+    let revealed = finish(reveal).await;
+    assert_eq!(revealed.code, Some(0), "{revealed:?}");
+    assert!(fs::read(cloud.path("cat.jpg")).unwrap() == fs::read(&payload).unwrap());
+}
+
+#[tokio::test]
+async fn a_node_that_is_killed_during_a_load_costs_no_call() {
+    let mut cloud = Cloud::start().await;
+    let client = cloud.client();
+    let arguments = [
+        "load",
+        "--config",
+        &client,
+        "--clients",
+        "5",
+        "--images",
+        "12",
+        "--json",
+    ];
+    let mut load = program(cloud.folder.path(), arguments).spawn().unwrap();
+    let mut told = BufReader::new(load.stderr.take().unwrap()).lines();
+    // Each tenth of the work is told; after the third, all nodes are in the middle of it.
+    let third = async {
+        while let Some(line) = told.next_line().await.unwrap() {
+            if line.starts_with("36 of 120") {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(
+        tokio::time::timeout(DEADLINE, third)
+            .await
+            .expect("gets that far in time")
+    );
+
+    cloud.kill(1).await;
+    let rest = tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+    let load = finished(load).await;
+    rest.await.unwrap();
+
+    let result = load.json();
+    assert_eq!(result["failed"], 0, "{result}");
+    assert_eq!(result["images"], 60, "{result}");
+    assert_eq!(result["failures"], serde_json::json!([]), "{result}");
+    let nodes = result["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), 3, "{result}");
+    let calls = |name: &str| {
+        let node = nodes.iter().find(|node| node["name"] == name).unwrap();
+        node["calls"].as_u64().unwrap()
+    };
+    assert!(
+        calls("node-1") > calls("node-2") && calls("node-3") > calls("node-2"),
+        "{result}"
+    );
+    assert_eq!(
+        calls("node-1") + calls("node-2") + calls("node-3"),
+        120,
+        "{result}"
+    );
+}
+
+#[tokio::test]
+async fn a_load_that_no_node_serves_fails_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let refused = finish(program(folder.path(), ["load", "--images", "1"])).await;
+
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.stderr.contains("no node is known"), "{refused:?}");
+}
