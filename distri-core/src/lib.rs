@@ -17,6 +17,7 @@ pub mod __private;
 pub mod client;
 pub mod config;
 pub mod error;
+mod hash;
 pub mod id;
 pub mod identity;
 pub mod message;

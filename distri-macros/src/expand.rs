@@ -14,7 +14,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{ItemTrait, spanned::Spanned};
+use syn::{Attribute, ItemTrait, spanned::Spanned};
 
 use crate::check::{Declaration, Implementation, TraitImplementation, message::Message};
 
@@ -25,35 +25,42 @@ mod method;
 pub(crate) mod stub;
 
 /// What follows `impl WordCount { … }`.
-pub(crate) fn implementation(checked: &Implementation) -> TokenStream {
+pub(crate) fn implementation(cfgs: &[Attribute], checked: &Implementation) -> TokenStream {
     let Implementation { interface, host, .. } = checked;
     let client = client::declaration(interface);
     let methods = method::types_and_descriptor(interface);
     let client_functions = client::functions(interface);
     let service = host::of_methods(interface, host);
     let registration = host::registration(host, &interface.name, &quote!(__descriptor));
-    hidden(&client, quote!(#methods #client_functions #service #registration))
+    hidden(cfgs, &client, &quote!(#methods #client_functions #service #registration))
 }
 
 /// What stands for `trait Thumbnails { … }`.
-pub(crate) fn declaration(item: ItemTrait, checked: &Declaration) -> TokenStream {
+pub(crate) fn declaration(
+    cfgs: &[Attribute],
+    item: ItemTrait,
+    checked: &Declaration,
+) -> TokenStream {
     let Declaration { interface, .. } = checked;
     let client = client::declaration(interface);
     let methods = method::types_and_descriptor(interface);
     let client_functions = client::functions(interface);
     let serves = interface::serves(&item.ident, interface);
-    let hidden = hidden(&client, quote!(#methods #client_functions #serves));
+    let hidden = hidden(cfgs, &client, &quote!(#methods #client_functions #serves));
     let item = interface::with_sendable_futures(item, Some(&interface.client));
     quote!(#item #hidden)
 }
 
 /// What follows `impl Thumbnails for FastThumbnails { … }`.
-pub(crate) fn trait_implementation(checked: &TraitImplementation) -> TokenStream {
+pub(crate) fn trait_implementation(
+    cfgs: &[Attribute],
+    checked: &TraitImplementation,
+) -> TokenStream {
     let TraitImplementation { host, path } = checked;
     let service = host::of_interface(path, host);
     let name = quote!(__INTERFACE.name);
     let registration = host::registration(host, &name, &quote!(__INTERFACE.descriptor));
-    hidden(&TokenStream::new(), quote!(#service #registration))
+    hidden(cfgs, &TokenStream::new(), &quote!(#service #registration))
 }
 
 /// What stands above a message.
@@ -74,11 +81,13 @@ pub(crate) fn message(checked: &Message) -> TokenStream {
     }
 }
 
-/// `visible`, and `content` where nobody sees it.
-fn hidden(visible: &TokenStream, content: TokenStream) -> TokenStream {
+/// `visible`, and `content` where nobody sees it, both under `cfgs`.
+fn hidden(cfgs: &[Attribute], visible: &TokenStream, content: &TokenStream) -> TokenStream {
+    let visible = (!visible.is_empty()).then(|| quote!(#(#cfgs)* #visible));
     quote! {
         #visible
 
+        #(#cfgs)*
         #[allow(
             dead_code,
             deprecated,

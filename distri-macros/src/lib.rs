@@ -25,7 +25,7 @@ mod parse;
 use complaints::Complaints;
 use parse::Target;
 
-/// Makes an `impl` block, or a trait and its implementations, a service.
+#[allow(missing_docs, reason = "documented on the re-export, where its examples can run")]
 #[proc_macro_attribute]
 pub fn service(
     options: proc_macro::TokenStream,
@@ -34,7 +34,7 @@ pub fn service(
     service_tokens(options.into(), item.into()).into()
 }
 
-/// Makes a type fit to be an argument, a result or a part of one.
+#[allow(missing_docs, reason = "documented on the re-export, where its examples can run")]
 #[proc_macro_attribute]
 pub fn message(
     options: proc_macro::TokenStream,
@@ -56,10 +56,11 @@ fn service_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     let generated = match target {
         Target::Impl(mut item) => {
+            let cfgs = parse::cfgs(&item.attrs);
             let functions = parse::functions_of_impl(&mut item, &mut complaints);
             let checked = check::implementation(&settings, &mut item, &functions, &mut complaints);
             let generated = match checked {
-                Some(checked) if complaints.is_empty() => expand::implementation(&checked),
+                Some(checked) if complaints.is_empty() => expand::implementation(&cfgs, &checked),
                 Some(checked) => expand::stub::implementation(&item, &checked),
                 None => TokenStream::new(),
             };
@@ -71,20 +72,24 @@ fn service_tokens(options: TokenStream, item: TokenStream) -> TokenStream {
             }
         }
         Target::Trait(mut item) => {
+            let cfgs = parse::cfgs(&item.attrs);
             let functions = parse::functions_of_trait(&mut item, &mut complaints);
             let checked = check::declaration(&settings, &mut item, &functions, &mut complaints);
             if complaints.is_empty() {
-                expand::declaration(item, &checked)
+                expand::declaration(&cfgs, item, &checked)
             } else {
                 expand::stub::declaration(item, &checked)
             }
         }
         Target::TraitImpl(mut item) => {
+            let cfgs = parse::cfgs(&item.attrs);
             let attributes = parse::method_attributes_of_impl(&mut item);
             let checked =
                 check::trait_implementation(&settings, &mut item, &attributes, &mut complaints);
             let generated = match checked {
-                Some(checked) if complaints.is_empty() => expand::trait_implementation(&checked),
+                Some(checked) if complaints.is_empty() => {
+                    expand::trait_implementation(&cfgs, &checked)
+                }
                 Some(_) => expand::stub::host(&item),
                 None => TokenStream::new(),
             };

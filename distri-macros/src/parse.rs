@@ -123,6 +123,11 @@ pub(crate) fn is(attribute: &Attribute, name: &str) -> bool {
     attribute.path().is_ident(name)
 }
 
+/// The `#[cfg]`s of an item, under which all that is generated for it stands too.
+pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
+    attributes.iter().filter(|attribute| is(attribute, "cfg")).cloned().collect()
+}
+
 /// Whether the path of `attribute` ends in `name`: `#[async_trait::async_trait]`.
 pub(crate) fn ends_in(attribute: &Attribute, name: &str) -> bool {
     attribute.path().segments.last().is_some_and(|segment| segment.ident == name)

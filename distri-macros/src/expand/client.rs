@@ -11,11 +11,12 @@ use crate::{
 /// The type itself.
 pub(crate) fn declaration(interface: &Interface) -> TokenStream {
     let Interface { name, docs, client, visibility, .. } = interface;
-    let summary = format!("Calls the service `{name}`.");
-    let docs = (!docs.is_empty()).then(|| quote!(#[doc = ""] #[doc = #docs]));
+    let summary = match docs.split("\n\n").next() {
+        Some(docs) if !docs.is_empty() => format!("Calls `{name}`: {docs}"),
+        _ => format!("Calls the service `{name}`."),
+    };
     quote! {
         #[doc = #summary]
-        #docs
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #[allow(dead_code, unreachable_pub, reason = "not every program that serves also calls")]
         #visibility struct #client {
