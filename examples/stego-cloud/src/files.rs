@@ -46,7 +46,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write().map_err(|error| failed("write", path, error))
 }
 
-/// Says at once whether [`write`] has a folder to write to, before work is done in vain.
+/// Says at once whether [`write()`] has a folder to write to, before work is done in vain.
 pub(crate) fn check_writable(path: &Path) -> Result<(), Failure> {
     let folder = folder_of(path);
     match fs::metadata(folder) {

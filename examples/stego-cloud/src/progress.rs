@@ -11,7 +11,7 @@ use distri::cli::ProgressLine;
 pub(crate) struct Progress {
     bar: ProgressLine,
     began: Instant,
-    /// How often a log is told of the whole, and how often it has been.
+    /// Tenths of the work that a log has been told of; `None` where there is only a bar.
     tenths: Option<u64>,
 }
 
