@@ -120,9 +120,18 @@ struct Program {
 /// Runs a program that has the stock commands and no others: reads the command line, does what it
 /// says, and tells errors.
 pub fn main(about: About) -> ExitCode {
-    let about_text = if about.about.is_empty() { "Services on distri" } else { about.about };
-    let parser = Program::command().name(about.name).version(about.version).about(about_text);
-    let parsed = parser.try_get_matches().and_then(|matches| Program::from_arg_matches(&matches));
+    let about_text = if about.about.is_empty() {
+        "Services on distri"
+    } else {
+        about.about
+    };
+    let parser = Program::command()
+        .name(about.name)
+        .version(about.version)
+        .about(about_text);
+    let parsed = parser
+        .try_get_matches()
+        .and_then(|matches| Program::from_arg_matches(&matches));
     match parsed {
         Ok(Program { global, command }) => run(command, &global),
         Err(error) => {
@@ -149,7 +158,10 @@ pub fn run(command: Command, global: &Global) -> ExitCode {
 
 /// Runs a command of the program's own on a runtime of its own, and tells errors in the same way.
 pub fn run_async(global: &Global, command: impl Future<Output = Result<(), Failure>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return Failure::new(Exit::Failed, error).tell(global),
     };

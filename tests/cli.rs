@@ -1,5 +1,6 @@
 //! The commands as parts of a program's own command line.
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::process::ExitCode;
 
@@ -44,7 +45,10 @@ fn the_stock_commands_stand_beside_a_programs_own() {
     let Command::Stock(cli::Command::Call(call)) = stock.command else {
         panic!("expected `call`");
     };
-    assert_eq!((call.service.as_str(), call.method.as_str()), ("word-count", "count"));
+    assert_eq!(
+        (call.service.as_str(), call.method.as_str()),
+        ("word-count", "count")
+    );
     assert_eq!(call.arguments, ["text=a"]);
     assert_eq!(call.timeout, Some(std::time::Duration::from_secs(5)));
 }
@@ -56,8 +60,12 @@ fn shared_flags_are_taken_before_and_after_the_command() {
     std::fs::write(&file, "[log]\nformat = 'json'\n").unwrap();
     let file = file.display();
 
-    let before = parse(&format!("program --config {file} --set node.name=a --json hello"));
-    let after = parse(&format!("program hello --config {file} --set node.name=a --json"));
+    let before = parse(&format!(
+        "program --config {file} --set node.name=a --json hello"
+    ));
+    let after = parse(&format!(
+        "program hello --config {file} --set node.name=a --json"
+    ));
 
     for Program { global, .. } in [before, after] {
         assert!(global.json);

@@ -81,9 +81,14 @@ pub(super) async fn run(args: CallArgs, global: &Global) -> Result<(), Failure> 
     progress.clear();
     let reply = reply.map_err(|error| refusal(error, &client))?;
     tracing::info!(node = %reply.node.short(), took = ?started.elapsed(), "answered");
-    Results::new(&plan.result, plan.destination, args.output_dir.as_deref(), &progress)
-        .deliver(reply)
-        .await
+    Results::new(
+        &plan.result,
+        plan.destination,
+        args.output_dir.as_deref(),
+        &progress,
+    )
+    .deliver(reply)
+    .await
 }
 
 /// A call that is ready to be made.
@@ -119,7 +124,9 @@ async fn plan(args: &CallArgs, global: &Global) -> Result<(Client, Plan), Failur
     let remote = describe::remote(&client).await?;
     let service = describe::service(&remote, &args.service)?;
     let method = describe::method(service, &args.method)?;
-    let plan = plan_for(service, method, args, global).await.map_err(|failure| failure.failure)?;
+    let plan = plan_for(service, method, args, global)
+        .await
+        .map_err(|failure| failure.failure)?;
     Ok((client, plan))
 }
 
@@ -132,7 +139,10 @@ struct Misfit {
 
 impl From<Failure> for Misfit {
     fn from(failure: Failure) -> Self {
-        Self { failure, is_about_names: false }
+        Self {
+            failure,
+            is_about_names: false,
+        }
     }
 }
 
@@ -153,7 +163,12 @@ async fn plan_for(
     })?;
     let arguments = Arguments::read(texts, &schema).await?;
     let timeout = Duration::from_millis(method.timeout_ms);
-    Ok(Plan { arguments, timeout, result, destination })
+    Ok(Plan {
+        arguments,
+        timeout,
+        result,
+        destination,
+    })
 }
 
 /// How long a node is waited for that has not told its name yet.
@@ -175,7 +190,10 @@ async fn node_called(client: &Client, text: &str) -> Result<PublicKey, Failure> 
 fn find(nodes: &[NodeView], text: &str) -> Result<PublicKey, Failure> {
     let by_name: Vec<&NodeView> = nodes.iter().filter(|node| node.name == text).collect();
     let found: Vec<&NodeView> = if by_name.is_empty() {
-        nodes.iter().filter(|node| node.key.to_string().starts_with(text)).collect()
+        nodes
+            .iter()
+            .filter(|node| node.key.to_string().starts_with(text))
+            .collect()
     } else {
         by_name
     };
@@ -195,7 +213,11 @@ fn find(nodes: &[NodeView], text: &str) -> Result<PublicKey, Failure> {
 }
 
 fn known_as(node: &NodeView) -> String {
-    if node.name.is_empty() { node.key.short() } else { node.name.clone() }
+    if node.name.is_empty() {
+        node.key.short()
+    } else {
+        node.name.clone()
+    }
 }
 
 /// Adds to a refusal what the caller needs to have it lifted.

@@ -48,10 +48,16 @@ fn show(config: &Config, global: &Global) -> Result<(), Failure> {
             (line, setting.source.to_string())
         })
         .collect();
-    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|w| *w <= 60).max();
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.chars().count())
+        .filter(|w| *w <= 60)
+        .max();
     let width = width.unwrap_or(0);
-    let text: Vec<String> =
-        lines.iter().map(|(line, source)| format!("{line:<width$}  # {source}")).collect();
+    let text: Vec<String> = lines
+        .iter()
+        .map(|(line, source)| format!("{line:<width$}  # {source}"))
+        .collect();
     output.line(&text.join("\n"))
 }
 
@@ -71,8 +77,9 @@ pub(super) fn check_linked(config: &Config) -> Result<(), Failure> {
         .filter(|name| !linked.iter().any(|service| service.name == *name))
         .collect();
     if let Some(name) = unlinked.first() {
-        let place =
-            config.service_source(name).map_or(String::new(), |place| format!(" ({place})"));
+        let place = config
+            .service_source(name)
+            .map_or(String::new(), |place| format!(" ({place})"));
         let names: Vec<&str> = linked.iter().map(|service| service.name.as_str()).collect();
         return Err(Failure::usage(format!(
             "services.{name}{place}: no service `{name}` is linked into this program"
@@ -101,7 +108,11 @@ fn check(config: &Config, global: &Global) -> Result<(), Failure> {
              address under which they reach this node"
         ));
     }
-    let set = config.explain().iter().filter(|setting| setting.source != Source::Default).count();
+    let set = config
+        .explain()
+        .iter()
+        .filter(|setting| setting.source != Source::Default)
+        .count();
     let output = Output::new(global);
     if global.json {
         return output.json(&json!({ "ok": true, "set": set }));

@@ -65,7 +65,11 @@ pub struct Failure {
 impl Failure {
     /// A failure with its cause.
     pub fn new(exit: Exit, error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { exit, error: Some(error.into()), remedy: None }
+        Self {
+            exit,
+            error: Some(error.into()),
+            remedy: None,
+        }
     }
 
     /// A command line that cannot be used.
@@ -75,7 +79,11 @@ impl Failure {
 
     /// An end with nothing to tell.
     pub(super) const fn silent(exit: Exit) -> Self {
-        Self { exit, error: None, remedy: None }
+        Self {
+            exit,
+            error: None,
+            remedy: None,
+        }
     }
 
     /// Adds what to do about it.
@@ -93,7 +101,11 @@ impl Failure {
     /// Tells it on stderr.
     pub(super) fn tell(&self, global: &Global) -> ExitCode {
         if let Some(error) = &self.error {
-            let text = if global.json { self.json(&**error) } else { self.to_string() };
+            let text = if global.json {
+                self.json(&**error)
+            } else {
+                self.to_string()
+            };
             // Where nobody listens on stderr there is nobody to tell that.
             let _ = io::Write::write_all(&mut io::stderr(), format!("{text}\n").as_bytes());
         }
@@ -159,9 +171,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let remedy = match error.code() {
             Code::DeadlineExceeded => Some("`--timeout 2m` waits longer".to_owned()),
-            Code::UnknownService => {
-                Some(format!("`{} services --remote` lists what the cloud offers", program()))
-            }
+            Code::UnknownService => Some(format!(
+                "`{} services --remote` lists what the cloud offers",
+                program()
+            )),
             Code::Unavailable => Some(format!(
                 "is the node running? `{0} node` starts one, `--node KEY@HOST:PORT` names another",
                 program()
@@ -171,7 +184,11 @@ impl From<Error> for Failure {
                 format!("try again after {wait}")
             }),
         };
-        Self { exit: Exit::of(error.code()), error: Some(error.into()), remedy }
+        Self {
+            exit: Exit::of(error.code()),
+            error: Some(error.into()),
+            remedy,
+        }
     }
 }
 
@@ -217,7 +234,8 @@ impl From<StartError> for Failure {
 
 /// The program as it was called, for commands to type next.
 pub(super) fn program() -> String {
-    std::env::args_os()
-        .next()
-        .map_or_else(|| "distri".to_owned(), |name| name.to_string_lossy().into_owned())
+    std::env::args_os().next().map_or_else(
+        || "distri".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }

@@ -21,7 +21,13 @@ use super::{
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// Configuration [default: $DISTRI_CONFIG, or distri.toml if there]
-    #[arg(long, value_name = "FILE", env = "DISTRI_CONFIG", hide_env = true, global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "DISTRI_CONFIG",
+        hide_env = true,
+        global = true
+    )]
     pub config: Option<PathBuf>,
     /// Any setting of `config show`; repeatable [default: none]
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting, global = true)]
@@ -139,12 +145,19 @@ fn own_node(config: &Config) -> Result<Endpoint, Failure> {
         }
         other => other?,
     };
-    let address = config.node.advertise.as_ref().unwrap_or(&config.node.listen);
+    let address = config
+        .node
+        .advertise
+        .as_ref()
+        .unwrap_or(&config.node.listen);
     if address.as_str().ends_with(":0") {
         let message = "the node of this folder listens on a port that it picks at its start";
         return Err(Failure::new(Exit::Unreachable, message).with_remedy(remedy()));
     }
-    Ok(Endpoint { key: identity.public(), address: on_this_machine(address) })
+    Ok(Endpoint {
+        key: identity.public(),
+        address: on_this_machine(address),
+    })
 }
 
 /// An address that stands for all addresses of this machine cannot be dialled everywhere.

@@ -33,8 +33,11 @@ pub(super) fn run(args: &IdArgs, global: &Global) -> Result<(), Failure> {
         Some(path) => (path.clone(), new(path)?),
         None => {
             let path = file(args, &global.load()?)?;
-            let identity =
-                if args.create { Identity::load_or_create(&path)? } else { load(&path)? };
+            let identity = if args.create {
+                Identity::load_or_create(&path)?
+            } else {
+                load(&path)?
+            };
             (path, identity)
         }
     };

@@ -11,7 +11,10 @@ use super::{Failure, global::is_level_unset};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verbosity {
     /// What the configuration says: for nodes.
-    #[cfg_attr(not(feature = "node"), expect(dead_code, reason = "only nodes ask for it"))]
+    #[cfg_attr(
+        not(feature = "node"),
+        expect(dead_code, reason = "only nodes ask for it")
+    )]
     Configured,
     /// Warnings: for commands that end at once, unless the configuration says otherwise.
     Brief,
@@ -30,7 +33,10 @@ pub(super) fn start(config: &Config, usual: Verbosity, steps: i16) -> Result<(),
         .map_err(|error| Failure::usage(format!("`{directives}` is no log level: {error}")))?;
 
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour);
+    let lines = fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colour);
     // A program that set up logging of its own keeps it.
     let _ = match config.log.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
@@ -42,8 +48,12 @@ pub(super) fn start(config: &Config, usual: Verbosity, steps: i16) -> Result<(),
 /// Moves the general level of `directives` (`info,distri_core=debug`) by `steps`.
 fn shift(directives: &str, steps: i16) -> String {
     let moved = |directive: &str| {
-        let place = LEVELS.iter().position(|level| level.eq_ignore_ascii_case(directive.trim()))?;
-        let place = (place as i16).saturating_add(steps).clamp(0, LEVELS.len() as i16 - 1);
+        let place = LEVELS
+            .iter()
+            .position(|level| level.eq_ignore_ascii_case(directive.trim()))?;
+        let place = (place as i16)
+            .saturating_add(steps)
+            .clamp(0, LEVELS.len() as i16 - 1);
         Some(LEVELS[usize::from(place.unsigned_abs())].to_owned())
     };
     let parts: Vec<String> = directives

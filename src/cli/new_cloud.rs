@@ -48,8 +48,13 @@ pub(super) fn run(args: &NewCloudArgs, global: &Global) -> Result<(), Failure> {
     }
     let client_file = args.dir.join("client.toml");
     refuse_existing(&client_file)?;
-    let nodes = (1..=args.nodes).map(|nr| new_node(args, nr)).collect::<Result<Vec<_>, _>>()?;
-    let list: String = nodes.iter().map(|node| format!("    \"{}\",\n", node.endpoint)).collect();
+    let nodes = (1..=args.nodes)
+        .map(|nr| new_node(args, nr))
+        .collect::<Result<Vec<_>, _>>()?;
+    let list: String = nodes
+        .iter()
+        .map(|node| format!("    \"{}\",\n", node.endpoint))
+        .collect();
     for node in &nodes {
         write(&node.file, &node_text(node, &list))?;
     }
@@ -70,7 +75,14 @@ fn new_node(args: &NewCloudArgs, nr: u16) -> Result<NewNode, Failure> {
     };
     let identity = Identity::load_or_create(&key)?;
     let address = Address::new(format!("{host}:{}", args.port + nr - 1));
-    Ok(NewNode { name, file, endpoint: Endpoint { key: identity.public(), address } })
+    Ok(NewNode {
+        name,
+        file,
+        endpoint: Endpoint {
+            key: identity.public(),
+            address,
+        },
+    })
 }
 
 fn refuse_existing(path: &Path) -> Result<(), Failure> {
@@ -109,7 +121,10 @@ fn client_text(list: &str) -> String {
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let refused = |error: io::Error| {
-        Failure::new(Exit::Failed, format!("could not write `{}`: {error}", path.display()))
+        Failure::new(
+            Exit::Failed,
+            format!("could not write `{}`: {error}", path.display()),
+        )
     };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(refused)?;
@@ -136,12 +151,22 @@ fn report(nodes: &[NewNode], client_file: &Path, global: &Global) -> Result<(), 
         }));
     }
     let program = quote(&program());
-    tell(&format!("wrote {} nodes and {}", nodes.len(), client_file.display()));
+    tell(&format!(
+        "wrote {} nodes and {}",
+        nodes.len(),
+        client_file.display()
+    ));
     tell("start each in a shell of its own, then look at them:\n");
     for node in nodes {
-        output.line(&format!("{program} node --config {}", quote_path(&node.file)))?;
+        output.line(&format!(
+            "{program} node --config {}",
+            quote_path(&node.file)
+        ))?;
     }
-    output.line(&format!("{program} nodes --config {}", quote_path(client_file)))
+    output.line(&format!(
+        "{program} nodes --config {}",
+        quote_path(client_file)
+    ))
 }
 
 fn quote_path(path: &Path) -> String {

@@ -78,7 +78,12 @@ fn load(args: &NodeArgs, global: &Global) -> Result<Config, Failure> {
         }
     }
     if !args.cloud_node.is_empty() {
-        let nodes: Vec<Endpoint> = global.node.iter().chain(&args.cloud_node).cloned().collect();
+        let nodes: Vec<Endpoint> = global
+            .node
+            .iter()
+            .chain(&args.cloud_node)
+            .cloned()
+            .collect();
         loader = loader.flag("--cloud-node", "cloud.nodes", join(&nodes));
     }
     Ok(loader.load()?)
@@ -88,9 +93,18 @@ fn load(args: &NodeArgs, global: &Global) -> Result<Config, Failure> {
 /// and the rest to people.
 fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure> {
     let output = Output::new(global);
-    let services: Vec<&str> = node.services().iter().map(|service| service.name.as_str()).collect();
+    let services: Vec<&str> = node
+        .services()
+        .iter()
+        .map(|service| service.name.as_str())
+        .collect();
     let endpoint = node.endpoint();
-    let listed = config.cloud.nodes.iter().filter(|other| other.key != node.key()).count();
+    let listed = config
+        .cloud
+        .nodes
+        .iter()
+        .filter(|other| other.key != node.key())
+        .count();
 
     talk(
         config,
@@ -100,7 +114,11 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
             node.name(),
             node.key().short(),
             node.address(),
-            if services.is_empty() { "none".to_owned() } else { services.join(", ") },
+            if services.is_empty() {
+                "none".to_owned()
+            } else {
+                services.join(", ")
+            },
             match listed {
                 0 => "this node alone".to_owned(),
                 1 => "1 other node".to_owned(),

@@ -22,7 +22,10 @@ pub(super) async fn run(global: &Global) -> Result<(), Failure> {
         return output.json(&all);
     }
     let rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
-    output.table(&["KEY", "NAME", "ADDRESS", "STATE", "IN FLIGHT", "SERVICES"], &rows)
+    output.table(
+        &["KEY", "NAME", "ADDRESS", "STATE", "IN FLIGHT", "SERVICES"],
+        &rows,
+    )
 }
 
 fn row(node: &NodeView) -> Vec<String> {
@@ -31,7 +34,11 @@ fn row(node: &NodeView) -> Vec<String> {
         (_, true) => "-".to_owned(),
         (_, false) => node.services.join(", "),
     };
-    let name = if node.name.is_empty() { "-".to_owned() } else { node.name.clone() };
+    let name = if node.name.is_empty() {
+        "-".to_owned()
+    } else {
+        node.name.clone()
+    };
     vec![
         node.key.short(),
         name,

@@ -14,7 +14,9 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(global: &Global) -> Self {
-        Self { compact: global.json || !io::stdout().is_terminal() }
+        Self {
+            compact: global.json || !io::stdout().is_terminal(),
+        }
     }
 
     /// True if a person reads along.
@@ -46,10 +48,13 @@ impl Output {
     /// Writes bytes as they are, at once.
     pub(super) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
-            _ => Failure::new(Exit::Failed, format!("could not write to stdout: {error}")),
-        })
+        stdout
+            .write_all(bytes)
+            .and_then(|()| stdout.flush())
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::BrokenPipe => Failure::silent(Exit::Done),
+                _ => Failure::new(Exit::Failed, format!("could not write to stdout: {error}")),
+            })
     }
 
     /// Writes a table with aligned columns; the last column is as long as it is.

@@ -30,7 +30,12 @@ impl ProgressLine {
     /// A line that shows nothing yet.
     pub fn new() -> Self {
         let is_terminal = io::stderr().is_terminal();
-        Self { state: Mutex::new(State { is_terminal, drawn: None }) }
+        Self {
+            state: Mutex::new(State {
+                is_terminal,
+                drawn: None,
+            }),
+        }
     }
 
     /// Shows a fraction from 0 to 1, and a word about it.
@@ -69,13 +74,25 @@ impl Drop for ProgressLine {
 
 /// The line for a terminal of `width` columns; one stays free, since a full line would wrap.
 fn draw(fraction: f32, note: &str, width: usize) -> String {
-    let fraction = if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 };
+    let fraction = if fraction.is_finite() {
+        fraction.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     let percent = (fraction * 100.0) as usize;
     // Control characters in a note from elsewhere would draw over the terminal.
     let note: String = note.chars().filter(|c| !c.is_control()).collect();
     let room = width.saturating_sub(1);
     let bar = BAR.min(room.saturating_sub(6));
     let full = (fraction * bar as f32) as usize;
-    let line = format!("{}{} {percent:>3}% {note}", "█".repeat(full), "░".repeat(bar - full));
-    line.chars().take(room).collect::<String>().trim_end().to_owned()
+    let line = format!(
+        "{}{} {percent:>3}% {note}",
+        "█".repeat(full),
+        "░".repeat(bar - full)
+    );
+    line.chars()
+        .take(room)
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }

@@ -17,7 +17,10 @@ impl Schema {
     /// Reads a schema; text that is none reads as one that allows anything.
     pub(super) fn parse(text: &str) -> Self {
         let value: Value = serde_json::from_str(text).unwrap_or(Value::Bool(true));
-        let schema = Self { root: value.clone().into(), here: Value::Null };
+        let schema = Self {
+            root: value.clone().into(),
+            here: Value::Null,
+        };
         schema.at(&value)
     }
 
@@ -27,27 +30,39 @@ impl Schema {
             let Some(name) = here.get("$ref").and_then(Value::as_str) else {
                 break;
             };
-            let Some(found) = name.strip_prefix('#').and_then(|name| self.root.pointer(name))
+            let Some(found) = name
+                .strip_prefix('#')
+                .and_then(|name| self.root.pointer(name))
             else {
                 break;
             };
             here = found;
         }
-        Self { root: self.root.clone(), here: here.clone() }
+        Self {
+            root: self.root.clone(),
+            here: here.clone(),
+        }
     }
 
     /// The members of an object, in the order written.
     pub(super) fn properties(&self) -> Vec<(String, Self)> {
         let properties = self.here.get("properties").and_then(Value::as_object);
         let pairs = properties.into_iter().flatten();
-        pairs.map(|(name, schema)| (name.clone(), self.at(schema))).collect()
+        pairs
+            .map(|(name, schema)| (name.clone(), self.at(schema)))
+            .collect()
     }
 
     /// The member `name`, if the schema says something about it.
     pub(super) fn property(&self, name: &str) -> Option<Self> {
         self.variants().iter().find_map(|schema| {
             let found = schema.here.get("properties").and_then(|all| all.get(name));
-            let others = || schema.here.get("additionalProperties").filter(|s| s.is_object());
+            let others = || {
+                schema
+                    .here
+                    .get("additionalProperties")
+                    .filter(|s| s.is_object())
+            };
             found.or_else(others).map(|found| schema.at(found))
         })
     }
@@ -99,7 +114,9 @@ impl Schema {
 
     /// The schemas of which one holds: the alternatives that this one names, or itself.
     fn alternatives(&self) -> Vec<Self> {
-        let list = ["anyOf", "oneOf"].iter().find_map(|word| self.here.get(*word)?.as_array());
+        let list = ["anyOf", "oneOf"]
+            .iter()
+            .find_map(|word| self.here.get(*word)?.as_array());
         match list {
             Some(list) => list.iter().map(|schema| self.at(schema)).collect(),
             None => vec![self.clone()],
@@ -109,15 +126,19 @@ impl Schema {
     /// What `type` says; where it is left out, what the other words imply.
     fn types(&self) -> Vec<String> {
         let alternatives = self.alternatives();
-        let names = alternatives.iter().flat_map(|schema| match schema.here.get("type") {
-            Some(Value::String(name)) => vec![name.clone()],
-            Some(Value::Array(names)) => {
-                names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-            }
-            _ if schema.choices().is_some() => vec!["string".to_owned()],
-            _ if schema.here.get("properties").is_some() => vec!["object".to_owned()],
-            _ => Vec::new(),
-        });
+        let names = alternatives
+            .iter()
+            .flat_map(|schema| match schema.here.get("type") {
+                Some(Value::String(name)) => vec![name.clone()],
+                Some(Value::Array(names)) => names
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect(),
+                _ if schema.choices().is_some() => vec!["string".to_owned()],
+                _ if schema.here.get("properties").is_some() => vec!["object".to_owned()],
+                _ => Vec::new(),
+            });
         names.collect()
     }
 
@@ -160,8 +181,10 @@ impl Schema {
 
     /// The words for a schema without alternatives; several where it names several types.
     fn single_words(&self, depth: usize) -> Vec<String> {
-        let items =
-            || self.items().map_or_else(|| "any".to_owned(), |items| items.words_within(depth - 1));
+        let items = || {
+            self.items()
+                .map_or_else(|| "any".to_owned(), |items| items.words_within(depth - 1))
+        };
         match self.here.get("x-distri").and_then(Value::as_str) {
             Some("blob") => return vec!["bytes".to_owned()],
             Some("stream") => return vec![format!("stream of {}", items())],
@@ -182,7 +205,11 @@ impl Schema {
 
     fn object_words(&self, depth: usize) -> String {
         let members = self.members(depth);
-        if members.is_empty() { "object".to_owned() } else { format!("{{{}}}", members.join(", ")) }
+        if members.is_empty() {
+            "object".to_owned()
+        } else {
+            format!("{{{}}}", members.join(", "))
+        }
     }
 
     /// The members of an object in words, `name: type`; none for anything else.
@@ -196,7 +223,11 @@ impl Schema {
     pub(super) fn lines(&self, width: usize) -> Vec<String> {
         let words = self.words();
         let members = self.members(DEPTH_MAX);
-        if words.chars().count() <= width || members.is_empty() { vec![words] } else { members }
+        if words.chars().count() <= width || members.is_empty() {
+            vec![words]
+        } else {
+            members
+        }
     }
 
     /// What one would type in place of a value.
@@ -220,7 +251,10 @@ impl Schema {
         let Some(first) = alternatives.first().filter(|_| depth > 0) else {
             return Value::Null;
         };
-        if let Some(choice) = first.choices().and_then(|choices| choices.into_iter().next()) {
+        if let Some(choice) = first
+            .choices()
+            .and_then(|choices| choices.into_iter().next())
+        {
             return Value::from(choice);
         }
         match first.types().first().map(String::as_str) {
@@ -228,14 +262,20 @@ impl Schema {
             Some("integer") => Value::from(1),
             Some("number") => Value::from(1.5),
             Some("boolean") => Value::from(true),
-            Some("array") => {
-                first.items().map(|items| items.example(depth - 1)).into_iter().collect()
-            }
+            Some("array") => first
+                .items()
+                .map(|items| items.example(depth - 1))
+                .into_iter()
+                .collect(),
             Some("object") => {
                 let required = first.required();
-                let members =
-                    first.properties().into_iter().filter(|(name, _)| required.contains(name));
-                members.map(|(name, schema)| (name, schema.example(depth - 1))).collect()
+                let members = first
+                    .properties()
+                    .into_iter()
+                    .filter(|(name, _)| required.contains(name));
+                members
+                    .map(|(name, schema)| (name, schema.example(depth - 1)))
+                    .collect()
             }
             _ => Value::from("VALUE"),
         }
@@ -246,5 +286,7 @@ impl Schema {
 const NOTHING: &str = "nothing";
 
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -48,8 +48,11 @@ fn list(output: &Output, services: &[ServiceInfo], global: &Global) -> Result<()
     let rows: Vec<Vec<String>> = services
         .iter()
         .map(|service| {
-            let methods: Vec<&str> =
-                service.methods.iter().map(|method| method.name.as_str()).collect();
+            let methods: Vec<&str> = service
+                .methods
+                .iter()
+                .map(|method| method.name.as_str())
+                .collect();
             vec![
                 service.name.clone(),
                 service.version.to_string(),
@@ -85,7 +88,13 @@ fn method_text(service: &ServiceInfo, method: &MethodInfo) -> String {
     let required = arguments.required();
     let names: Vec<String> = properties
         .iter()
-        .map(|(name, _)| if required.contains(name) { name.clone() } else { format!("{name}?") })
+        .map(|(name, _)| {
+            if required.contains(name) {
+                name.clone()
+            } else {
+                format!("{name}?")
+            }
+        })
         .collect();
     let result = Schema::parse(&method.result).lines(RESULT_WIDTH);
 
@@ -96,12 +105,18 @@ fn method_text(service: &ServiceInfo, method: &MethodInfo) -> String {
     if !method.docs.trim().is_empty() {
         text.push_str(&format!("\n{}", indent(&method.docs, "    ")));
     }
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     for (name, (_, schema)) in names.iter().zip(&properties) {
         text.push_str(&format!("\n    {name:<width$}  {}", schema.words()));
     }
     if result.len() > 1 {
-        result.iter().for_each(|line| text.push_str(&format!("\n    → {line}")));
+        result
+            .iter()
+            .for_each(|line| text.push_str(&format!("\n    → {line}")));
     }
     text.push_str(&format!("\n    $ {}", describe::example(service, method)));
     text
@@ -139,12 +154,20 @@ fn first_sentence(text: &str) -> String {
     let paragraph = text.trim().split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = paragraph.split_whitespace().collect();
     let line = words.join(" ");
-    let sentence = line.split_inclusive(". ").next().unwrap_or_default().trim_end();
+    let sentence = line
+        .split_inclusive(". ")
+        .next()
+        .unwrap_or_default()
+        .trim_end();
     if sentence.chars().count() <= LENGTH_MAX {
         return sentence.to_owned();
     }
     let cut: String = sentence.chars().take(LENGTH_MAX - 1).collect();
-    format!("{}…", cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words))
+    format!(
+        "{}…",
+        cut.rsplit_once(' ')
+            .map_or(cut.as_str(), |(words, _)| words)
+    )
 }
 
 fn indent(text: &str, by: &str) -> String {

@@ -33,7 +33,11 @@ pub(crate) struct Outcome {
 
 impl Program {
     pub(crate) fn new(executable: &'static str) -> Self {
-        Self { executable, folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+        Self {
+            executable,
+            folder: tempfile::tempdir().unwrap(),
+            environment: Vec::new(),
+        }
     }
 
     /// Sets an environment variable for all further runs.
@@ -128,8 +132,17 @@ impl Program {
         });
         let mut first = String::new();
         stdout.read_line(&mut first).unwrap();
-        let node = Running { child, first: first.trim().to_owned(), stdout, log: Some(log) };
-        if node.first.is_empty() { Err(node.wait().1) } else { Ok(node) }
+        let node = Running {
+            child,
+            first: first.trim().to_owned(),
+            stdout,
+            log: Some(log),
+        };
+        if node.first.is_empty() {
+            Err(node.wait().1)
+        } else {
+            Ok(node)
+        }
     }
 }
 
@@ -165,8 +178,10 @@ pub(crate) struct Running {
 impl Running {
     /// Sends a signal, as `kill` names it.
     pub(crate) fn signal(&self, name: &str) {
-        let sent =
-            Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -178,7 +193,10 @@ impl Running {
             std::thread::yield_now();
         }
         let status = self.child.wait().unwrap();
-        (status.code().unwrap_or(-1), self.log.take().unwrap().join().unwrap())
+        (
+            status.code().unwrap_or(-1),
+            self.log.take().unwrap().join().unwrap(),
+        )
     }
 }
 

@@ -13,8 +13,14 @@ fn the_smallest_program_starts_a_node_and_calls_it() {
     let node = program.start(&["node", "--listen", "127.0.0.1:0"]);
     program.set("DISTRI_CLOUD__NODES", node.first.clone());
 
-    assert_eq!(program.ok(&["call", "word-count", "count", "text=to be or not"]), "4");
-    assert_eq!(program.ok(&["call", "word-count", "count", r#"{"text":"to be"}"#]), "2");
+    assert_eq!(
+        program.ok(&["call", "word-count", "count", "text=to be or not"]),
+        "4"
+    );
+    assert_eq!(
+        program.ok(&["call", "word-count", "count", r#"{"text":"to be"}"#]),
+        "2"
+    );
     assert!(program.ok(&["services"]).contains("Counts words."));
     assert!(program.ok(&["--help"]).starts_with("Counts words"));
 }
@@ -25,9 +31,19 @@ fn the_smallest_program_is_small() {
     let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
 
     let lines: Vec<&str> = source.lines().filter(is_code).collect();
-    let service = lines.iter().position(|line| line.contains("derive(Default)")).unwrap();
-    let end = lines.iter().position(|line| line.contains("distri::main!")).unwrap();
+    let service = lines
+        .iter()
+        .position(|line| line.contains("derive(Default)"))
+        .unwrap();
+    let end = lines
+        .iter()
+        .position(|line| line.contains("distri::main!"))
+        .unwrap();
 
-    assert!(end - service <= 12, "the service has {} lines", end - service);
+    assert!(
+        end - service <= 12,
+        "the service has {} lines",
+        end - service
+    );
     assert!(lines.len() <= 20, "the program has {} lines", lines.len());
 }

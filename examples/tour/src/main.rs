@@ -25,7 +25,10 @@ impl Tour {
     /// size.
     #[method(idempotent)]
     async fn digest(&self, mut file: Blob) -> Result<Digest> {
-        let mut digest = Digest { bytes: 0, checksum: 0 };
+        let mut digest = Digest {
+            bytes: 0,
+            checksum: 0,
+        };
         while let Some(chunk) = file.next_chunk().await? {
             digest.bytes += chunk.len() as u64;
             let add = |sum: u32, byte: &u8| sum.rotate_left(5) ^ u32::from(*byte);
@@ -43,7 +46,10 @@ impl Tour {
 
     /// A picture with its name: a blob inside a result.
     async fn picture(&self, name: String) -> Result<Picture> {
-        Ok(Picture { name, image: Blob::from(DOT) })
+        Ok(Picture {
+            name,
+            image: Blob::from(DOT),
+        })
     }
 
     /// The sum of a stream of numbers.
@@ -77,7 +83,10 @@ impl Tour {
     /// Takes its time, and says how far it is.
     async fn wait(&self, cx: &Context, steps: u32) -> Result<u32> {
         for step in 0..steps {
-            cx.progress(step as f32 / steps as f32, &format!("step {step} of {steps}"));
+            cx.progress(
+                step as f32 / steps as f32,
+                &format!("step {step} of {steps}"),
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(steps)

@@ -42,7 +42,10 @@ mod nodes {
         assert_eq!(who.json().as_str().unwrap().len(), 52);
         let (key, address) = node.first.split_once('@').unwrap();
         assert_eq!(program.ok(&["id"]), key);
-        assert!(address.starts_with("127.0.0.1:") && address != "127.0.0.1:0", "{address}");
+        assert!(
+            address.starts_with("127.0.0.1:") && address != "127.0.0.1:0",
+            "{address}"
+        );
     }
 
     #[test]
@@ -56,15 +59,26 @@ mod nodes {
         assert_eq!(told["services"], json!(["distri", "tour"]));
         assert_eq!(
             told["endpoint"],
-            format!("{}@{}", told["key"].as_str().unwrap(), told["address"].as_str().unwrap())
+            format!(
+                "{}@{}",
+                told["key"].as_str().unwrap(),
+                told["address"].as_str().unwrap()
+            )
         );
     }
 
     #[test]
     fn without_configuration_a_client_calls_the_node_of_its_folder() {
         let program = program();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        program.write("distri.toml", format!("[node]\nlisten = '127.0.0.1:{port}'\n"));
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        program.write(
+            "distri.toml",
+            format!("[node]\nlisten = '127.0.0.1:{port}'\n"),
+        );
         let _node = program.start(&["node"]);
 
         assert_eq!(program.ok(&["call", "tour", "sum", "numbers=[1,2]"]), "3.0");
@@ -120,12 +134,16 @@ mod nodes {
 
         assert_eq!(second.exit, 1);
         assert!(
-            second.stderr.contains(&format!("could not listen on {address}")),
+            second
+                .stderr
+                .contains(&format!("could not listen on {address}")),
             "{}",
             second.stderr
         );
         assert!(
-            second.stderr.contains("`--listen HOST:PORT` takes another address"),
+            second
+                .stderr
+                .contains("`--listen HOST:PORT` takes another address"),
             "{}",
             second.stderr
         );
@@ -137,21 +155,32 @@ mod nodes {
         let (_nodes, config) = start_cloud(&program);
 
         let table = program.ok(&["nodes", "--config", &config]);
-        let listed = program.run(&["nodes", "--json", "--config", &config]).json();
-        let status =
-            program.run(&["call", "distri", "status", "--to", "node-2", "--config", &config]);
+        let listed = program
+            .run(&["nodes", "--json", "--config", &config])
+            .json();
+        let status = program.run(&[
+            "call", "distri", "status", "--to", "node-2", "--config", &config,
+        ]);
 
         assert_eq!(table.lines().count(), 4, "{table}");
         assert!(table.starts_with("KEY"), "{table}");
-        let names: Vec<&str> =
-            listed.as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["node-1", "node-2", "node-3"]);
         assert_eq!(listed[0]["state"], "ready");
         assert_eq!(listed[0]["services"], json!(["distri", "tour"]));
         assert_eq!(status.json()["name"], "node-2");
         let wrong = program.run(&["call", "tour", "who", "--to", "node-4", "--config", &config]);
         assert_eq!(wrong.exit, 2);
-        assert!(wrong.stderr.contains("there is no node `node-4`"), "{}", wrong.stderr);
+        assert!(
+            wrong.stderr.contains("there is no node `node-4`"),
+            "{}",
+            wrong.stderr
+        );
     }
 
     fn wait_until_in_flight(program: &Program, method: &str) {
@@ -171,10 +200,14 @@ mod nodes {
             let folder = format!("cloud-{attempt}");
             let port = free_ports(3);
             let told = program.ok(&["new-cloud", &folder, "--port", &port.to_string()]);
-            let commands: Vec<Vec<&str>> =
-                told.lines().map(|line| line.split(' ').skip(1).collect()).collect();
-            let started: Result<Vec<Running>, String> =
-                commands[..3].iter().map(|command| program.try_start(command)).collect();
+            let commands: Vec<Vec<&str>> = told
+                .lines()
+                .map(|line| line.split(' ').skip(1).collect())
+                .collect();
+            let started: Result<Vec<Running>, String> = commands[..3]
+                .iter()
+                .map(|command| program.try_start(command))
+                .collect();
             match started {
                 Ok(nodes) => return (nodes, format!("{folder}/client.toml")),
                 // Somebody else took a port in between.
@@ -187,7 +220,11 @@ mod nodes {
     /// The first of `count` ports in a row that nobody listens on.
     fn free_ports(count: u16) -> u16 {
         loop {
-            let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let first = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
             let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
             if first.checked_add(count).is_some() && (first..first + count).all(is_free) {
                 return first;
@@ -218,7 +255,10 @@ mod arguments {
             (vec!["@args.json", "has=9", "has=1"], ""),
         ] {
             let told = refusal(&arguments, input.as_bytes());
-            assert!(told.starts_with("error: 3 needed, only 1 there"), "{arguments:?}: {told}");
+            assert!(
+                told.starts_with("error: 3 needed, only 1 there"),
+                "{arguments:?}: {told}"
+            );
         }
     }
 
@@ -246,9 +286,15 @@ mod arguments {
         let bytes = vec![7; 3_000_000];
         program.write("big.bin", &bytes);
 
-        let by_name = program.run(&["call", "tour", "digest", "file=@big.bin"]).json();
-        let by_stdin = program.run_with(&["call", "tour", "digest", "file=@-"], &bytes).json();
-        let by_base64 = program.run(&["call", "tour", "digest", "file=aGVsbG8="]).json();
+        let by_name = program
+            .run(&["call", "tour", "digest", "file=@big.bin"])
+            .json();
+        let by_stdin = program
+            .run_with(&["call", "tour", "digest", "file=@-"], &bytes)
+            .json();
+        let by_base64 = program
+            .run(&["call", "tour", "digest", "file=aGVsbG8="])
+            .json();
 
         assert_eq!(by_name["bytes"], 3_000_000);
         assert_eq!(by_name, by_stdin);
@@ -260,10 +306,17 @@ mod arguments {
         let (program, _node) = with_node(&[]);
         program.write("numbers.jsonl", "1\n2.5\n\n3\n");
 
-        assert_eq!(program.ok(&["call", "tour", "sum", "numbers=@numbers.jsonl"]), "6.5");
+        assert_eq!(
+            program.ok(&["call", "tour", "sum", "numbers=@numbers.jsonl"]),
+            "6.5"
+        );
         let wrong = program.run_with(&["call", "tour", "sum", "numbers=@-"], b"1\nx\n");
         assert_eq!(wrong.exit, 2);
-        assert!(wrong.stderr.contains("line 2 of `numbers` is not JSON"), "{}", wrong.stderr);
+        assert!(
+            wrong.stderr.contains("line 2 of `numbers` is not JSON"),
+            "{}",
+            wrong.stderr
+        );
     }
 
     #[test]
@@ -276,21 +329,46 @@ mod arguments {
             ),
             (
                 &["tour", "refuse", "needs=1"],
-                &["the argument `has` is missing", "call tour refuse needs=1 has=1"],
+                &[
+                    "the argument `has` is missing",
+                    "call tour refuse needs=1 has=1",
+                ],
             ),
-            (&["tour", "refuse"], &["the arguments `needs`, `has` are missing"]),
-            (&["tour", "ramp", "7"], &["`7` is no argument", "expected name=value"]),
-            (&["tour", "ramp", "{bytes:1}"], &["the argument is not a JSON object"]),
-            (&["tour", "digest", "file=@missing"], &["could not open missing"]),
-            (&["tour", "ramp", "@missing.json"], &["could not open `missing.json`"]),
-            (&["tour", "ramp", "bytes=1", "--timeout", "5"], &["expected a duration such as 5s"]),
+            (
+                &["tour", "refuse"],
+                &["the arguments `needs`, `has` are missing"],
+            ),
+            (
+                &["tour", "ramp", "7"],
+                &["`7` is no argument", "expected name=value"],
+            ),
+            (
+                &["tour", "ramp", "{bytes:1}"],
+                &["the argument is not a JSON object"],
+            ),
+            (
+                &["tour", "digest", "file=@missing"],
+                &["could not open missing"],
+            ),
+            (
+                &["tour", "ramp", "@missing.json"],
+                &["could not open `missing.json`"],
+            ),
+            (
+                &["tour", "ramp", "bytes=1", "--timeout", "5"],
+                &["expected a duration such as 5s"],
+            ),
         ];
         for (arguments, expected) in cases {
             let outcome = program.run(&[&["call"], arguments].concat());
 
             assert_eq!(outcome.exit, 2, "{arguments:?}: {}", outcome.stderr);
             for text in expected {
-                assert!(outcome.stderr.contains(text), "{arguments:?}: {}", outcome.stderr);
+                assert!(
+                    outcome.stderr.contains(text),
+                    "{arguments:?}: {}",
+                    outcome.stderr
+                );
             }
         }
     }
@@ -299,24 +377,40 @@ mod arguments {
     fn a_misspelt_name_is_told_with_the_one_meant() {
         let (program, _node) = with_node(&[]);
         let cases: [(&[&str], &[&str]); 5] = [
-            (&["tuor", "who"], &["there is no service `tuor`", "did you mean `tour`?"]),
-            (&["tour", "whom"], &["service `tour` has no method `whom`", "did you mean `who`?"]),
+            (
+                &["tuor", "who"],
+                &["there is no service `tuor`", "did you mean `tour`?"],
+            ),
+            (
+                &["tour", "whom"],
+                &["service `tour` has no method `whom`", "did you mean `who`?"],
+            ),
             (
                 &["tour", "ramp", "byte=1"],
                 &["the method has no argument `byte`", "did you mean `bytes`?"],
             ),
             (
                 &["tour", "refuse", "needs=1"],
-                &["the argument `has` is missing", "call tour refuse needs=1 has=1"],
+                &[
+                    "the argument `has` is missing",
+                    "call tour refuse needs=1 has=1",
+                ],
             ),
-            (&["tour", "refuse"], &["the arguments `needs`, `has` are missing"]),
+            (
+                &["tour", "refuse"],
+                &["the arguments `needs`, `has` are missing"],
+            ),
         ];
         for (arguments, expected) in cases {
             let outcome = program.run(&[&["call"], arguments].concat());
 
             assert_eq!(outcome.exit, 2);
             for text in expected {
-                assert!(outcome.stderr.contains(text), "{arguments:?}: {}", outcome.stderr);
+                assert!(
+                    outcome.stderr.contains(text),
+                    "{arguments:?}: {}",
+                    outcome.stderr
+                );
             }
         }
     }
@@ -349,7 +443,14 @@ mod results {
         let (program, _node) = with_node(&[]);
 
         let saved = program
-            .run(&["call", "tour", "picture", "name=dot", "--output-dir", "pictures"])
+            .run(&[
+                "call",
+                "tour",
+                "picture",
+                "name=dot",
+                "--output-dir",
+                "pictures",
+            ])
             .json();
 
         assert_eq!(
@@ -366,10 +467,20 @@ mod results {
         let (program, _node) = with_node(&[]);
 
         let squares = program.ok(&["call", "tour", "squares", "numbers=[1,2,3]"]);
-        program.ok(&["call", "tour", "squares", "numbers=[4]", "-o", "squares.jsonl"]);
+        program.ok(&[
+            "call",
+            "tour",
+            "squares",
+            "numbers=[4]",
+            "-o",
+            "squares.jsonl",
+        ]);
 
         assert_eq!(squares, "1\n4\n9");
-        assert_eq!(fs::read_to_string(program.path("squares.jsonl")).unwrap(), "16\n");
+        assert_eq!(
+            fs::read_to_string(program.path("squares.jsonl")).unwrap(),
+            "16\n"
+        );
     }
 
     #[test]
@@ -387,7 +498,10 @@ mod results {
         for number in 1..=5_u32 {
             use std::io::Write;
             writeln!(numbers, "{number}").unwrap();
-            assert_eq!(squares.next().unwrap().unwrap(), (number * number).to_string());
+            assert_eq!(
+                squares.next().unwrap().unwrap(),
+                (number * number).to_string()
+            );
         }
 
         drop(numbers);
@@ -433,7 +547,10 @@ mod results {
         let error = typed.error_json();
         assert_eq!(error["code"], "failed-precondition");
         assert_eq!(error["node"], key);
-        assert_eq!(error["details"]["value"], json!({"TooLittle": {"needs": 3, "has": 1}}));
+        assert_eq!(
+            error["details"]["value"],
+            json!({"TooLittle": {"needs": 3, "has": 1}})
+        );
     }
 
     #[test]
@@ -444,7 +561,11 @@ mod results {
 
         assert_eq!(outcome.text(), "4");
         assert_eq!(outcome.exit, 1);
-        assert!(outcome.stderr.contains("the square is too large"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("the square is too large"),
+            "{}",
+            outcome.stderr
+        );
     }
 
     #[test]
@@ -454,7 +575,11 @@ mod results {
         let outcome = program.run(&["call", "tour", "wait", "steps=10000", "--timeout", "200ms"]);
 
         assert_eq!(outcome.exit, 4);
-        assert!(outcome.stderr.contains("`--timeout 2m` waits longer"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("`--timeout 2m` waits longer"),
+            "{}",
+            outcome.stderr
+        );
     }
 
     #[test]
@@ -471,7 +596,9 @@ mod results {
 
         assert_eq!(denied.exit, 1);
         assert!(
-            denied.stderr.contains(&format!("this client's key is {key}")),
+            denied
+                .stderr
+                .contains(&format!("this client's key is {key}")),
             "{}",
             denied.stderr
         );
@@ -489,8 +616,17 @@ mod results {
 
         assert_eq!(outcome.exit, 3);
         assert!(outcome.stderr.contains(&address), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("is the node running?"), "{}", outcome.stderr);
-        assert_eq!(outcome.stderr.matches("refused").count(), 1, "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("is the node running?"),
+            "{}",
+            outcome.stderr
+        );
+        assert_eq!(
+            outcome.stderr.matches("refused").count(),
+            1,
+            "{}",
+            outcome.stderr
+        );
     }
 
     #[test]
@@ -498,8 +634,16 @@ mod results {
         let outcome = program().run(&["nodes"]);
 
         assert_eq!(outcome.exit, 3);
-        assert!(outcome.stderr.contains("no node is known"), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("--node KEY@HOST:PORT"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("no node is known"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(
+            outcome.stderr.contains("--node KEY@HOST:PORT"),
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -530,13 +674,21 @@ mod help {
                 "{command:?}: {} lines\n{help}",
                 help.lines().count()
             );
-            assert!(help.lines().all(|line| line.chars().count() <= 100), "{command:?}:\n{help}");
-            let flags = help.lines().filter(|line| line.trim_start().starts_with('-'));
+            assert!(
+                help.lines().all(|line| line.chars().count() <= 100),
+                "{command:?}:\n{help}"
+            );
+            let flags = help
+                .lines()
+                .filter(|line| line.trim_start().starts_with('-'));
             for flag in flags {
                 let is_fixed = ["--help", "--version", "--json", "--create", "--new"]
                     .iter()
                     .any(|fixed| flag.contains(fixed));
-                assert!(is_fixed || flag.contains("[default: "), "{command:?}: {flag}");
+                assert!(
+                    is_fixed || flag.contains("[default: "),
+                    "{command:?}: {flag}"
+                );
             }
         }
     }
@@ -545,8 +697,14 @@ mod help {
     fn help_says_what_is_returned_to_the_shell() {
         let help = program().ok(&["--help"]);
 
-        assert!(help.starts_with("A tour of what methods can take"), "{help}");
-        assert!(help.contains("Exit codes: 0 done, 1 failed, 2 wrong usage"), "{help}");
+        assert!(
+            help.starts_with("A tour of what methods can take"),
+            "{help}"
+        );
+        assert!(
+            help.contains("Exit codes: 0 done, 1 failed, 2 wrong usage"),
+            "{help}"
+        );
     }
 
     #[test]
@@ -588,7 +746,10 @@ mod services {
         let json = program.run(&["services", "--json"]).json();
 
         assert!(table.starts_with("SERVICE"), "{table}");
-        assert!(table.contains("What methods can take, give and tell."), "{table}");
+        assert!(
+            table.contains("What methods can take, give and tell."),
+            "{table}"
+        );
         assert_eq!(json[0]["name"], "tour");
         let names: Vec<&str> = json[0]["methods"]
             .as_array()
@@ -624,7 +785,10 @@ mod services {
 
         let table = program.ok(&["services", "--remote"]);
 
-        assert!(table.contains("distri") && table.contains("tour"), "{table}");
+        assert!(
+            table.contains("distri") && table.contains("tour"),
+            "{table}"
+        );
     }
 
     #[test]
@@ -645,7 +809,10 @@ mod config {
     #[test]
     fn every_setting_is_shown_with_where_it_came_from() {
         let mut program = program();
-        program.write("distri.toml", "[node]\nname = 'a'\n[services.tour]\napi_token = 'hush'\n");
+        program.write(
+            "distri.toml",
+            "[node]\nname = 'a'\n[services.tour]\napi_token = 'hush'\n",
+        );
         program.set("DISTRI_LIMITS__CALLS", "7");
 
         let shown = program.ok(&["config", "show", "--log", "debug"]);
@@ -662,9 +829,20 @@ mod config {
         );
         assert_eq!(line("log.level"), "log.level = \"debug\" # flag --log");
         assert_eq!(line("limits.drain"), "limits.drain = \"10s\" # default");
-        assert!(!shown.contains("hush") && !json.to_string().contains("hush"), "{shown}");
-        let name = json.as_array().unwrap().iter().find(|one| one["key"] == "node.name").unwrap();
-        assert_eq!(*name, json!({"key": "node.name", "value": "a", "source": "distri.toml:2"}));
+        assert!(
+            !shown.contains("hush") && !json.to_string().contains("hush"),
+            "{shown}"
+        );
+        let name = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["key"] == "node.name")
+            .unwrap();
+        assert_eq!(
+            *name,
+            json!({"key": "node.name", "value": "a", "source": "distri.toml:2"})
+        );
     }
 
     #[test]
@@ -716,23 +894,39 @@ mod config {
             let outcome = program.run(arguments);
 
             assert_eq!(outcome.exit, 2);
-            assert!(outcome.stderr.contains("services.tuor (distri.toml:1)"), "{}", outcome.stderr);
-            assert!(outcome.stderr.contains("did you mean `tour`?"), "{}", outcome.stderr);
-            assert!(outcome.stderr.contains("distri::main!"), "{}", outcome.stderr);
+            assert!(
+                outcome.stderr.contains("services.tuor (distri.toml:1)"),
+                "{}",
+                outcome.stderr
+            );
+            assert!(
+                outcome.stderr.contains("did you mean `tour`?"),
+                "{}",
+                outcome.stderr
+            );
+            assert!(
+                outcome.stderr.contains("distri::main!"),
+                "{}",
+                outcome.stderr
+            );
         }
     }
 
     #[test]
     fn a_key_that_a_service_does_not_read_keeps_a_node_from_starting() {
         let program = program();
-        program
-            .write("distri.toml", "[node]\nlisten = '127.0.0.1:0'\n[services.tour]\nspeed = 1\n");
+        program.write(
+            "distri.toml",
+            "[node]\nlisten = '127.0.0.1:0'\n[services.tour]\nspeed = 1\n",
+        );
 
         let outcome = program.run(&["node"]);
 
         assert_ne!(outcome.exit, 0);
         assert!(
-            outcome.stderr.contains("services.tour.speed (distri.toml:4)"),
+            outcome
+                .stderr
+                .contains("services.tour.speed (distri.toml:4)"),
             "{}",
             outcome.stderr
         );
@@ -741,12 +935,19 @@ mod config {
     #[test]
     fn a_configuration_in_order_is_said_to_be() {
         let program = program();
-        program.write("distri.toml", "[node]\nname = 'a'\nlisten = '0.0.0.0:4600'\n");
+        program.write(
+            "distri.toml",
+            "[node]\nname = 'a'\nlisten = '0.0.0.0:4600'\n",
+        );
 
         let outcome = program.run(&["config", "check"]);
 
         assert_eq!(outcome.text(), "ok: 2 settings besides the defaults");
-        assert!(outcome.stderr.contains("set node.advertise"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("set node.advertise"),
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -764,12 +965,20 @@ mod id {
         let taken = program.run(&["id", "--new", "other.key"]);
 
         assert_eq!(missing.exit, 2);
-        assert!(missing.stderr.contains("id --create` makes one"), "{}", missing.stderr);
+        assert!(
+            missing.stderr.contains("id --create` makes one"),
+            "{}",
+            missing.stderr
+        );
         assert_eq!(made.len(), 52);
         assert_eq!(made, again);
         assert_ne!(made, new);
         assert_eq!(taken.exit, 2);
-        assert!(taken.stderr.contains("never overwritten"), "{}", taken.stderr);
+        assert!(
+            taken.stderr.contains("never overwritten"),
+            "{}",
+            taken.stderr
+        );
     }
 
     #[test]
@@ -779,11 +988,19 @@ mod id {
         program.ok(&["id", "--create"]);
         fs::set_permissions(program.path("node.key"), fs::Permissions::from_mode(0o644)).unwrap();
 
-        for arguments in [&["id"][..], &["config", "check"], &["node", "--listen", "127.0.0.1:0"]] {
+        for arguments in [
+            &["id"][..],
+            &["config", "check"],
+            &["node", "--listen", "127.0.0.1:0"],
+        ] {
             let outcome = program.run(arguments);
 
             assert_eq!(outcome.exit, 2, "{arguments:?}: {}", outcome.stderr);
-            assert!(outcome.stderr.contains("chmod 600 node.key"), "{}", outcome.stderr);
+            assert!(
+                outcome.stderr.contains("chmod 600 node.key"),
+                "{}",
+                outcome.stderr
+            );
         }
     }
 
@@ -796,8 +1013,15 @@ mod id {
         let again = program.run(&["new-cloud", "cloud"]);
 
         assert_eq!(again.exit, 2);
-        assert!(again.stderr.contains("nothing is overwritten"), "{}", again.stderr);
-        assert_eq!(fs::read(program.path("cloud/node-1/node.key")).unwrap(), before);
+        assert!(
+            again.stderr.contains("nothing is overwritten"),
+            "{}",
+            again.stderr
+        );
+        assert_eq!(
+            fs::read(program.path("cloud/node-1/node.key")).unwrap(),
+            before
+        );
         assert!(!program.path("cloud/node-2").exists());
     }
 }

@@ -63,10 +63,15 @@ pub(super) fn split(words: &[String]) -> Result<Vec<Given>, Failure> {
                 let object: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
                     Failure::usage(format!("{place} is not a JSON object: {error}"))
                 })?;
-                object.into_iter().for_each(|(name, value)| add(Given::Json { name, value }));
+                object
+                    .into_iter()
+                    .for_each(|(name, value)| add(Given::Json { name, value }));
             }
             (None, Some((name, value))) if !name.is_empty() => {
-                add(Given::Text { name: name.to_owned(), value: value.to_owned() });
+                add(Given::Text {
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                });
             }
             (None, _) => {
                 let message = format!("`{word}` is no argument");
@@ -120,7 +125,10 @@ pub(super) fn check_names(given: &[Given], schema: &Schema) -> Result<(), WrongN
         [one] => format!("the argument {one} is missing"),
         several => format!("the arguments {} are missing", several.join(", ")),
     };
-    Err(WrongNames { failure: Failure::usage(message), remedy: None })
+    Err(WrongNames {
+        failure: Failure::usage(message),
+        remedy: None,
+    })
 }
 
 impl Arguments {
@@ -164,7 +172,9 @@ async fn read_text(name: &str, text: String, schema: Option<Schema>) -> Result<A
     if is_blob {
         return Ok(Argument::Blob(match path {
             "-" => Blob::from_reader(None, tokio::io::stdin()),
-            _ => Blob::from_file(path).await.map_err(|error| Failure::new(Exit::Usage, error))?,
+            _ => Blob::from_file(path)
+                .await
+                .map_err(|error| Failure::new(Exit::Usage, error))?,
         }));
     }
     let text = match path {

@@ -84,12 +84,21 @@ impl<'a> Results<'a> {
         folder: Option<&'a Path>,
         progress: &'a ProgressLine,
     ) -> Self {
-        Self { schema, destination, folder, progress, taken: HashSet::new(), left: 0 }
+        Self {
+            schema,
+            destination,
+            folder,
+            progress,
+            taken: HashSet::new(),
+            left: 0,
+        }
     }
 
     /// Brings the result to its destination.
     pub(super) async fn deliver(mut self, reply: JsonReply) -> Result<(), Failure> {
-        let JsonReply { value, attachments, .. } = reply;
+        let JsonReply {
+            value, attachments, ..
+        } = reply;
         let mut attachments: Vec<Option<Attachment>> = attachments.into_iter().map(Some).collect();
         if let Some(place) = stream_place(&value) {
             let items = take(&mut attachments, place)?;
@@ -97,7 +106,9 @@ impl<'a> Results<'a> {
         } else if let Some(part) = part(&value, Some(self.schema)) {
             self.deliver_blob(part, &mut attachments).await?;
         } else {
-            let value = self.settle(value, &mut attachments, Some(self.schema), "").await?;
+            let value = self
+                .settle(value, &mut attachments, Some(self.schema), "")
+                .await?;
             match &self.destination {
                 Destination::Stdout(output, _) => output.json(&value)?,
                 Destination::File(path) => {
@@ -131,7 +142,9 @@ impl<'a> Results<'a> {
             let mut attachments: Vec<_> = message.attachments.into_iter().map(Some).collect();
             nr += 1;
             let prefix = format!("{nr:04}");
-            let value = self.settle(value, &mut attachments, schema.as_ref(), &prefix).await?;
+            let value = self
+                .settle(value, &mut attachments, schema.as_ref(), &prefix)
+                .await?;
             self.progress.clear();
             match (&mut file, &self.destination) {
                 (Some(file), _) => file.write(format!("{value}\n").as_bytes())?,
@@ -158,7 +171,10 @@ impl<'a> Results<'a> {
                 Err(no_bytes_on_terminals())
             }
             Destination::Stdout(output, _) => {
-                copy(part, attachments, self.progress, |bytes| output.bytes(bytes)).await
+                copy(part, attachments, self.progress, |bytes| {
+                    output.bytes(bytes)
+                })
+                .await
             }
         }
     }
@@ -174,12 +190,16 @@ impl<'a> Results<'a> {
         let mut found = Vec::new();
         find_parts(&value, schema, String::new(), &mut found);
         let Some(folder) = self.folder else {
-            self.left +=
-                found.iter().filter(|(_, part)| matches!(part, Part::Attached { .. })).count();
+            self.left += found
+                .iter()
+                .filter(|(_, part)| matches!(part, Part::Attached { .. }))
+                .count();
             return Ok(value);
         };
         for (pointer, part) in found {
-            let (path, bytes) = self.save(folder, prefix, &pointer, part, attachments).await?;
+            let (path, bytes) = self
+                .save(folder, prefix, &pointer, part, attachments)
+                .await?;
             if let Some(place) = value.pointer_mut(&pointer) {
                 *place = json!({ "file": path.display().to_string(), "bytes": bytes });
             }
@@ -257,12 +277,15 @@ async fn copy(
 }
 
 fn take(attachments: &mut [Option<Attachment>], place: usize) -> Result<Attachment, Failure> {
-    attachments.get_mut(place).and_then(Option::take).ok_or_else(|| {
-        Failure::new(
-            Exit::Failed,
-            format!("the result refers to an attachment {place} that it does not have"),
-        )
-    })
+    attachments
+        .get_mut(place)
+        .and_then(Option::take)
+        .ok_or_else(|| {
+            Failure::new(
+                Exit::Failed,
+                format!("the result refers to an attachment {place} that it does not have"),
+            )
+        })
 }
 
 fn broken(error: serde_json::Error) -> Failure {
@@ -309,7 +332,12 @@ fn find_parts(
             for (name, member) in members {
                 let escaped = name.replace('~', "~0").replace('/', "~1");
                 let schema = schema.and_then(|schema| schema.property(name));
-                find_parts(member, schema.as_ref(), format!("{pointer}/{escaped}"), found);
+                find_parts(
+                    member,
+                    schema.as_ref(),
+                    format!("{pointer}/{escaped}"),
+                    found,
+                );
             }
         }
         Value::Array(items) => {
@@ -327,11 +355,21 @@ fn find_parts(
 fn file_name(prefix: &str, pointer: &str) -> String {
     let plain: String = format!("{prefix}{pointer}")
         .chars()
-        .map(|c| if c.is_alphanumeric() || c == '_' { c } else { '-' })
+        .map(|c| {
+            if c.is_alphanumeric() || c == '_' {
+                c
+            } else {
+                '-'
+            }
+        })
         .take(100)
         .collect();
     let plain = plain.trim_matches('-');
-    if plain.is_empty() { "blob".to_owned() } else { plain.to_owned() }
+    if plain.is_empty() {
+        "blob".to_owned()
+    } else {
+        plain.to_owned()
+    }
 }
 
 fn extension(first: &[u8]) -> &'static str {
@@ -344,7 +382,10 @@ fn extension(first: &[u8]) -> &'static str {
         (b"%PDF", "pdf"),
         (b"PK\x03\x04", "zip"),
     ];
-    KINDS.iter().find(|(start, _)| first.starts_with(start)).map_or("bin", |(_, kind)| kind)
+    KINDS
+        .iter()
+        .find(|(start, _)| first.starts_with(start))
+        .map_or("bin", |(_, kind)| kind)
 }
 
 /// A file that appears under its name only when it is whole; what is half-written is removed.
@@ -361,11 +402,18 @@ impl NewFile {
         name.push(".part");
         let unfinished = path.with_file_name(name);
         let file = File::create(&unfinished).map_err(|error| could_not_write(path, &error))?;
-        Ok(Self { file, unfinished, path: path.to_owned(), kept: false })
+        Ok(Self {
+            file,
+            unfinished,
+            path: path.to_owned(),
+            kept: false,
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.file.write_all(bytes).map_err(|error| could_not_write(&self.path, &error))
+        self.file
+            .write_all(bytes)
+            .map_err(|error| could_not_write(&self.path, &error))
     }
 
     fn keep(self) -> Result<(), Failure> {
@@ -390,5 +438,8 @@ impl Drop for NewFile {
 }
 
 fn could_not_write(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("could not write `{}`: {error}", path.display()))
+    Failure::new(
+        Exit::Failed,
+        format!("could not write `{}`: {error}", path.display()),
+    )
 }

@@ -17,8 +17,12 @@ fn program() -> Program {
 fn the_services_of_each_named_crate_are_linked() {
     let services = program().run(&["services", "--json"]).json();
 
-    let names: Vec<&str> =
-        services.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = services
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
     assert!(names.contains(&"roman-numerals"), "{names:?}");
     assert!(names.contains(&"stego"), "{names:?}");
     assert!(names.is_sorted(), "{names:?}");
@@ -37,17 +41,26 @@ fn a_strangers_service_answers_streams_and_refuses_with_its_own_error() {
 
     assert_eq!(written.json(), "MMXXVI");
     assert_eq!(read.json(), 2026);
-    assert_eq!(counted, "{\"number\":3,\"numeral\":\"III\"}\n{\"number\":4,\"numeral\":\"IV\"}");
+    assert_eq!(
+        counted,
+        "{\"number\":3,\"numeral\":\"III\"}\n{\"number\":4,\"numeral\":\"IV\"}"
+    );
     assert_eq!(refused.exit, 2);
     let error = refused.error_json();
     assert_eq!(error["message"], "`IC` is no numeral");
-    assert_eq!(error["details"]["value"], json!({"NotANumeral": {"text": "IC"}}));
+    assert_eq!(
+        error["details"]["value"],
+        json!({"NotANumeral": {"text": "IC"}})
+    );
 }
 
 #[test]
 fn an_operator_configures_a_service_in_file_and_environment() {
     let mut program = program();
-    program.write("distri.toml", "[services.roman-numerals]\nadditive = true\n");
+    program.write(
+        "distri.toml",
+        "[services.roman-numerals]\nadditive = true\n",
+    );
     program.set("DISTRI_SERVICES__ROMAN_NUMERALS__LARGEST", "100");
     let node = program.start(&["node", "--listen", "127.0.0.1:0"]);
     program.set("DISTRI_CLOUD__NODES", node.first.clone());
@@ -56,7 +69,11 @@ fn an_operator_configures_a_service_in_file_and_environment() {
     let large = program.run(&["call", "roman-numerals", "write", "number=101"]);
 
     assert_eq!(four.json(), "IIII");
-    assert!(large.stderr.contains("expected a number from 1 to 100"), "{}", large.stderr);
+    assert!(
+        large.stderr.contains("expected a number from 1 to 100"),
+        "{}",
+        large.stderr
+    );
 }
 
 #[test]
@@ -70,17 +87,25 @@ fn a_service_that_cannot_use_its_configuration_keeps_the_node_from_starting() {
             "largest = 'many'",
             "services.roman-numerals.largest (distri.toml:2): found \"many\", expected u32",
         ),
-        ("largest = 4000", "services.roman-numerals.largest is 4000, expected 1 to 3999"),
+        (
+            "largest = 4000",
+            "services.roman-numerals.largest is 4000, expected 1 to 3999",
+        ),
     ];
     for (line, expected) in cases {
         let program = program();
-        program.write("distri.toml", format!("[services.roman-numerals]\n{line}\n"));
+        program.write(
+            "distri.toml",
+            format!("[services.roman-numerals]\n{line}\n"),
+        );
 
         let outcome = program.run(&["node", "--listen", "127.0.0.1:0"]);
 
         assert_ne!(outcome.exit, 0);
         assert!(
-            outcome.stderr.contains("service `roman-numerals` could not start"),
+            outcome
+                .stderr
+                .contains("service `roman-numerals` could not start"),
             "{}",
             outcome.stderr
         );
@@ -136,9 +161,25 @@ fn a_file_is_hidden_in_a_picture_and_revealed_from_the_shell() {
 
 /// A colourful square as an uncompressed bitmap.
 fn bitmap(side: u32) -> Vec<u8> {
-    let pixels: Vec<u8> = (0..side * side * 3).map(|at| (at * at / 7 + at) as u8).collect();
+    let pixels: Vec<u8> = (0..side * side * 3)
+        .map(|at| (at * at / 7 + at) as u8)
+        .collect();
     let mut file = b"BM".to_vec();
-    for word in [54 + pixels.len() as u32, 0, 54, 40, side, side, 1 | 24 << 16, 0, 0, 0, 0, 0, 0] {
+    for word in [
+        54 + pixels.len() as u32,
+        0,
+        54,
+        40,
+        side,
+        side,
+        1 | 24 << 16,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ] {
         file.extend(word.to_le_bytes());
     }
     file.extend(pixels);

@@ -79,7 +79,10 @@ impl fmt::Display for NumeralError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfRange { number, largest } => {
-                write!(f, "{number} has no numeral: expected a number from 1 to {largest}")
+                write!(
+                    f,
+                    "{number} has no numeral: expected a number from 1 to {largest}"
+                )
             }
             Self::NotANumeral { text } => write!(f, "`{text}` is no numeral"),
         }
@@ -108,7 +111,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { largest: numeral::LARGEST, additive: false }
+        Self {
+            largest: numeral::LARGEST,
+            additive: false,
+        }
     }
 }
 
@@ -162,8 +168,10 @@ impl RomanNumerals for Scribe {
         }
         let additive = self.settings.additive;
         // Numerals are written as the caller reads them, not before.
-        let steps = (first..end)
-            .map(move |number| Counted { number, numeral: numeral::write(number, additive) });
+        let steps = (first..end).map(move |number| Counted {
+            number,
+            numeral: numeral::write(number, additive),
+        });
         Ok(Stream::from_items(steps))
     }
 }

@@ -22,7 +22,10 @@ const SIGNS: [(u32, &str); 13] = [
 /// Writes a number from 1 to [`LARGEST`]; without subtraction (IIII for IV) if `additive`.
 pub(crate) fn write(mut number: u32, additive: bool) -> String {
     let mut numeral = String::new();
-    for (value, sign) in SIGNS.into_iter().filter(|(_, sign)| !additive || sign.len() == 1) {
+    for (value, sign) in SIGNS
+        .into_iter()
+        .filter(|(_, sign)| !additive || sign.len() == 1)
+    {
         while number >= value {
             numeral.push_str(sign);
             number -= value;
@@ -41,7 +44,9 @@ pub(crate) fn read(text: &str) -> Option<u32> {
         let (value, after) = SIGNS
             .into_iter()
             .find_map(|(value, sign)| rest.strip_prefix(sign).map(|after| (value, after)))?;
-        number = number.checked_add(value).filter(|number| *number <= LARGEST)?;
+        number = number
+            .checked_add(value)
+            .filter(|number| *number <= LARGEST)?;
         rest = after;
     }
     let is_usual = number > 0 && (write(number, false) == text || write(number, true) == text);

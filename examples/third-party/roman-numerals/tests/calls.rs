@@ -7,19 +7,31 @@ use roman_numerals::{Counted, NumeralError, RomanNumerals, RomanNumeralsClient};
 async fn node() -> Node {
     let mut config = Config::default();
     config.node.listen = Address::new("127.0.0.1:0");
-    Node::builder().config(config).identity(Identity::generate()).start().await.unwrap()
+    Node::builder()
+        .config(config)
+        .identity(Identity::generate())
+        .start()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn an_error_comes_back_typed() {
     let node = node().await;
-    let client = Client::builder().nodes([node.endpoint()]).connect().await.unwrap();
+    let client = Client::builder()
+        .nodes([node.endpoint()])
+        .connect()
+        .await
+        .unwrap();
     let numerals = RomanNumeralsClient::new(client);
 
     assert_eq!(numerals.write(1999).await.unwrap(), "MCMXCIX");
     let error = numerals.write(4000).await.unwrap_err();
 
-    let expected = NumeralError::OutOfRange { number: 4000, largest: 3999 };
+    let expected = NumeralError::OutOfRange {
+        number: 4000,
+        largest: 3999,
+    };
     assert_eq!(error.details(), Some(expected));
 }
 
@@ -28,7 +40,13 @@ async fn counting_gives_one_numeral_after_another() {
     let node = node().await;
     let numerals = RomanNumeralsClient::new(&node);
 
-    let counted = numerals.count(3, 3).await.unwrap().collect(10).await.unwrap();
+    let counted = numerals
+        .count(3, 3)
+        .await
+        .unwrap()
+        .collect(10)
+        .await
+        .unwrap();
 
     let written: Vec<&str> = counted.iter().map(|step| step.numeral.as_str()).collect();
     assert_eq!(written, ["III", "IV", "V"]);
