@@ -572,14 +572,14 @@ mod versions {
 
     #[distri::message]
     #[derive(Debug, PartialEq)]
-    pub struct OldSize {
+    pub(crate) struct OldSize {
         pub width: u32,
         pub height: u32,
     }
 
     #[distri::message]
     #[derive(Debug, PartialEq)]
-    pub struct NewSize {
+    pub(crate) struct NewSize {
         pub height: u32,
         pub width: u32,
         #[serde(default)]
@@ -588,12 +588,12 @@ mod versions {
 
     #[distri::message]
     #[derive(Debug, PartialEq)]
-    pub struct OtherSize {
+    pub(crate) struct OtherSize {
         pub radius: u32,
     }
 
     #[derive(Default)]
-    pub struct Old;
+    pub(crate) struct Old;
     #[distri::service(name = "sizes", register = false)]
     impl Old {
         async fn area(&self, size: OldSize) -> Result<u32> {
@@ -601,7 +601,7 @@ mod versions {
         }
     }
 
-    pub struct New;
+    pub(crate) struct New;
     #[distri::service(name = "sizes", register = false)]
     impl New {
         async fn area(&self, size: NewSize) -> Result<u32> {
@@ -609,7 +609,7 @@ mod versions {
         }
     }
     #[derive(Default)]
-    pub struct Other;
+    pub(crate) struct Other;
     #[distri::service(name = "sizes", register = false)]
     impl Other {
         async fn area(&self, size: OtherSize) -> Result<u32> {

@@ -9,7 +9,7 @@
 )]
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
@@ -21,6 +21,7 @@ use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 use crate::{
     config::Limits,
     error::{Code, Error, Result},
+    hash::IdMap,
     id::{MethodId, PublicKey, SchemaHash},
     node::host::Host,
     rpc::{Link, Serve},
@@ -110,7 +111,7 @@ pub enum NodeState {
 /// Which nodes offer a method.
 #[derive(Default)]
 pub(crate) struct Routes {
-    by_method: HashMap<MethodId, Vec<Route>>,
+    by_method: IdMap<MethodId, Vec<Route>>,
     services: BTreeSet<String>,
     links: Vec<Link>,
 }

@@ -63,6 +63,7 @@ struct Gate {
     host: Arc<OnceLock<Weak<Host>>>,
     links: Mutex<Vec<Link>>,
     refused: AtomicU64,
+    faulty: AtomicU64,
     status_changed: Notify,
 }
 
@@ -129,6 +130,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         host: cell,
         links: Mutex::default(),
         refused: AtomicU64::new(0),
+        faulty: AtomicU64::new(0),
         status_changed: Notify::new(),
     });
     nodes.into_iter().for_each(|node| pool.add(node));
@@ -271,6 +273,16 @@ impl Gate {
     }
 }
 
+impl Gate {
+    /// Logs a link that was closed for what came over it, as seldom as refusals.
+    fn note_fault(&self, link: &Link, why: &str) {
+        let faulty = self.faulty.fetch_add(1, Ordering::Relaxed) + 1;
+        if faulty.is_power_of_two() {
+            tracing::warn!(peer = %link.peer(), address = %link.address(), faulty, why, "link closed for its fault");
+        }
+    }
+}
+
 /// Follows a link that came in until it closes.
 async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
     match tokio::time::timeout(gate.limits.hello, link.hello()).await {
@@ -289,7 +301,9 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
     // A client learns from the first report which other nodes there are.
     gate.status_changed.notify_one();
     let why = link.closed().await;
-    tracing::debug!(peer = %link.peer().short(), why, "link ended");
+    if link.is_faulty() {
+        gate.note_fault(&link, &why);
+    }
     gate.lock().retain(|held| !held.is_same(&link));
 }
 

@@ -4,7 +4,7 @@
 //! the method's bound on concurrent calls has room), gives it a [`Context`], and counts.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     sync::{
         Arc, OnceLock, Weak,
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::{Code, Error, Result},
+    hash::IdMap,
     id::{MethodId, PublicKey},
     message::{Codec, Message},
     node::NodeHandle,
@@ -34,7 +35,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(20);
 /// The services of a node, ready to be called.
 pub(crate) struct Host {
     services: BTreeMap<String, Arc<dyn Service>>,
-    methods: HashMap<MethodId, Arc<Method>>,
+    methods: IdMap<MethodId, Arc<Method>>,
     node: NodeHandle,
     load: Arc<Load>,
     caller_here: Arc<Caller>,
@@ -81,7 +82,7 @@ pub(crate) struct MethodCounts {
 impl Host {
     pub(crate) fn new(services: BTreeMap<String, Arc<dyn Service>>, node: NodeHandle) -> Self {
         let load = Arc::new(Load::default());
-        let mut methods = HashMap::new();
+        let mut methods = IdMap::default();
         for service in services.values() {
             for (index, descriptor) in service.descriptor().methods.iter().enumerate() {
                 let counts = Arc::new(Counts {

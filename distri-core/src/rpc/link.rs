@@ -110,6 +110,8 @@ struct Shared {
     their_load: AtomicU32,
     /// Takes calls: has said hello, does not drain, is not closed.
     ready: AtomicBool,
+    /// The other end broke the protocol, or does not read.
+    faulty: AtomicBool,
     /// Woken when hello, status or closing change what others know.
     changed: Notify,
 }
@@ -192,6 +194,7 @@ impl Link {
             in_flight: AtomicU32::new(0),
             their_load: AtomicU32::new(0),
             ready: AtomicBool::new(false),
+            faulty: AtomicBool::new(false),
             changed: Notify::new(),
         });
         let link = Self { shared };
@@ -278,6 +281,11 @@ impl Link {
             }
             changed.await;
         }
+    }
+
+    /// True if the link ended because the other end broke the protocol, or does not read.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.shared.faulty.load(Ordering::Relaxed)
     }
 
     /// Why the link is closed, if it is.

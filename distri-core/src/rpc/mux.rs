@@ -9,7 +9,7 @@
 //! choose the same one. An id is used again only after the other end has answered for it.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{HashMap, VecDeque},
     time::Duration,
 };
 
@@ -58,8 +58,11 @@ pub(crate) struct Mux {
     free: Vec<u32>,
     /// No call made here has a deadline before this.
     earliest_deadline: Option<Instant>,
-    /// Calls of the other end that are not yet answered.
-    served: HashMap<u32, Served>,
+    /// Calls of the other end that are not yet answered, by the id that it gave. Ids are below the
+    /// number of calls allowed, so this stays small.
+    served: Vec<Option<Served>>,
+    /// How many of those there are.
+    serving: usize,
     sending: HashMap<u32, Sending>,
     receiving: HashMap<u32, Receiving>,
     next_channel: u32,
@@ -225,7 +228,8 @@ impl Mux {
             made: Vec::new(),
             free: Vec::new(),
             earliest_deadline: None,
-            served: HashMap::new(),
+            served: Vec::new(),
+            serving: 0,
             sending: HashMap::new(),
             receiving: HashMap::new(),
             next_channel: 1,
@@ -259,7 +263,7 @@ impl Mux {
             Kind::Request => self.receive_request(header.id, header.more, body, events)?,
             Kind::Reply => self.receive_reply(header.id, header.more, body, events)?,
             Kind::Cancel => {
-                if matches!(self.served.get(&header.id), Some(Served::Running(_))) {
+                if self.is_running(header.id) {
                     events.push(Event::Cancelled { id: header.id });
                 }
             }
@@ -326,16 +330,26 @@ impl Mux {
         body: Bytes,
         events: &mut Vec<Event>,
     ) -> Result<(), FrameError> {
-        if !self.served.contains_key(&id) && self.served.len() >= self.limits.calls as usize {
-            return Err(FrameError::Violation("more calls in flight than allowed"));
+        if id >= self.limits.calls {
+            return Err(FrameError::Violation("a call id beyond the calls allowed"));
         }
-        let mut body = match self.served.entry(id) {
-            Entry::Vacant(_) if !more => body,
-            Entry::Occupied(entry) if matches!(entry.get(), Served::Running(_)) => {
+        let place = id as usize;
+        if self.served.len() <= place {
+            self.served.resize_with(place + 1, || None);
+        }
+        let mut body = match &mut self.served[place] {
+            None if !more => {
+                self.serving += 1;
+                body
+            }
+            Some(Served::Running(_)) => {
                 return Err(FrameError::Violation("a call id is in use already"));
             }
-            entry => {
-                let served = entry.or_insert_with(|| Served::Arriving(BytesMut::new()));
+            arriving => {
+                if arriving.is_none() {
+                    self.serving += 1;
+                }
+                let served = arriving.get_or_insert_with(|| Served::Arriving(BytesMut::new()));
                 let Served::Arriving(partial) = served else {
                     return Err(FrameError::Violation("a call id is in use already"));
                 };
@@ -348,7 +362,7 @@ impl Mux {
         let size = body.len();
         let head = RequestHead::take(&mut body)?;
         self.open_received(head.channels)?;
-        self.served.insert(id, Served::Running(size));
+        self.served[place] = Some(Served::Running(size));
         self.served_bytes += size;
         if self.served_bytes > MESSAGES_HELD * self.limits.message_max as usize {
             for channel in head.channels.ids() {
@@ -637,10 +651,13 @@ impl Mux {
         id: u32,
         reply: Result<(&Bytes, u16), Error>,
     ) -> Result<Channels, Error> {
-        match self.served.remove(&id) {
-            Some(Served::Running(size)) => self.served_bytes -= size,
+        if !self.is_running(id) {
             // Answered before: by the deadline, or because the caller gave up.
-            Some(Served::Arriving(_)) | None => return Ok(Channels::default()),
+            return Ok(Channels::default());
+        }
+        if let Some(Served::Running(size)) = self.served[id as usize].take() {
+            self.serving -= 1;
+            self.served_bytes -= size;
         }
         let message_max = self.peer.map_or(0, |peer| peer.message_max as usize);
         let reply = match reply {
@@ -695,10 +712,13 @@ impl Mux {
         self.limits.unwritten as usize
     }
 
+    fn is_running(&self, id: u32) -> bool {
+        matches!(self.served.get(id as usize), Some(Some(Served::Running(_))))
+    }
+
     /// Tells the caller how far a call served here is.
     pub(crate) fn progress(&mut self, id: u32, fraction: f32, note: &str) {
-        let running = matches!(self.served.get(&id), Some(Served::Running(_)));
-        if running && !self.overfull() {
+        if self.is_running(id) && !self.overfull() {
             let note = &note.as_bytes()[..note.len().min(NOTE_MAX)];
             let body = Bytes::from([&fraction.to_le_bytes()[..], note].concat());
             self.out.message(Kind::Progress, id, 0, |_| {}, &body);
@@ -853,7 +873,7 @@ impl Mux {
     /// True if one end has asked to part and nothing is under way any more.
     pub(crate) fn may_close(&self) -> bool {
         (self.parting.here || self.parting.there)
-            && self.served.is_empty()
+            && self.serving == 0
             && self.in_flight() == 0
             && self.sending.is_empty()
             && self.receiving.is_empty()

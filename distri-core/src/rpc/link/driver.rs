@@ -26,7 +26,10 @@ use super::{Incoming, Link, OnEnd, Running, Serve, Serving, State, Waiting};
 use crate::{
     error::{Code, Error, Result, chain},
     message::{BoxFuture, Message, Reply},
-    rpc::{OnProgress, Progress, Reporter, mux::Event},
+    rpc::{
+        OnProgress, Progress, Reporter,
+        mux::{Broken, Event},
+    },
     transport::ByteStream,
     wire::{
         Frame,
@@ -166,13 +169,16 @@ impl Driver {
 
     /// Gives the frames that have been read to the mux.
     fn receive(&mut self, now: Instant, state: &mut State) -> Result<(), String> {
-        while let Some(frame) = Frame::take(&mut self.read).map_err(|e| chain(&e))? {
-            state
-                .mux
-                .receive(now, frame, &mut self.events)
-                .map_err(|e| chain(&e))?;
-        }
-        Ok(())
+        let mut receive = || -> Result<(), Broken> {
+            while let Some(frame) = Frame::take(&mut self.read)? {
+                state.mux.receive(now, frame, &mut self.events)?;
+            }
+            Ok(())
+        };
+        receive().map_err(|broken| {
+            self.link.shared.faulty.store(true, Ordering::Relaxed);
+            chain(&broken)
+        })
     }
 
     /// Tells waiting tasks what has happened. Requests stay in the list.

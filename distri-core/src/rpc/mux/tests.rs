@@ -18,14 +18,15 @@ fn epoch() -> Instant {
 }
 
 fn small() -> Limits {
-    let mut limits = Limits::default();
-    limits.calls = 4;
-    limits.message_max = 200_000;
-    limits.channels = 3;
-    limits.channel_window = 1000;
-    limits.link_window = 1500;
-    limits.unwritten = 400_000;
-    limits
+    Limits {
+        calls: 4,
+        message_max: 200_000,
+        channels: 3,
+        channel_window: 1000,
+        link_window: 1500,
+        unwritten: 400_000,
+        ..Limits::default()
+    }
 }
 
 fn hello(limits: &Limits) -> Hello {
@@ -63,17 +64,17 @@ impl Pair {
             a: Mux::new(now, limits.clone(), &ours),
             b: Mux::new(now, limits, &ours),
         };
-        assert!(matches!(pair.to_b().as_slice(), [Event::Hello(_)]));
-        assert!(matches!(pair.to_a().as_slice(), [Event::Hello(_)]));
+        assert!(matches!(pair.carry_to_b().as_slice(), [Event::Hello(_)]));
+        assert!(matches!(pair.carry_to_a().as_slice(), [Event::Hello(_)]));
         pair
     }
 
     /// Carries what A has written to B.
-    fn to_b(&mut self) -> Vec<Event> {
+    fn carry_to_b(&mut self) -> Vec<Event> {
         carry(self.now, &mut self.a, &mut self.b).unwrap()
     }
 
-    fn to_a(&mut self) -> Vec<Event> {
+    fn carry_to_a(&mut self) -> Vec<Event> {
         carry(self.now, &mut self.b, &mut self.a).unwrap()
     }
 
@@ -134,7 +135,7 @@ fn a_call_and_its_reply_cross() {
     let mut pair = Pair::new();
     let (id, _) = pair.call(b"arguments", 0);
 
-    let events = pair.to_b();
+    let events = pair.carry_to_b();
     let [
         Event::Request {
             id: served, body, ..
@@ -148,7 +149,7 @@ fn a_call_and_its_reply_cross() {
         .reply(*served, Ok((&Bytes::from_static(b"result"), 0)))
         .unwrap();
 
-    let events = pair.to_a();
+    let events = pair.carry_to_a();
     let [
         Event::Replied {
             id: replied,
@@ -167,7 +168,7 @@ fn a_long_message_crosses_in_several_frames() {
     let long: Vec<u8> = (0..190_000).map(|i| i as u8).collect();
     pair.call(&long, 0);
 
-    let events = pair.to_b();
+    let events = pair.carry_to_b();
 
     let [Event::Request { body, .. }] = events.as_slice() else {
         panic!("{events:?}")
@@ -200,10 +201,10 @@ fn no_more_calls_are_in_flight_than_the_other_end_takes() {
 fn an_id_is_used_again_only_when_answered_and_let_go() {
     let mut pair = Pair::new();
     let (first, _) = pair.call(b"", 0);
-    pair.to_b();
+    pair.carry_to_b();
 
     pair.b.reply(first, Ok((&Bytes::new(), 0))).unwrap();
-    pair.to_a();
+    pair.carry_to_a();
     let (second, _) = pair.call(b"", 0);
     assert_ne!(second, first, "its holder has not let go");
 
@@ -221,13 +222,13 @@ fn an_abandoned_call_keeps_its_id_until_the_other_end_has_answered() {
     let (other, _) = pair.call(b"", 0);
     assert_ne!(other, id);
 
-    let events = pair.to_b();
+    let events = pair.carry_to_b();
     assert!(matches!(events[1], Event::Cancelled { id: cancelled } if cancelled == id));
     pair.b
         .reply(id, Err(Error::new(Code::Cancelled, "gone")))
         .unwrap_err();
 
-    assert!(pair.to_a().is_empty(), "nobody waits for the reply");
+    assert!(pair.carry_to_a().is_empty(), "nobody waits for the reply");
     assert_eq!(pair.call(b"", 0).0, id);
 }
 
@@ -239,7 +240,7 @@ fn a_call_whose_deadline_passes_is_told_and_cancelled() {
         .a
         .call(Some(deadline), head(), &Bytes::new(), 0)
         .unwrap();
-    pair.to_b();
+    pair.carry_to_b();
     assert_eq!(pair.a.next_wakeup(), deadline);
 
     let mut events = Vec::new();
@@ -255,7 +256,10 @@ fn a_call_whose_deadline_passes_is_told_and_cancelled() {
         panic!("{events:?}");
     };
     assert_eq!((*ended, error.code()), (id, Code::DeadlineExceeded));
-    assert!(matches!(pair.to_b().as_slice(), [Event::Cancelled { .. }]));
+    assert!(matches!(
+        pair.carry_to_b().as_slice(),
+        [Event::Cancelled { .. }]
+    ));
 }
 
 #[test]
@@ -281,8 +285,8 @@ fn an_answered_probe_keeps_the_link() {
     pair.a.tick(pair.now + interval, &mut Vec::new()).unwrap();
     pair.now += interval;
 
-    pair.to_b();
-    pair.to_a();
+    pair.carry_to_b();
+    pair.carry_to_a();
 
     pair.a
         .tick(pair.now + interval * 2, &mut Vec::new())
@@ -294,11 +298,11 @@ fn a_channel_carries_messages_until_its_end() {
     let mut pair = Pair::new();
     let (_, channels) = pair.call(b"", 1);
     let id = channels.first;
-    pair.to_b();
+    pair.carry_to_b();
 
     assert_eq!(pair.a.send(id, &Bytes::from_static(b"one"), 0).0, Sent::Yes);
     pair.a.end(id, Some(Error::not_found("no more")));
-    pair.to_b();
+    pair.carry_to_b();
 
     let received = pair.b.take(id).unwrap().unwrap().unwrap();
     assert_eq!(&received.body[..], b"one");
@@ -312,7 +316,7 @@ fn a_sender_waits_for_credit_and_goes_on_when_the_reader_has_read() {
     let mut pair = Pair::new();
     let (_, channels) = pair.call(b"", 1);
     let id = channels.first;
-    pair.to_b();
+    pair.carry_to_b();
     let message = Bytes::from(vec![1; 400]);
     let mut sent = 0;
     while pair.a.send(id, &message, 0).0 == Sent::Yes {
@@ -322,10 +326,10 @@ fn a_sender_waits_for_credit_and_goes_on_when_the_reader_has_read() {
         sent, 3,
         "1,000 bytes of credit allow two and the one that crosses zero"
     );
-    pair.to_b();
+    pair.carry_to_b();
 
     while let Some(Some(Ok(_))) = pair.b.take(id) {}
-    let events = pair.to_a();
+    let events = pair.carry_to_a();
 
     assert!(
         events
@@ -340,15 +344,15 @@ fn channels_share_the_credit_of_the_link() {
     let mut pair = Pair::new();
     let (_, channels) = pair.call(b"", 2);
     let [one, two] = [channels.first, channels.first + 1];
-    pair.to_b();
+    pair.carry_to_b();
     let message = Bytes::from(vec![1; 950]);
     assert_eq!(pair.a.send(one, &message, 0).0, Sent::Yes);
     assert_eq!(pair.a.send(two, &message, 0).0, Sent::Yes);
 
     assert_eq!(pair.a.send(one, &Bytes::new(), 0).0, Sent::NotNow);
-    pair.to_b();
+    pair.carry_to_b();
     while let Some(Some(Ok(_))) = pair.b.take(two) {}
-    let events = pair.to_a();
+    let events = pair.carry_to_a();
 
     assert!(
         events
@@ -363,12 +367,12 @@ fn a_stopped_channel_takes_nothing_more_and_gives_its_credit_back() {
     let mut pair = Pair::new();
     let (_, channels) = pair.call(b"", 1);
     let id = channels.first;
-    pair.to_b();
+    pair.carry_to_b();
     assert_eq!(pair.a.send(id, &Bytes::from(vec![1; 900]), 0).0, Sent::Yes);
-    pair.to_b();
+    pair.carry_to_b();
 
     pair.b.stop(id);
-    pair.to_a();
+    pair.carry_to_a();
 
     assert_eq!(pair.a.send(id, &Bytes::new(), 0).0, Sent::Stopped);
     assert_eq!(pair.a.link_credit, 1500);
@@ -378,7 +382,7 @@ fn a_stopped_channel_takes_nothing_more_and_gives_its_credit_back() {
 fn a_message_under_way_to_a_stopped_channel_is_no_violation() {
     let mut pair = Pair::new();
     let (_, channels) = pair.call(b"", 1);
-    pair.to_b();
+    pair.carry_to_b();
     pair.b.stop(channels.first);
 
     assert_eq!(
@@ -388,7 +392,7 @@ fn a_message_under_way_to_a_stopped_channel_is_no_violation() {
         Sent::Yes
     );
 
-    assert!(pair.to_b().is_empty());
+    assert!(pair.carry_to_b().is_empty());
 }
 
 #[test]
@@ -419,7 +423,7 @@ fn a_message_without_credit_ends_the_link() {
     let mut pair = Pair::new();
     let (_, channels) = pair.call(b"", 1);
     let id = channels.first;
-    pair.to_b();
+    pair.carry_to_b();
     let body = vec![0; 1200];
     let header = crate::wire::Header {
         len: body.len(),
@@ -443,26 +447,23 @@ fn more_calls_than_announced_end_the_link() {
     let mut pair = Pair::new();
     let mut body = BytesMut::new();
     head().put(&mut body);
-    for id in 0..4 {
-        let header = crate::wire::Header {
-            len: body.len(),
-            kind: Kind::Request,
-            more: false,
-            id,
-        };
-        let frame = Frame {
-            header,
-            body: body.clone().freeze(),
-        };
-        pair.b.receive(pair.now, frame, &mut Vec::new()).unwrap();
-    }
 
     let error = violation(&mut pair.b, pair.now, Kind::Request, 4, &body);
 
-    assert!(
-        error.to_string().contains("more calls in flight"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("beyond the calls"), "{error}");
+}
+
+#[test]
+fn a_call_id_that_is_in_use_ends_the_link() {
+    let mut pair = Pair::new();
+    let (id, _) = pair.call(b"", 0);
+    pair.carry_to_b();
+    let mut body = BytesMut::new();
+    head().put(&mut body);
+
+    let error = violation(&mut pair.b, pair.now, Kind::Request, id, &body);
+
+    assert!(error.to_string().contains("in use already"), "{error}");
 }
 
 #[test]
@@ -475,10 +476,10 @@ fn requests_that_together_are_too_large_are_refused_as_busy() {
     let mut served = 0;
     for _ in 0..8 {
         pair.call(&large, 0);
-        served += pair.to_b().len();
+        served += pair.carry_to_b().len();
     }
 
-    let refused = pair.to_a();
+    let refused = pair.carry_to_a();
 
     assert_eq!(served, 4, "four messages of the largest size are held");
     assert_eq!(refused.len(), 4);
@@ -553,17 +554,17 @@ fn when_the_link_breaks_only_calls_that_left_have_an_unknown_outcome() {
 fn ends_that_part_close_when_nothing_is_under_way() {
     let mut pair = Pair::new();
     let (id, _) = pair.call(b"", 0);
-    pair.to_b();
+    pair.carry_to_b();
 
     pair.b.go_away();
-    pair.to_a();
+    pair.carry_to_a();
     assert_eq!(
         pair.a.call(None, head(), &Bytes::new(), 0),
         Err(CannotCall::Parting)
     );
     assert!(!pair.a.may_close() && !pair.b.may_close());
     pair.b.reply(id, Ok((&Bytes::new(), 0))).unwrap();
-    pair.to_a();
+    pair.carry_to_a();
     pair.a.release(id);
 
     assert!(pair.a.may_close() && pair.b.may_close());
@@ -580,7 +581,7 @@ proptest! {
     ) {
         let mut pair = Pair::new();
         pair.call(b"", 1);
-        pair.to_b();
+        pair.carry_to_b();
         let mut events = Vec::new();
         for (kind, more, id, body) in frames {
             let mut bytes = BytesMut::new();
@@ -614,7 +615,7 @@ proptest! {
         for (n, len) in lengths.iter().enumerate() {
             made.push((pair.call(&vec![n as u8; *len], 0).0, n as u8, *len));
         }
-        let mut requests = pair.to_b();
+        let mut requests = pair.carry_to_b();
         let first = order.index(requests.len());
         requests.rotate_left(first);
         for request in requests {
@@ -622,7 +623,7 @@ proptest! {
             pair.b.reply(id, Ok((&body, 0))).unwrap();
         }
 
-        for event in pair.to_a() {
+        for event in pair.carry_to_a() {
             let Event::Replied { id, reply: Ok((body, _)) } = event else { panic!("{event:?}") };
             let (_, fill, len) = made.iter().find(|(call, ..)| *call == id).unwrap();
             prop_assert_eq!(body.len(), *len);
