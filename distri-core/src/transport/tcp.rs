@@ -58,7 +58,7 @@ pub struct TcpLimits {
     pub handshake_time: Duration,
     /// How many callers may be in that state at once. When one more comes, the one that has been
     /// silent longest makes room, so that connections that send nothing never keep out genuine
-    /// ones. Each place costs one file descriptor and up to 40 KB. Default 512, half of the 1,024
+    /// ones. Each place costs one file descriptor and 2 to 70 KB. Default 512, half of the 1,024
     /// descriptors that many systems give a process.
     pub handshakes: usize,
 }
