@@ -3,10 +3,10 @@
 //! What they do is documented where users meet them, on the re-exports in `distri`. Here, code
 //! passes through three stages that do not overlap:
 //!
-//! - [`parse`]: tokens become small types of our own; only what cannot be read is refused.
-//! - [`check`]: every rule, and every complaint that a user can see. All complaints are collected,
-//!   each at the token that it is about. What passes is the [`model`].
-//! - [`expand`]: the model becomes code. No decisions are left, and nothing can fail.
+//! - `parse`: tokens become small types of our own; only what cannot be read is refused.
+//! - `check`: every rule, and every complaint that a user can see. All complaints are collected,
+//!   each at the token that it is about. What passes is the `model`.
+//! - `expand`: the model becomes code. No decisions are left, and nothing can fail.
 //!
 //! The user's item is always emitted again, so the editor keeps working on it, and after a mistake
 //! the generated types are still there in a form that compiles: one mistake gives one message.

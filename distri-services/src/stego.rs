@@ -24,10 +24,25 @@
 //! can it be recognised by a pattern, a length or a header, for all of that is inside the
 //! encryption. Statistics are another matter: see [`Method`].
 //!
-//! Everything here is synchronous and touches nothing but its arguments; randomness is drawn in
-//! one place, [`Settings::hide`].
+//! All that works on images is synchronous and touches nothing but its arguments; randomness is
+//! drawn in one place, for [`Settings::hide`]. [`Stego`] offers it as a service, configured by
+//! [`StegoConfig`] and called through [`StegoClient`]:
 //!
-//! From the outside in: `decode` and `png_file` turn files into pixels and back, `cover` knows
+//! ```
+//! # use distri_services::stego::{HideOptions, Key, StegoClient};
+//! # async fn example(client: distri::Client) -> distri::Result<()> {
+//! let stego = StegoClient::new(client);
+//! let cover = distri::Blob::from_file("cover.png").await?;
+//! let key = Key::from_passphrase("correct horse battery staple").expect("not empty");
+//!
+//! let payload = distri::Blob::from("meet at six".as_bytes());
+//! let made = stego.hide(cover, payload, key.clone(), HideOptions::default()).await?;
+//! let found = stego.reveal(made.image, key).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! From the outside in: `service` is the edge to the network, `decode` and `png_file` turn files into pixels and back, `cover` knows
 //! pixels, `carriers` says which samples may change, `layout` which sample holds which bit,
 //! `embedding` how, `slot` where a message starts, and `seal` what the bits mean.
 
@@ -42,9 +57,12 @@ mod png_file;
 mod sample;
 mod scale;
 mod seal;
+mod service;
 mod slot;
+mod text;
 
-use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
 use zeroize::Zeroizing;
 
 use self::{
@@ -59,28 +77,31 @@ pub use self::{
     embedding::Method,
     error::{DecoderError, Error, Measure, NotStego, Property, Size},
     key::{KEY_LENGTH, Key, KeyError, Mark},
+    service::{Secret, Stego, StegoClient, StegoConfig, StegoImage},
 };
 
 /// The longest label that travels with a payload.
 pub const LABEL_MAX: usize = 64 * 1024;
 
 /// What whoever runs this decides, as opposed to whoever calls it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// What an image may cost.
     pub limits: Limits,
     /// The secret by which this cloud recognises its own images, so that revealing can tell a
     /// wrong key from an image without a message. Without it (the default) it cannot.
-    #[serde(skip_serializing)]
     pub mark: Option<Mark>,
 }
 
 /// How to hide.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[serde(default)]
 pub struct HideOptions {
-    /// Bytes that travel sealed beside the payload, such as permissions. Up to [`LABEL_MAX`].
+    /// Bytes that travel sealed beside the payload, such as permissions. Up to [`LABEL_MAX`]. In
+    /// JSON, base64.
+    #[serde(with = "text")]
+    #[schemars(with = "String")]
     pub label: Vec<u8>,
     /// Scale a cover up that is too small, instead of refusing it.
     pub scale_cover: bool,
@@ -98,7 +119,8 @@ pub struct Hidden {
 }
 
 /// What hiding did to a cover.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// How bits were put into samples.
     pub method: Method,
@@ -185,15 +207,23 @@ impl Settings {
             options,
             seed: &seed,
         };
-        self.hide_with(&job, &mut |_| {})
+        self.hide_with(&job, &mut |_| ControlFlow::Continue(()))
     }
 
-    /// Does what `job` says, and calls `began` at each step.
+    /// Does what `job` says, and calls `begin` before each step, which may stop it there.
     ///
     /// # Errors
     ///
-    /// As [`hide`](Self::hide).
-    pub fn hide_with(&self, job: &Job<'_>, began: &mut dyn FnMut(Step)) -> Result<Hidden, Error> {
+    /// As [`hide`](Self::hide), and [`Error::Stopped`].
+    pub fn hide_with(
+        &self,
+        job: &Job<'_>,
+        begin: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Hidden, Error> {
+        let mut begin = |step| match begin(step) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Stopped),
+        };
         let label_length = job.options.label.len();
         if label_length > LABEL_MAX {
             return Err(Error::LabelTooLong {
@@ -201,21 +231,21 @@ impl Settings {
                 limit: LABEL_MAX,
             });
         }
-        began(Step::Decoding);
+        begin(Step::Decoding)?;
         let cover = Cover::decode(job.cover, &self.limits)?;
         let (cover, scaled_from) = self.fitting(cover, job)?;
 
-        began(Step::Embedding);
+        begin(Step::Embedding)?;
         let mut deriver = Deriver::new(job.key);
         let (stego, used) = embed(&cover.picture, job, self.mark.as_ref(), &mut deriver)?;
 
-        began(Step::Writing);
+        begin(Step::Writing)?;
         let failed = |what| Error::SelfCheck { what };
         let image = png_file::write(&stego).map_err(|_| failed(Property::Readable))?;
         // A file that revealing would refuse is of no use to anyone.
         decode::check_file(&image, &self.limits)?;
 
-        began(Step::Checking);
+        begin(Step::Checking)?;
         let (delivered, _) = png_file::read_into(stego.data, &image, &self.limits)
             .map_err(|_| failed(Property::Readable))?;
         let changed = cover
@@ -284,6 +314,15 @@ impl Settings {
         let picture = scale::grow(picture, bytes, &self.limits)?;
         Ok((Cover { picture, ..cover }, Some(has)))
     }
+}
+
+/// A seed for one [`Job`], from the operating system.
+fn random_seed() -> Result<Zeroizing<[u8; 32]>, Error> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(seed.as_mut_slice()).map_err(|source| Error::Randomness {
+        source: Some(source),
+    })?;
+    Ok(seed)
 }
 
 /// One piece of hiding, with its randomness.

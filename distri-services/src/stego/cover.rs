@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     carriers::Carriers,
     decode::{self, Orient},
@@ -19,7 +17,8 @@ use super::{
 };
 
 /// The formats that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
@@ -51,8 +50,7 @@ impl fmt::Display for Format {
 }
 
 /// What an image may cost. All bounds hold before anything is decoded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of an image file. Larger lets more detailed covers in and takes as much memory for
     /// each call. 64 MiB.
@@ -78,7 +76,8 @@ impl Default for Limits {
 }
 
 /// Whether pixels are grey or coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Colour {
     /// One sample for each pixel.
@@ -88,7 +87,8 @@ pub enum Colour {
 }
 
 /// How many bits a sample has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Depth {
     /// 0 to 255.
@@ -98,7 +98,8 @@ pub enum Depth {
 }
 
 /// What an image's pixels are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PixelType {
     /// Grey or coloured.
     pub colour: Colour,
@@ -277,7 +278,8 @@ pub(crate) fn room(picture: &Picture, carriers: usize) -> Option<usize> {
 }
 
 /// How much a cover can carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// The largest payload in bytes that fits without a label; a label takes as many bytes as it
     /// has. `None` if not even an empty one fits.

@@ -5,8 +5,6 @@
 //! random. Its id is in the sealed header, so that a reader knows which one to use; ids are never
 //! reused. Slots are written the same way whatever the embedding (see `slot`).
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     carriers::Carriers,
     layout::{Plan, Share},
@@ -14,7 +12,8 @@ use super::{
 };
 
 /// The ways of embedding that are known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Method {

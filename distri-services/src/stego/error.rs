@@ -124,6 +124,10 @@ pub enum Error {
         what: Property,
     },
 
+    /// Whoever asked for the work gave up on it between two of its steps.
+    #[error("given up before it was done")]
+    Stopped,
+
     /// The operating system gave no random bytes.
     #[error("no randomness from the operating system")]
     Randomness {
@@ -142,7 +146,8 @@ pub enum Error {
 }
 
 /// A width and a height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Size {
     /// Pixels in a row.
     pub width: u32,

@@ -21,7 +21,8 @@ const PASSPHRASE_MAX: usize = 4096;
 /// Argon2id (64 MiB, 3 passes, 1 lane) over a salt that differs in every image.
 ///
 /// In JSON: `{"bytes": "<64 hex digits, or base64>"}` or `{"passphrase": "…"}`.
-#[derive(Clone, Serialize, Deserialize)]
+#[distri::message]
+#[derive(Clone)]
 #[serde(try_from = "KeyForm", into = "KeyForm")]
 pub struct Key(pub(crate) Material);
 
@@ -76,11 +77,13 @@ impl fmt::Debug for Key {
     }
 }
 
-/// How a key travels.
-#[derive(Serialize, Deserialize)]
+/// What opens a message.
+#[distri::message]
 #[serde(rename_all = "snake_case")]
 enum KeyForm {
+    /// 32 random bytes, as 64 hex digits or as base64.
     Bytes(String),
+    /// Words that a person remembers.
     Passphrase(String),
 }
 
@@ -111,8 +114,8 @@ impl From<Key> for KeyForm {
 ///
 /// Without a mark, an image that carries a message for another key cannot be told from one that
 /// carries none. With it, [`reveal`](super::Settings::reveal) can say which.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Mark(pub(crate) Zeroizing<[u8; KEY_LENGTH]>);
 
 impl Mark {
@@ -137,12 +140,6 @@ impl TryFrom<String> for Mark {
 
     fn try_from(text: String) -> Result<Self, KeyError> {
         Zeroizing::new(text).parse()
-    }
-}
-
-impl From<Mark> for String {
-    fn from(mark: Mark) -> Self {
-        HEXLOWER_PERMISSIVE.encode(mark.0.as_slice())
     }
 }
 
