@@ -62,14 +62,31 @@ pub(crate) fn implementation(
             _ => continue,
         };
         let advice = "to an `impl` block without `#[distri::service]`";
-        complaints.at(tokens, format!("a service block holds only methods: move {what} {advice}"));
+        complaints.at(
+            tokens,
+            format!("a service block holds only methods: move {what} {advice}"),
+        );
     }
-    let surroundings = Surroundings { options: &options, self_type: Some(&item.self_ty) };
+    let surroundings = Surroundings {
+        options: &options,
+        self_type: Some(&item.self_ty),
+    };
     let (methods, broken) = methods(functions, &surroundings, &ident, complaints);
     let host = host(options.clone(), (*item.self_ty).clone(), complaints);
     let visibility = Visibility::Public(Default::default());
-    let interface = interface(options, &ident, &item.attrs, visibility, methods, complaints);
-    Some(Implementation { interface, host, broken })
+    let interface = interface(
+        options,
+        &ident,
+        &item.attrs,
+        visibility,
+        methods,
+        complaints,
+    );
+    Some(Implementation {
+        interface,
+        host,
+        broken,
+    })
 }
 
 /// Checks a trait.
@@ -88,7 +105,10 @@ pub(crate) fn declaration(
         );
     }
     if let Some(unsafety) = &item.unsafety {
-        complaints.at(unsafety, "the interface of a service is a safe trait: remove `unsafe`");
+        complaints.at(
+            unsafety,
+            "the interface of a service is a safe trait: remove `unsafe`",
+        );
     }
     take_async_trait(&mut item.attrs, complaints);
     for item in &item.items {
@@ -106,10 +126,19 @@ pub(crate) fn declaration(
             ),
         );
     }
-    let surroundings = Surroundings { options: &options, self_type: None };
+    let surroundings = Surroundings {
+        options: &options,
+        self_type: None,
+    };
     let (methods, broken) = methods(functions, &surroundings, &item.ident, complaints);
-    let interface =
-        interface(options, &item.ident, &item.attrs, item.vis.clone(), methods, complaints);
+    let interface = interface(
+        options,
+        &item.ident,
+        &item.attrs,
+        item.vis.clone(),
+        methods,
+        complaints,
+    );
     Declaration { interface, broken }
 }
 
@@ -125,7 +154,10 @@ pub(crate) fn trait_implementation(
     let interface = path.segments.last()?.clone();
     host_type(item, complaints)?;
     if let Some(negative) = negative {
-        complaints.at(negative, "a service implements its interface: remove the `!`");
+        complaints.at(
+            negative,
+            "a service implements its interface: remove the `!`",
+        );
         return None;
     }
     if !interface.arguments.is_none() {
@@ -184,7 +216,10 @@ fn host_type(item: &mut ItemImpl, complaints: &mut Complaints) -> Option<Ident> 
 fn take_async_trait(attributes: &mut Vec<Attribute>, complaints: &mut Complaints) {
     for attribute in attributes.extract_if(.., |attribute| parse::ends_in(attribute, "async_trait"))
     {
-        complaints.at(attribute, "`#[distri::service]` takes `async fn` as it is: remove this");
+        complaints.at(
+            attribute,
+            "`#[distri::service]` takes `async fn` as it is: remove this",
+        );
     }
 }
 
@@ -200,7 +235,10 @@ fn methods(
     let mut names: HashMap<String, Ident> = HashMap::new();
     for function in functions {
         // Two functions of one name are the compiler's to report.
-        if good.iter().any(|method| method.ident == function.signature.ident) {
+        if good
+            .iter()
+            .any(|method| method.ident == function.signature.ident)
+        {
             continue;
         }
         match method::check(function, surroundings, service, complaints) {
@@ -259,15 +297,22 @@ fn interface(
 fn host(options: Options, ty: Type, complaints: &mut Complaints) -> Host {
     let start = match (options.register, options.init) {
         (Some(false), Some(init)) => {
-            complaints
-                .at(init, "with `register = false` nothing calls `init`: remove one of the two");
+            complaints.at(
+                init,
+                "with `register = false` nothing calls `init`: remove one of the two",
+            );
             Start::ByHand
         }
         (Some(false), None) => Start::ByHand,
         (Some(true) | None, Some(init)) => Start::Init(init),
         (Some(true) | None, None) => Start::Default,
     };
-    Host { ty, start, stop: options.stop, health: options.health }
+    Host {
+        ty,
+        start,
+        stop: options.stop,
+        health: options.health,
+    }
 }
 
 #[cfg(test)]

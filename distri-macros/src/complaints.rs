@@ -13,7 +13,8 @@ impl Complaints {
     /// Adds a mistake at `tokens`. The message is lower case, has no full stop and says what to
     /// write instead.
     pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl Into<String>) {
-        self.found.push(syn::Error::new_spanned(tokens, message.into()));
+        self.found
+            .push(syn::Error::new_spanned(tokens, message.into()));
     }
 
     /// Adds what syn found.
@@ -31,7 +32,10 @@ impl Complaints {
 
     /// The mistakes as code that makes the compiler report them.
     pub(crate) fn into_compile_errors(self) -> TokenStream {
-        self.found.iter().map(syn::Error::to_compile_error).collect()
+        self.found
+            .iter()
+            .map(syn::Error::to_compile_error)
+            .collect()
     }
 
     /// The messages, for tests.

@@ -26,13 +26,19 @@ pub(crate) mod stub;
 
 /// What follows `impl WordCount { … }`.
 pub(crate) fn implementation(cfgs: &[Attribute], checked: &Implementation) -> TokenStream {
-    let Implementation { interface, host, .. } = checked;
+    let Implementation {
+        interface, host, ..
+    } = checked;
     let client = client::declaration(interface);
     let methods = method::types_and_descriptor(interface);
     let client_functions = client::functions(interface);
     let service = host::of_methods(interface, host);
     let registration = host::registration(host, &interface.name, &quote!(__descriptor));
-    hidden(cfgs, &client, &quote!(#methods #client_functions #service #registration))
+    hidden(
+        cfgs,
+        &client,
+        &quote!(#methods #client_functions #service #registration),
+    )
 }
 
 /// What stands for `trait Thumbnails { … }`.

@@ -25,7 +25,10 @@ mod parse;
 use complaints::Complaints;
 use parse::Target;
 
-#[allow(missing_docs, reason = "documented on the re-export, where its examples can run")]
+#[allow(
+    missing_docs,
+    reason = "documented on the re-export, where its examples can run"
+)]
 #[proc_macro_attribute]
 pub fn service(
     options: proc_macro::TokenStream,
@@ -34,7 +37,10 @@ pub fn service(
     service_tokens(options.into(), item.into()).into()
 }
 
-#[allow(missing_docs, reason = "documented on the re-export, where its examples can run")]
+#[allow(
+    missing_docs,
+    reason = "documented on the re-export, where its examples can run"
+)]
 #[proc_macro_attribute]
 pub fn message(
     options: proc_macro::TokenStream,
@@ -147,7 +153,10 @@ mod tests {
             message_tokens(quote!(), quote!(struct { half })),
         ] {
             let text = tokens.to_string();
-            assert!(text.contains("half") && text.contains("compile_error"), "{text}");
+            assert!(
+                text.contains("half") && text.contains("compile_error"),
+                "{text}"
+            );
         }
     }
 }

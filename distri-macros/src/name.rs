@@ -35,14 +35,19 @@ pub(crate) fn kebab_case(ident: &Ident) -> String {
 pub(crate) fn is_kebab_case(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.split('-').all(|word| {
-            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         })
 }
 
 /// Whether `name` can be the name of a method on the wire and the command line: `count_words`.
 pub(crate) fn is_method_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 /// The name of the argument `ident` on the wire. A leading `_` says that the author does not use it
@@ -50,7 +55,11 @@ pub(crate) fn is_method_name(name: &str) -> bool {
 pub(crate) fn argument(ident: &Ident) -> String {
     let written = ident.unraw().to_string();
     let name = written.trim_start_matches('_');
-    if name.starts_with(|first: char| first.is_alphabetic()) { name.to_owned() } else { written }
+    if name.starts_with(|first: char| first.is_alphabetic()) {
+        name.to_owned()
+    } else {
+        written
+    }
 }
 
 /// The typed client of the service `ident`: `WordCountClient`.
@@ -89,16 +98,28 @@ mod tests {
 
     #[test]
     fn a_service_name_that_is_not_kebab_case_is_told_apart() {
-        for name in
-            ["", "WordCount", "word_count", "-word", "word-", "word--count", "2fast", "größe"]
-        {
+        for name in [
+            "",
+            "WordCount",
+            "word_count",
+            "-word",
+            "word-",
+            "word--count",
+            "2fast",
+            "größe",
+        ] {
             assert!(!is_kebab_case(name), "{name}");
         }
     }
 
     #[test]
     fn an_argument_that_is_not_used_yet_has_its_later_name() {
-        for (ident, name) in [("text", "text"), ("_text", "text"), ("__a_b", "a_b"), ("_1", "_1")] {
+        for (ident, name) in [
+            ("text", "text"),
+            ("_text", "text"),
+            ("__a_b", "a_b"),
+            ("_1", "_1"),
+        ] {
             assert_eq!(argument(&format_ident!("{ident}")), name);
         }
         assert_eq!(argument(&syn::parse_quote!(r#type)), "type");

@@ -80,7 +80,11 @@ pub(crate) fn method_attributes_of_impl(item: &mut ItemImpl) -> Vec<Attribute> {
     let mut taken = Vec::new();
     for item in &mut item.items {
         if let ImplItem::Fn(function) = item {
-            taken.extend(function.attrs.extract_if(.., |attribute| is(attribute, "method")));
+            taken.extend(
+                function
+                    .attrs
+                    .extract_if(.., |attribute| is(attribute, "method")),
+            );
         }
     }
     taken
@@ -91,8 +95,9 @@ fn read(
     signature: &mut Signature,
     complaints: &mut Complaints,
 ) -> Function {
-    let method_attributes: Vec<_> =
-        attributes.extract_if(.., |attribute| is(attribute, "method")).collect();
+    let method_attributes: Vec<_> = attributes
+        .extract_if(.., |attribute| is(attribute, "method"))
+        .collect();
     let parameter_attributes = take_parameter_attributes(&mut signature.inputs);
     let settings = options::of_attributes(&method_attributes, complaints);
     Function {
@@ -125,12 +130,20 @@ pub(crate) fn is(attribute: &Attribute, name: &str) -> bool {
 
 /// The `#[cfg]`s of an item, under which all that is generated for it stands too.
 pub(crate) fn cfgs(attributes: &[Attribute]) -> Vec<Attribute> {
-    attributes.iter().filter(|attribute| is(attribute, "cfg")).cloned().collect()
+    attributes
+        .iter()
+        .filter(|attribute| is(attribute, "cfg"))
+        .cloned()
+        .collect()
 }
 
 /// Whether the path of `attribute` ends in `name`: `#[async_trait::async_trait]`.
 pub(crate) fn ends_in(attribute: &Attribute, name: &str) -> bool {
-    attribute.path().segments.last().is_some_and(|segment| segment.ident == name)
+    attribute
+        .path()
+        .segments
+        .last()
+        .is_some_and(|segment| segment.ident == name)
 }
 
 /// The last word of a path type: `Stream` of `distri::Stream<T>`.
@@ -201,7 +214,10 @@ mod tests {
                 async fn count(&self, text: String) -> Result<usize> { Ok(1) }
             }
         };
-        assert_eq!(quote::quote!(#item).to_string(), quote::quote!(#expected).to_string());
+        assert_eq!(
+            quote::quote!(#item).to_string(),
+            quote::quote!(#expected).to_string()
+        );
         assert_eq!(functions[0].settings.len(), 1);
         assert_eq!(docs(&functions[0].parameter_attributes[1]), "Any text.");
     }
@@ -216,7 +232,10 @@ mod tests {
         };
 
         assert_eq!(form(parse_quote!(impl WordCount {})), "impl");
-        assert_eq!(form(parse_quote!(impl Count for WordCount {})), "trait impl");
+        assert_eq!(
+            form(parse_quote!(impl Count for WordCount {})),
+            "trait impl"
+        );
         assert_eq!(
             form(parse_quote!(
                 pub trait Count {}

@@ -103,7 +103,11 @@ pub mod exported {
 
         #[method(placement = every)]
         async fn everywhere(&self, times: u8) -> Result<Outcome> {
-            Ok(if times == 0 { Outcome::Well } else { Outcome::Badly { why: String::new() } })
+            Ok(if times == 0 {
+                Outcome::Well
+            } else {
+                Outcome::Badly { why: String::new() }
+            })
         }
     }
 

@@ -155,12 +155,20 @@ fn take_derived_twice(attribute: &mut Attribute, complaints: &mut Complaints) {
         return;
     };
     let (twice, kept): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| {
-        path.segments.last().is_some_and(|word| DERIVES.iter().any(|derive| word.ident == derive))
+        path.segments
+            .last()
+            .is_some_and(|word| DERIVES.iter().any(|derive| word.ident == derive))
     });
     for path in &twice {
-        let name = path.segments.last().map(|word| word.ident.to_string()).unwrap_or_default();
-        complaints
-            .at(path, format!("`#[distri::message]` derives `{name}` already: remove it here"));
+        let name = path
+            .segments
+            .last()
+            .map(|word| word.ident.to_string())
+            .unwrap_or_default();
+        complaints.at(
+            path,
+            format!("`#[distri::message]` derives `{name}` already: remove it here"),
+        );
     }
     if !twice.is_empty() {
         *attribute = syn::parse_quote!(#[derive(#(#kept),*)]);
@@ -176,7 +184,9 @@ fn check_serde(attribute: &Attribute, on: On, complaints: &mut Complaints) {
 }
 
 fn check_option(meta: &ParseNestedMeta<'_>, on: On, complaints: &mut Complaints) {
-    let Some(option) = meta.path.get_ident() else { return };
+    let Some(option) = meta.path.get_ident() else {
+        return;
+    };
     let message = match &*option.to_string() {
         "tag" => {
             "messages also travel in a format without field names, where a tag among the fields \
@@ -259,7 +269,12 @@ mod tests {
     fn the_types_of_fields_must_travel_where_serde_looks_at_them() {
         let parts = |mut item: Item| {
             let message = check(TokenStream::new(), &mut item, &mut Complaints::default());
-            message.unwrap().parts.iter().map(types::display).collect::<Vec<_>>()
+            message
+                .unwrap()
+                .parts
+                .iter()
+                .map(types::display)
+                .collect::<Vec<_>>()
         };
 
         let item = parse_quote! {
@@ -376,7 +391,10 @@ mod tests {
             ),
         ] {
             let found = complaints(item);
-            assert!(found.len() == 1 && found[0].contains(word), "{word}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].contains(word),
+                "{word}: {found:?}"
+            );
         }
     }
 }

@@ -36,7 +36,9 @@ pub(crate) fn check(
     let before = complaints.count();
     let kind = kind(signature, surroundings, complaints);
     let options = method_options(function, service, complaints);
-    let Some(receiver_is_there) = kind else { return Err(broken(signature)) };
+    let Some(receiver_is_there) = kind else {
+        return Err(broken(signature));
+    };
     let (takes_context, arguments) =
         arguments(function, receiver_is_there, surroundings, complaints);
     let output = output(signature, surroundings, complaints);
@@ -49,7 +51,9 @@ pub(crate) fn check(
     let service_wide = surroundings.options;
     Ok(Method {
         ident: signature.ident.clone(),
-        name: options.name.unwrap_or_else(|| signature.ident.unraw().to_string()),
+        name: options
+            .name
+            .unwrap_or_else(|| signature.ident.unraw().to_string()),
         attributes: function
             .attributes
             .iter()
@@ -63,9 +67,15 @@ pub(crate) fn check(
         server_streams: types::has_stream(&output),
         output,
         output_span,
-        access: options.access.or_else(|| service_wide.access.clone()).unwrap_or_default(),
+        access: options
+            .access
+            .or_else(|| service_wide.access.clone())
+            .unwrap_or_default(),
         placement,
-        idempotent: options.idempotent.or(service_wide.idempotent).unwrap_or(false),
+        idempotent: options
+            .idempotent
+            .or(service_wide.idempotent)
+            .unwrap_or(false),
         timeout: options.timeout.or(service_wide.timeout),
         concurrency: options.concurrency.or(service_wide.concurrency),
     })
@@ -102,7 +112,10 @@ fn kind(
     };
     check_receiver(receiver, complaints);
     if let Some(unsafety) = &signature.unsafety {
-        complaints.at(unsafety, "callers elsewhere cannot promise anything: remove `unsafe`");
+        complaints.at(
+            unsafety,
+            "callers elsewhere cannot promise anything: remove `unsafe`",
+        );
     }
     if let Some(abi) = &signature.abi {
         complaints.at(abi, "a service method has no foreign ABI: remove this");
@@ -126,7 +139,10 @@ fn kind(
 fn check_receiver(receiver: &Receiver, complaints: &mut Complaints) {
     let is_shared_reference = receiver.colon_token.is_none()
         && receiver.mutability.is_none()
-        && receiver.reference.as_ref().is_some_and(|(_, lifetime)| lifetime.is_none());
+        && receiver
+            .reference
+            .as_ref()
+            .is_some_and(|(_, lifetime)| lifetime.is_none());
     if is_shared_reference {
         return;
     }
@@ -140,7 +156,10 @@ fn check_receiver(receiver: &Receiver, complaints: &mut Complaints) {
 
 fn method_options(function: &Function, service: &Ident, complaints: &mut Complaints) -> Options {
     if let [_, again, ..] = function.method_attributes.as_slice() {
-        complaints.at(again, "one `#[method(…)]` holds all options: move these into the first");
+        complaints.at(
+            again,
+            "one `#[method(…)]` holds all options: move these into the first",
+        );
     }
     for attribute in &function.attributes {
         if parse::is(attribute, "cfg") {
@@ -162,7 +181,11 @@ fn arguments(
 ) -> (bool, Vec<Argument>) {
     let mut takes_context = false;
     let mut arguments: Vec<Argument> = Vec::new();
-    let inputs = function.signature.inputs.iter().zip(&function.parameter_attributes);
+    let inputs = function
+        .signature
+        .inputs
+        .iter()
+        .zip(&function.parameter_attributes);
     for (place, (input, attributes)) in inputs.skip(usize::from(receiver_is_there)).enumerate() {
         let FnArg::Typed(input) = input else { continue };
         for attribute in attributes {
@@ -180,10 +203,16 @@ fn arguments(
                 complaints.at(input, "one `&Context` is enough: remove this");
             }
             Some(ContextForm::Reference) => {
-                complaints.at(input, "`&Context` comes first: move it to right after `&self`");
+                complaints.at(
+                    input,
+                    "`&Context` comes first: move it to right after `&self`",
+                );
             }
             Some(ContextForm::Other) => {
-                complaints.at(&input.ty, "the context is lent for the call: write `&Context`");
+                complaints.at(
+                    &input.ty,
+                    "the context is lent for the call: write `&Context`",
+                );
             }
             None => {
                 let Some(argument) = argument(input, attributes, surroundings, complaints) else {
@@ -237,7 +266,12 @@ fn argument(
     surroundings: &Surroundings<'_>,
     complaints: &mut Complaints,
 ) -> Option<Argument> {
-    types::check(&input.ty, "an argument", surroundings.self_type.is_none(), complaints);
+    types::check(
+        &input.ty,
+        "an argument",
+        surroundings.self_type.is_none(),
+        complaints,
+    );
     let ident = match &*input.pat {
         Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => {
             pattern.ident.clone()
@@ -261,7 +295,11 @@ fn argument(
         name: name::argument(&ident),
         ident,
         ty: concrete(&input.ty, surroundings),
-        attributes: attributes.iter().filter(|a| parse::is(a, "doc")).cloned().collect(),
+        attributes: attributes
+            .iter()
+            .filter(|a| parse::is(a, "doc"))
+            .cloned()
+            .collect(),
     })
 }
 
@@ -282,7 +320,10 @@ fn output(
     let written = match &signature.output {
         ReturnType::Type(_, ty) => &**ty,
         ReturnType::Default => {
-            complaints.at(&signature.ident, "every call can fail: write `-> Result<()>`");
+            complaints.at(
+                &signature.ident,
+                "every call can fail: write `-> Result<()>`",
+            );
             return None;
         }
     };
@@ -293,7 +334,10 @@ fn output(
             Type::ImplTrait(_) => "every call can fail, and its result has a name: write \
                                    `-> Result<…>` around a concrete type"
                 .to_owned(),
-            ty => format!("every call can fail: write `-> Result<{}>`", types::display(ty)),
+            ty => format!(
+                "every call can fail: write `-> Result<{}>`",
+                types::display(ty)
+            ),
         };
         complaints.at(written, message);
         return None;
@@ -315,7 +359,12 @@ fn output(
         );
         return None;
     };
-    types::check(value, "a result", surroundings.self_type.is_none(), complaints);
+    types::check(
+        value,
+        "a result",
+        surroundings.self_type.is_none(),
+        complaints,
+    );
     Some((concrete(value, surroundings), written.span()))
 }
 
@@ -326,12 +375,18 @@ fn placement(
     arguments: &[Argument],
     complaints: &mut Complaints,
 ) -> Placement {
-    let chosen = options.placement.as_ref().or(surroundings.options.placement.as_ref());
+    let chosen = options
+        .placement
+        .as_ref()
+        .or(surroundings.options.placement.as_ref());
     match chosen {
         None | Some(PlacementOption::Any) => Placement::Any,
         Some(PlacementOption::Leader) => Placement::Leader,
         Some(PlacementOption::Every(word)) => {
-            if arguments.iter().any(|argument| types::has_stream(&argument.ty)) {
+            if arguments
+                .iter()
+                .any(|argument| types::has_stream(&argument.ty))
+            {
                 let method = &signature.ident;
                 complaints.at(
                     word,
@@ -346,7 +401,11 @@ fn placement(
             let Some(place) = place else {
                 let method = &signature.ident;
                 let names = types::list(arguments.iter().map(|argument| &argument.ident));
-                let names = if names.is_empty() { "none".to_owned() } else { names };
+                let names = if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names
+                };
                 complaints.at(
                     key,
                     format!("`{method}` has no argument `{key}` (it has {names}): name one of its arguments"),
@@ -354,8 +413,10 @@ fn placement(
                 return Placement::Any;
             };
             if types::has_stream(&arguments[place].ty) {
-                complaints
-                    .at(key, "the node is chosen before a stream is read: name another argument");
+                complaints.at(
+                    key,
+                    "the node is chosen before a stream is read: name another argument",
+                );
             }
             Placement::Key(place)
         }
@@ -394,7 +455,11 @@ fn broken(signature: &Signature) -> Box<BrokenMethod> {
     } else {
         signature.ident.clone()
     };
-    Box::new(BrokenMethod { ident, arity, output })
+    Box::new(BrokenMethod {
+        ident,
+        arity,
+        output,
+    })
 }
 
 /// Whether the generated client has a function of this name that is no call.

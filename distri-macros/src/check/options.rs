@@ -174,7 +174,10 @@ fn at(setting: &Setting, message: impl Into<String>) -> syn::Error {
 
 fn text(setting: &Setting, example: &str) -> syn::Result<String> {
     if let Value::Is(value) = &setting.value
-        && let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &**value
+        && let Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) = &**value
     {
         return Ok(text.value());
     }
@@ -201,13 +204,19 @@ fn name_of(setting: &Setting, place: Place) -> syn::Result<String> {
 
 fn positive(setting: &Setting, example: &str) -> syn::Result<u32> {
     if let Value::Is(value) = &setting.value
-        && let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = &**value
+        && let Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) = &**value
         && let Ok(number) = number.base10_parse::<u32>()
         && number > 0
     {
         return Ok(number);
     }
-    Err(at(setting, format!("expected a number from 1, as in `{example}`")))
+    Err(at(
+        setting,
+        format!("expected a number from 1, as in `{example}`"),
+    ))
 }
 
 fn function(setting: &Setting, example: &str) -> syn::Result<Path> {
@@ -217,39 +226,58 @@ fn function(setting: &Setting, example: &str) -> syn::Result<Path> {
     {
         return Ok(path.path.clone());
     }
-    Err(at(setting, format!("expected a function, as in #[distri::service({example})]")))
+    Err(at(
+        setting,
+        format!("expected a function, as in #[distri::service({example})]"),
+    ))
 }
 
 fn yes_or_no(setting: &Setting) -> syn::Result<bool> {
     match &setting.value {
         Value::None => return Ok(true),
         Value::Is(value) => {
-            if let Expr::Lit(ExprLit { lit: Lit::Bool(value), .. }) = &**value {
+            if let Expr::Lit(ExprLit {
+                lit: Lit::Bool(value),
+                ..
+            }) = &**value
+            {
                 return Ok(value.value);
             }
         }
         Value::List => {}
     }
-    Err(at(setting, format!("expected `true` or `false`, as in `{} = false`", setting.name)))
+    Err(at(
+        setting,
+        format!(
+            "expected `true` or `false`, as in `{} = false`",
+            setting.name
+        ),
+    ))
 }
 
 fn access(setting: &Setting) -> syn::Result<Access> {
     let message = "expected one of `public`, `authenticated`, `member`, `node`, `role(\"admin\")`, \
                    as in `access = member`";
-    let Value::Is(value) = &setting.value else { return Err(at(setting, message)) };
+    let Value::Is(value) = &setting.value else {
+        return Err(at(setting, message));
+    };
     let named = match &**value {
-        Expr::Path(path) => path.path.get_ident().and_then(|name| match &*name.to_string() {
-            "public" => Some(Access::Public),
-            "authenticated" => Some(Access::Authenticated),
-            "member" => Some(Access::Member),
-            "node" => Some(Access::Node),
-            _ => None,
-        }),
+        Expr::Path(path) => path
+            .path
+            .get_ident()
+            .and_then(|name| match &*name.to_string() {
+                "public" => Some(Access::Public),
+                "authenticated" => Some(Access::Authenticated),
+                "member" => Some(Access::Member),
+                "node" => Some(Access::Node),
+                _ => None,
+            }),
         Expr::Call(call) if is_word(&call.func, "role") && call.args.len() == 1 => {
             match &call.args[0] {
-                Expr::Lit(ExprLit { lit: Lit::Str(role), .. }) if !role.value().is_empty() => {
-                    Some(Access::Role(role.value()))
-                }
+                Expr::Lit(ExprLit {
+                    lit: Lit::Str(role),
+                    ..
+                }) if !role.value().is_empty() => Some(Access::Role(role.value())),
                 _ => None,
             }
         }
@@ -261,14 +289,19 @@ fn access(setting: &Setting) -> syn::Result<Access> {
 fn placement(setting: &Setting) -> syn::Result<PlacementOption> {
     let message = "expected one of `any`, `leader`, `every`, `key(argument)`, as in \
                    `placement = key(user)`";
-    let Value::Is(value) = &setting.value else { return Err(at(setting, message)) };
+    let Value::Is(value) = &setting.value else {
+        return Err(at(setting, message));
+    };
     let named = match &**value {
-        Expr::Path(path) => path.path.get_ident().and_then(|name| match &*name.to_string() {
-            "any" => Some(PlacementOption::Any),
-            "leader" => Some(PlacementOption::Leader),
-            "every" => Some(PlacementOption::Every(name.clone())),
-            _ => None,
-        }),
+        Expr::Path(path) => path
+            .path
+            .get_ident()
+            .and_then(|name| match &*name.to_string() {
+                "any" => Some(PlacementOption::Any),
+                "leader" => Some(PlacementOption::Leader),
+                "every" => Some(PlacementOption::Every(name.clone())),
+                _ => None,
+            }),
         Expr::Call(call) if is_word(&call.func, "key") && call.args.len() == 1 => {
             match &call.args[0] {
                 Expr::Path(path) => path.path.get_ident().cloned().map(PlacementOption::Key),
@@ -286,7 +319,10 @@ fn is_word(expression: &Expr, word: &str) -> bool {
 
 fn timeout(setting: &Setting, example: &str) -> syn::Result<Duration> {
     if let Value::Is(value) = &setting.value
-        && let Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) = &**value
+        && let Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) = &**value
     {
         let message = format!("a timeout has a unit: write `timeout = \"{number}s\"`");
         return Err(at(setting, message));
@@ -311,7 +347,10 @@ fn timeout(setting: &Setting, example: &str) -> syn::Result<Duration> {
         .zip(millis_per_unit)
         .and_then(|(number, millis)| number.checked_mul(millis));
     match millis {
-        Some(0) => Err(at(setting, "no call ends within no time: write a longer timeout")),
+        Some(0) => Err(at(
+            setting,
+            "no call ends within no time: write a longer timeout",
+        )),
         Some(millis) => Ok(Duration::from_millis(millis)),
         None => {
             let message = "expected a whole number and a unit (`ms`, `s`, `m` or `h`)";
@@ -374,16 +413,31 @@ mod tests {
 
     #[test]
     fn a_timeout_is_a_whole_number_and_a_unit() {
-        for (text, millis) in [("1ms", 1), ("2s", 2_000), ("3m", 180_000), ("1h", 3_600_000)] {
+        for (text, millis) in [
+            ("1ms", 1),
+            ("2s", 2_000),
+            ("3m", 180_000),
+            ("1h", 3_600_000),
+        ] {
             let (options, complaints) = read_tokens(Place::Method, quote!(timeout = #text));
             assert_eq!(complaints, [""; 0]);
             assert_eq!(options.timeout, Some(Duration::from_millis(millis)));
         }
-        for text in
-            ["", "s", "1.5s", "-1s", "5 s", "5d", "99999999999999999999s", "18446744073709551615h"]
-        {
+        for text in [
+            "",
+            "s",
+            "1.5s",
+            "-1s",
+            "5 s",
+            "5d",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             let complaint = only_complaint(Place::Method, quote!(timeout = #text));
-            assert!(complaint.contains("whole number and a unit"), "{text}: {complaint}");
+            assert!(
+                complaint.contains("whole number and a unit"),
+                "{text}: {complaint}"
+            );
         }
     }
 
@@ -404,14 +458,20 @@ mod tests {
         assert!(complaint.contains("on the trait"), "{complaint}");
 
         let complaint = only_complaint(Place::Trait, quote!(init = open));
-        assert!(complaint.contains("on the `impl` of this trait"), "{complaint}");
+        assert!(
+            complaint.contains("on the `impl` of this trait"),
+            "{complaint}"
+        );
     }
 
     #[test]
     fn an_unknown_option_is_told_the_options_of_its_place() {
         let complaint = only_complaint(Place::Method, quote!(retries = 2));
 
-        assert!(complaint.starts_with("unknown option `retries`"), "{complaint}");
+        assert!(
+            complaint.starts_with("unknown option `retries`"),
+            "{complaint}"
+        );
         assert!(complaint.contains("idempotent"), "{complaint}");
         assert!(!complaint.contains("init"), "{complaint}");
     }
@@ -424,20 +484,32 @@ mod tests {
             (quote!(version = 0), "as in `version = 2`"),
             (quote!(version = "2"), "as in `version = 2`"),
             (quote!(version), "as in `version = 2`"),
-            (quote!(init = "open"), "as in #[distri::service(init = WordCount::open)]"),
-            (quote!(init = open()), "as in #[distri::service(init = WordCount::open)]"),
+            (
+                quote!(init = "open"),
+                "as in #[distri::service(init = WordCount::open)]",
+            ),
+            (
+                quote!(init = open()),
+                "as in #[distri::service(init = WordCount::open)]",
+            ),
             (quote!(register = no), "as in `register = false`"),
             (quote!(access = "member"), "as in `access = member`"),
             (quote!(access = role()), "as in `access = member`"),
             (quote!(access = role("")), "as in `access = member`"),
             (quote!(placement = key), "as in `placement = key(user)`"),
-            (quote!(placement = key("user")), "as in `placement = key(user)`"),
+            (
+                quote!(placement = key("user")),
+                "as in `placement = key(user)`",
+            ),
             (quote!(placement(leader)), "as in `placement = key(user)`"),
             (quote!(idempotent = 1), "as in `idempotent = false`"),
             (quote!(timeout("5s")), "as in `timeout = \"30s\"`"),
             (quote!(timeout = "0s"), "write a longer timeout"),
             (quote!(concurrency = 0), "as in `concurrency = 64`"),
-            (quote!(concurrency = 5_000_000_000), "as in `concurrency = 64`"),
+            (
+                quote!(concurrency = 5_000_000_000),
+                "as in `concurrency = 64`",
+            ),
         ] {
             let complaint = only_complaint(Place::Impl, tokens.clone());
             assert!(complaint.contains(expected), "{tokens}: {complaint}");

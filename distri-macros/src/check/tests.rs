@@ -51,7 +51,9 @@ fn a_service_is_described_by_what_is_written() {
     assert_eq!(interface.name, "word-count");
     assert_eq!(interface.docs, "Counts words.");
     assert_eq!(interface.client, "WordCountClient");
-    let [count, follow] = interface.methods.as_slice() else { panic!("two methods") };
+    let [count, follow] = interface.methods.as_slice() else {
+        panic!("two methods")
+    };
     assert_eq!(count.name, "count");
     assert!(count.takes_context && count.idempotent);
     assert!(!count.client_streams && !count.server_streams);
@@ -285,9 +287,17 @@ fn complaints_about_several_methods_come_together() {
     assert_eq!(complaints.len(), 3);
     let checked = checked.unwrap();
     assert_eq!(checked.interface.methods.len(), 1);
-    let [borrowed, bare] = checked.broken.as_slice() else { panic!("two broken methods") };
-    assert_eq!((borrowed.arity, types::display(&borrowed.output)), (2, "u16".into()));
-    assert_eq!((bare.arity, types::display(&bare.output)), (0, "u32".into()));
+    let [borrowed, bare] = checked.broken.as_slice() else {
+        panic!("two broken methods")
+    };
+    assert_eq!(
+        (borrowed.arity, types::display(&borrowed.output)),
+        (2, "u16".into())
+    );
+    assert_eq!(
+        (bare.arity, types::display(&bare.output)),
+        (0, "u32".into())
+    );
 }
 
 #[test]
@@ -314,19 +324,36 @@ fn mistakes_of_the_block_are_told_once() {
         }
     );
     for (item, advice) in [
-        (parse_quote!(impl<T> WordCount<T> { #method }), "one concrete type"),
+        (
+            parse_quote!(impl<T> WordCount<T> { #method }),
+            "one concrete type",
+        ),
         (parse_quote!(impl [u8] { #method }), "the name of a type"),
-        (parse_quote!(unsafe impl WordCount { #method }), "remove `unsafe`"),
-        (parse_quote!(#[async_trait::async_trait] impl WordCount { #method }), "remove this"),
-        (parse_quote!(impl WordCount { const N: u8 = 1; #method }), "move constants"),
+        (
+            parse_quote!(unsafe impl WordCount { #method }),
+            "remove `unsafe`",
+        ),
+        (
+            parse_quote!(#[async_trait::async_trait] impl WordCount { #method }),
+            "remove this",
+        ),
+        (
+            parse_quote!(impl WordCount { const N: u8 = 1; #method }),
+            "move constants",
+        ),
         (parse_quote!(impl WordCount {}), "at least one method"),
         (parse_quote!(impl Größe { #method }), "write one, as in"),
     ] {
         let (_, complaints) = check_impl(quote!(), item);
-        assert!(complaints.len() == 1 && complaints[0].contains(advice), "{complaints:?}");
+        assert!(
+            complaints.len() == 1 && complaints[0].contains(advice),
+            "{complaints:?}"
+        );
     }
-    let (_, complaints) =
-        check_impl(quote!(register = false, init = open), parse_quote!(impl W { #method }));
+    let (_, complaints) = check_impl(
+        quote!(register = false, init = open),
+        parse_quote!(impl W { #method }),
+    );
     assert!(complaints.len() == 1 && complaints[0].contains("remove one of the two"));
 }
 
@@ -336,10 +363,22 @@ fn mistakes_of_an_interface_are_told_once() {
         async fn count(&self) -> Result<u8>;
     );
     for (item, advice) in [
-        (parse_quote!(trait Count<T> { #method }), "one interface for each"),
-        (parse_quote!(unsafe trait Count { #method }), "remove `unsafe`"),
-        (parse_quote!(trait Count { type Item; #method }), "move types out"),
-        (parse_quote!(trait Count { const N: u8; #method }), "move constants out"),
+        (
+            parse_quote!(trait Count<T> { #method }),
+            "one interface for each",
+        ),
+        (
+            parse_quote!(unsafe trait Count { #method }),
+            "remove `unsafe`",
+        ),
+        (
+            parse_quote!(trait Count { type Item; #method }),
+            "move types out",
+        ),
+        (
+            parse_quote!(trait Count { const N: u8; #method }),
+            "move constants out",
+        ),
         (
             parse_quote!(
                 trait Count {
@@ -358,7 +397,10 @@ fn mistakes_of_an_interface_are_told_once() {
         ),
     ] {
         let (_, complaints) = check_trait(quote!(), item);
-        assert!(complaints.len() == 1 && complaints[0].contains(advice), "{complaints:?}");
+        assert!(
+            complaints.len() == 1 && complaints[0].contains(advice),
+            "{complaints:?}"
+        );
     }
 }
 

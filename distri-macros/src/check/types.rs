@@ -12,7 +12,12 @@ use crate::complaints::Complaints;
 
 /// Complains of whatever in `ty` cannot travel. `what` is `an argument` or `a result`.
 pub(crate) fn check(ty: &Type, what: &'static str, in_trait: bool, complaints: &mut Complaints) {
-    Travelling { what, in_trait, complaints }.visit_type(ty);
+    Travelling {
+        what,
+        in_trait,
+        complaints,
+    }
+    .visit_type(ty);
 }
 
 struct Travelling<'a> {
@@ -52,11 +57,15 @@ impl<'ast> Visit<'ast> for Travelling<'_> {
     }
 
     fn visit_type_infer(&mut self, ty: &'ast TypeInfer) {
-        self.complaints.at(ty, "callers need to know the type: write it out");
+        self.complaints
+            .at(ty, "callers need to know the type: write it out");
     }
 
     fn visit_path(&mut self, path: &'ast Path) {
-        let names_self = path.segments.first().is_some_and(|segment| segment.ident == "Self");
+        let names_self = path
+            .segments
+            .first()
+            .is_some_and(|segment| segment.ident == "Self");
         if self.in_trait && names_self {
             let what = self.what;
             self.complaints.at(
@@ -77,7 +86,13 @@ fn owned(ty: &Type) -> String {
         Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "Path") => {
             "PathBuf".to_owned()
         }
-        Type::Path(path) if path.path.segments.last().is_some_and(|s| s.ident == "NodeHandle") => {
+        Type::Path(path)
+            if path
+                .path
+                .segments
+                .last()
+                .is_some_and(|s| s.ident == "NodeHandle") =>
+        {
             "NodeHandle".to_owned()
         }
         Type::TraitObject(_) | Type::ImplTrait(_) => "a concrete type".to_owned(),
@@ -90,7 +105,10 @@ pub(crate) fn has_stream(ty: &Type) -> bool {
     struct Streams(bool);
     impl<'ast> Visit<'ast> for Streams {
         fn visit_path(&mut self, path: &'ast Path) {
-            self.0 |= path.segments.last().is_some_and(|segment| segment.ident == "Stream");
+            self.0 |= path
+                .segments
+                .last()
+                .is_some_and(|segment| segment.ident == "Stream");
             visit::visit_path(self, path);
         }
     }
@@ -164,10 +182,19 @@ mod tests {
         for (borrowed, owned) in [
             (parse_quote!(&str), "write `String` instead of `&str`"),
             (parse_quote!(&[u8]), "write `Vec<u8>` instead of `&[u8]`"),
-            (parse_quote!(&'a Path), "write `PathBuf` instead of `&'a Path`"),
-            (parse_quote!(&mut Size), "write `Size` instead of `&mut Size`"),
+            (
+                parse_quote!(&'a Path),
+                "write `PathBuf` instead of `&'a Path`",
+            ),
+            (
+                parse_quote!(&mut Size),
+                "write `Size` instead of `&mut Size`",
+            ),
             (parse_quote!(Vec<&str>), "write `String` instead of `&str`"),
-            (parse_quote!(Option<(u8, &'static str)>), "write `String` instead of"),
+            (
+                parse_quote!(Option<(u8, &'static str)>),
+                "write `String` instead of",
+            ),
             (parse_quote!(&NodeHandle), "ask `cx.node()`"),
         ] {
             let borrowed: Type = borrowed;
@@ -185,7 +212,10 @@ mod tests {
         assert!(complaints(parse_quote!(Vec<_>), false)[0].contains("write it out"));
         assert!(complaints(parse_quote!(Vec<Self>), true)[0].contains("name a type"));
         assert_eq!(complaints(parse_quote!(Vec<Self>), false), [""; 0]);
-        assert_eq!(complaints(parse_quote!(HashMap<String, Vec<[u8; 4]>>), true), [""; 0]);
+        assert_eq!(
+            complaints(parse_quote!(HashMap<String, Vec<[u8; 4]>>), true),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -207,8 +237,13 @@ mod tests {
 
     #[test]
     fn types_are_shown_as_people_write_them() {
-        for text in ["&str", "Vec<u8>", "&'a [u8]", "std::io::Result<(u8, Vec<String>)>", "[u8; 4]"]
-        {
+        for text in [
+            "&str",
+            "Vec<u8>",
+            "&'a [u8]",
+            "std::io::Result<(u8, Vec<String>)>",
+            "[u8; 4]",
+        ] {
             let ty: Type = syn::parse_str(text).unwrap();
             assert_eq!(display(ty), text);
         }

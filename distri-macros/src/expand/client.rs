@@ -10,7 +10,13 @@ use crate::{
 
 /// The type itself.
 pub(crate) fn declaration(interface: &Interface) -> TokenStream {
-    let Interface { name, docs, client, visibility, .. } = interface;
+    let Interface {
+        name,
+        docs,
+        client,
+        visibility,
+        ..
+    } = interface;
     let summary = match docs.split("\n\n").next() {
         Some(docs) if !docs.is_empty() => format!("Calls `{name}`: {docs}"),
         _ => format!("Calls the service `{name}`."),
@@ -79,7 +85,12 @@ fn call(method: &Method) -> TokenStream {
 
 /// The function without its body.
 pub(crate) fn head(method: &Method) -> TokenStream {
-    let Method { ident, attributes, output, .. } = method;
+    let Method {
+        ident,
+        attributes,
+        output,
+        ..
+    } = method;
     let docs = method.docs.is_empty().then(|| {
         let docs = format!("Calls `{}`.", method.name);
         quote!(#[doc = #docs])

@@ -19,7 +19,10 @@ pub(crate) fn of_methods(interface: &Interface, host: &Host) -> TokenStream {
 /// `impl Service` for an implementation of the interface `path`.
 pub(crate) fn of_interface(path: &Path, host: &Host) -> TokenStream {
     let ty = &host.ty;
-    let span = path.segments.last().map_or_else(|| path.span(), |segment| segment.ident.span());
+    let span = path
+        .segments
+        .last()
+        .map_or_else(|| path.span(), |segment| segment.ident.span());
     // The name is what a user reads who forgot the attribute on the trait.
     let span = Span::call_site().located_at(span);
     let interface = quote_spanned!(span=> <#ty as #path>::__MARK_THE_TRAIT_WITH_DISTRI_SERVICE);

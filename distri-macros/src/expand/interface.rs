@@ -37,7 +37,9 @@ pub(crate) fn with_sendable_futures(mut item: ItemTrait, client: Option<&Ident>)
 }
 
 fn make_sendable(function: &mut TraitItemFn) {
-    let Some(keyword) = function.sig.asyncness.take() else { return };
+    let Some(keyword) = function.sig.asyncness.take() else {
+        return;
+    };
     let span = keyword.span();
     let output = match &function.sig.output {
         ReturnType::Default => quote!(()),

@@ -20,7 +20,11 @@ use crate::{
 };
 
 pub(crate) fn types_and_descriptor(interface: &Interface) -> TokenStream {
-    let types = interface.methods.iter().enumerate().map(|(index, method)| types(index, method));
+    let types = interface
+        .methods
+        .iter()
+        .enumerate()
+        .map(|(index, method)| types(index, method));
     let descriptor = descriptor(interface);
     quote!(#(#types)* #descriptor)
 }
@@ -28,17 +32,25 @@ pub(crate) fn types_and_descriptor(interface: &Interface) -> TokenStream {
 fn types(index: usize, method: &Method) -> TokenStream {
     let marker = name::method(&method.ident);
     let (arguments, arguments_type) = arguments(method);
-    let takes = method.arguments.iter().enumerate().map(|(place, argument)| {
-        let ty = &argument.ty;
-        quote! {
-            impl ::distri::__private::Takes<#place> for #marker { type Argument = #ty; }
-        }
-    });
-    let list = method.arguments.iter().enumerate().map(|(place, argument)| {
-        let name = &argument.name;
-        let docs = parse::docs(&argument.attributes);
-        quote!(list.add::<Self, #place>(#name, #docs);)
-    });
+    let takes = method
+        .arguments
+        .iter()
+        .enumerate()
+        .map(|(place, argument)| {
+            let ty = &argument.ty;
+            quote! {
+                impl ::distri::__private::Takes<#place> for #marker { type Argument = #ty; }
+            }
+        });
+    let list = method
+        .arguments
+        .iter()
+        .enumerate()
+        .map(|(place, argument)| {
+            let name = &argument.name;
+            let docs = parse::docs(&argument.attributes);
+            quote!(list.add::<Self, #place>(#name, #docs);)
+        });
     let output = &method.output;
     quote! {
         enum #marker {}
@@ -70,13 +82,20 @@ fn arguments(method: &Method) -> (TokenStream, TokenStream) {
         #[serde(crate = "::distri::__private::serde", bound = "", expecting = #expecting)]
     };
     if method.arguments.is_empty() {
-        return (quote!(#derive #options struct #arguments {}), quote!(#arguments));
+        return (
+            quote!(#derive #options struct #arguments {}),
+            quote!(#arguments),
+        );
     }
     let takes = (0..method.arguments.len()).map(|place| quote!(::distri::__private::Takes<#place>));
-    let fields = method.arguments.iter().enumerate().map(|(place, argument)| {
-        let (ident, name) = (&argument.ident, &argument.name);
-        quote!(#[serde(rename = #name)] #ident: ::distri::__private::Argument<M, #place>)
-    });
+    let fields = method
+        .arguments
+        .iter()
+        .enumerate()
+        .map(|(place, argument)| {
+            let (ident, name) = (&argument.ident, &argument.name);
+            quote!(#[serde(rename = #name)] #ident: ::distri::__private::Argument<M, #place>)
+        });
     let declaration = quote! {
         #derive
         #options
@@ -87,19 +106,32 @@ fn arguments(method: &Method) -> (TokenStream, TokenStream) {
 
 /// What a caller is told who sends something else, after "invalid type: …, expected".
 fn expecting(method: &Method) -> String {
-    let names: Vec<_> =
-        method.arguments.iter().map(|argument| format!("`{}`", argument.name)).collect();
+    let names: Vec<_> = method
+        .arguments
+        .iter()
+        .map(|argument| format!("`{}`", argument.name))
+        .collect();
     match names.as_slice() {
         [] => format!("no arguments for `{}`", method.name),
         [one] => format!("the argument {one} of `{}`", method.name),
         [first @ .., last] => {
-            format!("the arguments {} and {last} of `{}`", first.join(", "), method.name)
+            format!(
+                "the arguments {} and {last} of `{}`",
+                first.join(", "),
+                method.name
+            )
         }
     }
 }
 
 fn descriptor(interface: &Interface) -> TokenStream {
-    let Interface { name, version, docs, methods, .. } = interface;
+    let Interface {
+        name,
+        version,
+        docs,
+        methods,
+        ..
+    } = interface;
     let version = Literal::u32_unsuffixed(*version);
     let methods = methods.iter().map(method_descriptor);
     quote! {
@@ -175,7 +207,9 @@ pub(crate) fn dispatch(
     service: &TokenStream,
 ) -> TokenStream {
     let arms = methods.iter().enumerate().map(|(index, method)| {
-        let Method { ident, output_span, .. } = method;
+        let Method {
+            ident, output_span, ..
+        } = method;
         let marker = name::method(ident);
         let cx = method.takes_context.then(|| quote!(&cx,));
         let fields = method.arguments.iter().map(|argument| &argument.ident);

@@ -74,7 +74,11 @@ fn client(interface: &Interface, broken: &[BrokenMethod]) -> TokenStream {
     let ident = &interface.client;
     let heads = interface.methods.iter().map(client::head);
     let broken = broken.iter().map(|method| {
-        let BrokenMethod { ident, arity, output } = method;
+        let BrokenMethod {
+            ident,
+            arity,
+            output,
+        } = method;
         let arguments = (0..*arity).map(|_| quote!(_: impl ::core::marker::Sized));
         quote! {
             #[doc = "Has a mistake."]

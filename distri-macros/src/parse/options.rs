@@ -36,7 +36,10 @@ pub(crate) fn of_attributes(attributes: &[Attribute], complaints: &mut Complaint
             Meta::Path(_) => {}
             Meta::List(list) => settings.extend(of_tokens(list.tokens.clone(), complaints)),
             Meta::NameValue(pair) => {
-                complaints.at(pair, "options stand in parentheses, as in #[method(idempotent)]");
+                complaints.at(
+                    pair,
+                    "options stand in parentheses, as in #[method(idempotent)]",
+                );
             }
         }
     }
@@ -109,7 +112,10 @@ mod tests {
     fn names(tokens: TokenStream) -> (Vec<String>, Vec<String>) {
         let mut complaints = Complaints::default();
         let settings = of_tokens(tokens, &mut complaints);
-        let names = settings.iter().map(|setting| setting.name.to_string()).collect();
+        let names = settings
+            .iter()
+            .map(|setting| setting.name.to_string())
+            .collect();
         (names, complaints.messages())
     }
 
@@ -117,8 +123,10 @@ mod tests {
     fn settings_come_with_and_without_a_value() {
         let mut complaints = Complaints::default();
 
-        let settings =
-            of_tokens(quote!(idempotent, timeout = "5s", init = A::<B, C>::d,), &mut complaints);
+        let settings = of_tokens(
+            quote!(idempotent, timeout = "5s", init = A::<B, C>::d,),
+            &mut complaints,
+        );
 
         assert!(complaints.is_empty());
         assert!(matches!(settings[0].value, Value::None));

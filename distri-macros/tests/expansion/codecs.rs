@@ -68,14 +68,20 @@ fn ann() -> older::Person {
 }
 
 fn new_ann() -> newer::Person {
-    newer::Person { title: Some("Dr ".into()), name: "Ann".into() }
+    newer::Person {
+        title: Some("Dr ".into()),
+        name: "Ann".into(),
+    }
 }
 
 #[tokio::test]
 async fn equal_programs_understand_each_other() {
     let (_node, client) = serve(|node| node.service(older::Greeter)).await;
 
-    let greeting = older::GreeterClient::new(client).greet(ann(), 2).await.unwrap();
+    let greeting = older::GreeterClient::new(client)
+        .greet(ann(), 2)
+        .await
+        .unwrap();
 
     assert_eq!(greeting, "AnnAnn");
 }
@@ -84,7 +90,10 @@ async fn equal_programs_understand_each_other() {
 async fn an_older_caller_leaves_out_what_is_optional_to_a_newer_node() {
     let (_node, client) = serve(|node| node.service(newer::Greeter)).await;
 
-    let greeting = older::GreeterClient::new(client).greet(ann(), 2).await.unwrap();
+    let greeting = older::GreeterClient::new(client)
+        .greet(ann(), 2)
+        .await
+        .unwrap();
 
     assert_eq!(greeting, "AnnAnn.");
 }
@@ -103,7 +112,10 @@ async fn an_older_node_ignores_what_a_newer_caller_adds() {
 async fn what_does_not_fit_is_refused_naming_the_argument() {
     let (_node, client) = serve(|node| node.service(incompatible::Greeter)).await;
 
-    let error = older::GreeterClient::new(client).greet(ann(), 2).await.unwrap_err();
+    let error = older::GreeterClient::new(client)
+        .greet(ann(), 2)
+        .await
+        .unwrap_err();
 
     assert_eq!(error.code(), Code::Incompatible);
     assert!(error.to_string().contains("person"), "{error}");
@@ -118,8 +130,14 @@ async fn a_call_by_name_takes_an_object_of_the_arguments() {
         person: older::Person,
     }
 
-    let arguments = Arguments { times: 3, person: ann() };
-    let reply = client.call_json("greeter", "greet", arguments).await.unwrap();
+    let arguments = Arguments {
+        times: 3,
+        person: ann(),
+    };
+    let reply = client
+        .call_json("greeter", "greet", arguments)
+        .await
+        .unwrap();
 
     assert_eq!(reply.value, "AnnAnnAnn");
 }
@@ -129,11 +147,20 @@ async fn a_call_by_name_with_wrong_arguments_is_told_which_are_expected() {
     let (_node, client) = serve(|node| node.service(older::Greeter)).await;
 
     let missing = BTreeMap::from([("times", 3)]);
-    let error = client.call_json("greeter", "greet", missing).await.unwrap_err();
+    let error = client
+        .call_json("greeter", "greet", missing)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
-    assert!(error.to_string().contains("missing field `person`"), "{error}");
+    assert!(
+        error.to_string().contains("missing field `person`"),
+        "{error}"
+    );
 
-    let error = client.call_json("greeter", "greet", "Ann").await.unwrap_err();
+    let error = client
+        .call_json("greeter", "greet", "Ann")
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     let expected = "expected the arguments `person` and `times` of `greet`";
     assert!(error.to_string().contains(expected), "{error}");

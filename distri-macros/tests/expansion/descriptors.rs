@@ -64,7 +64,10 @@ fn policies_are_those_of_the_method_or_else_of_the_service() {
     assert!(lend().idempotent && !give_back.idempotent);
     assert_eq!(lend().timeout, Duration::from_millis(250));
     assert_eq!(give_back.timeout, Duration::from_secs(120));
-    assert_eq!((lend().concurrency, give_back.concurrency), (Some(1), Some(9)));
+    assert_eq!(
+        (lend().concurrency, give_back.concurrency),
+        (Some(1), Some(9))
+    );
     assert_eq!(lend().access, Access::Node);
     assert_eq!(give_back.access, Access::Role("reader".into()));
     assert_eq!(lend().placement, Placement::Key("title".into()));
@@ -122,6 +125,8 @@ fn methods_with_other_types_or_another_order_have_another_hash() {
         }
     }
 
-    let [a, b, c] = SizesClient::descriptor().methods.as_slice() else { panic!("three methods") };
+    let [a, b, c] = SizesClient::descriptor().methods.as_slice() else {
+        panic!("three methods")
+    };
     assert!(a.schema_hash != b.schema_hash && a.schema_hash != c.schema_hash);
 }

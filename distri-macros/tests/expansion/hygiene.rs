@@ -75,7 +75,10 @@ async fn arguments_and_methods_may_have_any_name() {
     let (_node, client) = serve(|node| node.service(Names)).await;
     let names = NamesClient::new(client);
 
-    let all = names.all(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16).await.unwrap();
+    let all = names
+        .all(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
+        .await
+        .unwrap();
 
     assert_eq!(all, (1..=16).collect::<Vec<_>>());
     assert_eq!(names.r#match(1).await.unwrap(), 1);
@@ -84,7 +87,11 @@ async fn arguments_and_methods_may_have_any_name() {
     assert_eq!(names.health().await.unwrap(), 4);
     let descriptor = NamesClient::descriptor();
     assert_eq!(descriptor.methods[1].name, "match");
-    assert!(descriptor.methods[0].arguments["properties"].get("async").is_some());
+    assert!(
+        descriptor.methods[0].arguments["properties"]
+            .get("async")
+            .is_some()
+    );
 }
 
 /// A module in which the names of the prelude mean other things.
@@ -201,5 +208,11 @@ service!(ByMacro, value, Vec<u8>);
 async fn a_service_may_come_from_a_macro() {
     let (_node, client) = serve(|node| node.service(ByMacro)).await;
 
-    assert_eq!(ByMacroClient::new(client).echo(vec![1], vec![]).await.unwrap(), [1]);
+    assert_eq!(
+        ByMacroClient::new(client)
+            .echo(vec![1], vec![])
+            .await
+            .unwrap(),
+        [1]
+    );
 }

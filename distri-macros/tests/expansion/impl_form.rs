@@ -27,7 +27,10 @@ impl Tally {
     }
 
     async fn swap(&self, size: Size, mut times: u32) -> Result<Size> {
-        let Size { mut width, mut height } = size;
+        let Size {
+            mut width,
+            mut height,
+        } = size;
         while times > 0 {
             std::mem::swap(&mut width, &mut height);
             times -= 1;
@@ -59,10 +62,28 @@ async fn a_client_has_each_method_with_its_own_arguments() {
     let tally = TallyClient::new(client);
 
     tally.nothing().await.unwrap();
-    let swapped = tally.swap(Size { width: 4, height: 3 }, 3).await.unwrap();
-    let joined = tally.joined(vec!["to".into(), "be".into()], '-').await.unwrap();
+    let swapped = tally
+        .swap(
+            Size {
+                width: 4,
+                height: 3,
+            },
+            3,
+        )
+        .await
+        .unwrap();
+    let joined = tally
+        .joined(vec!["to".into(), "be".into()], '-')
+        .await
+        .unwrap();
 
-    assert_eq!(swapped, Size { width: 3, height: 4 });
+    assert_eq!(
+        swapped,
+        Size {
+            width: 3,
+            height: 4
+        }
+    );
     assert_eq!(joined, "to-be");
 }
 
@@ -133,10 +154,21 @@ impl Sharded {
 #[tokio::test]
 async fn calls_with_one_key_meet_one_node_and_calls_of_every_node_meet_all() {
     let network = distri::transport::memory::Network::new(3);
-    let a = crate::support::node(&network).service(Sharded).start().await.unwrap();
-    let b = crate::support::node(&network).service(Sharded).start().await.unwrap();
+    let a = crate::support::node(&network)
+        .service(Sharded)
+        .start()
+        .await
+        .unwrap();
+    let b = crate::support::node(&network)
+        .service(Sharded)
+        .start()
+        .await
+        .unwrap();
     let client = crate::support::client(&network, &[&a, &b]).await;
-    client.wait_for_nodes(2, std::time::Duration::from_secs(5)).await.unwrap();
+    client
+        .wait_for_nodes(2, std::time::Duration::from_secs(5))
+        .await
+        .unwrap();
     let sharded = ShardedClient::new(client);
 
     let mut owners = Vec::new();

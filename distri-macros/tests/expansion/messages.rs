@@ -13,7 +13,11 @@ where
 {
     for codec in [Codec::Compact, Codec::MESSAGE_PACK, Codec::JSON] {
         let message = Message::encode(codec, value).expect("the codec has all of serde's types");
-        assert_eq!(message.decode::<T>(codec).as_ref().ok(), Some(value), "{codec:?}");
+        assert_eq!(
+            message.decode::<T>(codec).as_ref().ok(),
+            Some(value),
+            "{codec:?}"
+        );
     }
 }
 
@@ -58,7 +62,14 @@ struct Above {
 #[test]
 fn types_survive_each_codec() {
     let map = BTreeMap::from([("a".to_owned(), (-1, 'x'))]);
-    let more = vec![Shape::Dot, Shape::Circle(1.5), Shape::Rectangle { width: 1, height: 2 }];
+    let more = vec![
+        Shape::Dot,
+        Shape::Circle(1.5),
+        Shape::Rectangle {
+            width: 1,
+            height: 2,
+        },
+    ];
     survives(&Everything {
         first_name: "Ann".into(),
         r#type: Some(3),

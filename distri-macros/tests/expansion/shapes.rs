@@ -46,12 +46,21 @@ impl Shapes {
 
 #[test]
 fn the_types_tell_the_shape() {
-    let shapes: Vec<_> =
-        ShapesClient::descriptor().methods.iter().map(|method| method.shape.to_string()).collect();
+    let shapes: Vec<_> = ShapesClient::descriptor()
+        .methods
+        .iter()
+        .map(|method| method.shape.to_string())
+        .collect();
 
     assert_eq!(
         shapes,
-        ["unary", "server stream", "client stream", "bidirectional stream", "unary"]
+        [
+            "unary",
+            "server stream",
+            "client stream",
+            "bidirectional stream",
+            "unary"
+        ]
     );
 }
 
@@ -61,8 +70,14 @@ async fn each_shape_runs() {
     let shapes = ShapesClient::new(client);
 
     assert_eq!(shapes.unary(1).await.unwrap(), 2);
-    assert_eq!(shapes.server(3).await.unwrap().collect(9).await.unwrap(), [0, 1, 2]);
-    assert_eq!(shapes.client(100, Stream::from_items(0..4)).await.unwrap(), 106);
+    assert_eq!(
+        shapes.server(3).await.unwrap().collect(9).await.unwrap(),
+        [0, 1, 2]
+    );
+    assert_eq!(
+        shapes.client(100, Stream::from_items(0..4)).await.unwrap(),
+        106
+    );
     let doubled = shapes.both(Stream::from_items(0..3)).await.unwrap();
     assert_eq!(doubled.collect(9).await.unwrap(), [0, 2, 4]);
 }
@@ -72,7 +87,10 @@ async fn a_blob_travels_both_ways() {
     let (_node, client) = serve(|node| node.service(Shapes)).await;
     let bytes: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
 
-    let reversed = ShapesClient::new(client).blob(Blob::from(bytes.clone())).await.unwrap();
+    let reversed = ShapesClient::new(client)
+        .blob(Blob::from(bytes.clone()))
+        .await
+        .unwrap();
 
     let mut reversed = reversed.bytes(1 << 20).await.unwrap().to_vec();
     reversed.reverse();

@@ -38,13 +38,20 @@ struct Settings {
 #[distri::service(init = Self::open, name = "configured-service")]
 impl Configured {
     async fn greeting(&self) -> Result<(String, u32, String)> {
-        Ok((self.settings.greeting.clone(), self.settings.limit, self.node.clone()))
+        Ok((
+            self.settings.greeting.clone(),
+            self.settings.limit,
+            self.node.clone(),
+        ))
     }
 }
 
 impl Configured {
     async fn open(node: &NodeHandle, settings: Settings) -> Result<Self> {
-        Ok(Self { settings, node: node.name().to_owned() })
+        Ok(Self {
+            settings,
+            node: node.name().to_owned(),
+        })
     }
 }
 
@@ -74,7 +81,9 @@ impl Interface for Implementation {
 
 fn with_registry(config: Config) -> distri::node::NodeBuilder {
     let transport = Network::new(1).transport(Identity::generate());
-    Node::builder().transport(std::sync::Arc::new(transport)).config(config)
+    Node::builder()
+        .transport(std::sync::Arc::new(transport))
+        .config(config)
 }
 
 #[derive(Default)]
@@ -92,9 +101,19 @@ fn services_register_themselves_at_the_place_of_the_attribute() {
     for name in ["configured-service", "interface", "plain"] {
         assert!(names.contains(&name), "{names:?}");
     }
-    let plain = linked.iter().find(|registration| registration.name() == "plain").unwrap();
-    assert!(plain.place().file().ends_with("start.rs"), "{}", plain.place());
-    let line = include_str!("start.rs").lines().position(|line| line == "impl Plain {").unwrap();
+    let plain = linked
+        .iter()
+        .find(|registration| registration.name() == "plain")
+        .unwrap();
+    assert!(
+        plain.place().file().ends_with("start.rs"),
+        "{}",
+        plain.place()
+    );
+    let line = include_str!("start.rs")
+        .lines()
+        .position(|line| line == "impl Plain {")
+        .unwrap();
     assert_eq!(plain.place().line() as usize, line);
     assert_eq!(plain.descriptor().name, "plain");
 }
@@ -103,15 +122,26 @@ fn services_register_themselves_at_the_place_of_the_attribute() {
 async fn init_gets_the_node_and_the_services_part_of_the_configuration() {
     let mut config = config();
     config.node.name = Some("n1".into());
-    let table = Table { greeting: "hello".into(), limit: 5 };
+    let table = Table {
+        greeting: "hello".into(),
+        limit: 5,
+    };
     config.set_service("configured-service", &table).unwrap();
-    config.set_service("interface", &Limit { limit: 7 }).unwrap();
+    config
+        .set_service("interface", &Limit { limit: 7 })
+        .unwrap();
 
     let node = with_registry(config).start().await.unwrap();
 
-    let greeting = ConfiguredClient::new(node.client()).greeting().await.unwrap();
+    let greeting = ConfiguredClient::new(node.client())
+        .greeting()
+        .await
+        .unwrap();
     assert_eq!(greeting, ("hello".into(), 5, "n1".into()));
-    assert_eq!(InterfaceClient::new(node.client()).number().await.unwrap(), 7);
+    assert_eq!(
+        InterfaceClient::new(node.client()).number().await.unwrap(),
+        7
+    );
     assert_eq!(PlainClient::new(node.client()).ping().await.unwrap(), 1);
 }
 
@@ -128,8 +158,13 @@ struct Unknown {
 /// Why a node with `table` for `service` does not start.
 async fn refusal<T: distri::__private::serde::Serialize>(service: &str, table: T) -> String {
     let mut config = config();
-    config.set_service(service, &table).expect("a struct is a table");
-    let error = with_registry(config).start().await.expect_err("the table is wrong");
+    config
+        .set_service(service, &table)
+        .expect("a struct is a table");
+    let error = with_registry(config)
+        .start()
+        .await
+        .expect_err("the table is wrong");
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
@@ -143,7 +178,10 @@ async fn refusal<T: distri::__private::serde::Serialize>(service: &str, table: T
 async fn a_key_that_nobody_reads_is_refused() {
     for service in ["configured-service", "plain", "interface"] {
         let refusal = refusal(service, Unknown { colour: 1 }).await;
-        assert!(refusal.contains(service) && refusal.contains("colour"), "{refusal}");
+        assert!(
+            refusal.contains(service) && refusal.contains("colour"),
+            "{refusal}"
+        );
     }
 }
 
@@ -151,7 +189,10 @@ async fn a_key_that_nobody_reads_is_refused() {
 async fn a_service_that_does_not_start_says_why() {
     let refusal = refusal("interface", Limit { limit: 13 }).await;
 
-    assert!(refusal.contains("interface") && refusal.contains("bad luck"), "{refusal}");
+    assert!(
+        refusal.contains("interface") && refusal.contains("bad luck"),
+        "{refusal}"
+    );
 }
 
 /// Remembers what happens to it.
@@ -173,7 +214,11 @@ impl Living {
     }
 
     fn is_well(&self) -> Health {
-        if SERVING.load(Ordering::Relaxed) { Health::Serving } else { Health::NotServing }
+        if SERVING.load(Ordering::Relaxed) {
+            Health::Serving
+        } else {
+            Health::NotServing
+        }
     }
 }
 

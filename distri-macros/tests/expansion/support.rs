@@ -38,7 +38,10 @@ pub(crate) async fn client(network: &Network, nodes: &[&Node]) -> Client {
 /// it stops it.
 pub(crate) async fn serve(prepare: impl FnOnce(NodeBuilder) -> NodeBuilder) -> (Node, Client) {
     let network = Network::new(7);
-    let node = prepare(node(&network)).start().await.expect("nothing refuses it");
+    let node = prepare(node(&network))
+        .start()
+        .await
+        .expect("nothing refuses it");
     let client = client(&network, &[&node]).await;
     (node, client)
 }

@@ -42,7 +42,9 @@ impl api::Thumbnails for FastThumbnails {
     }
 
     async fn progress(&self, _cx: &Context, job: String) -> Result<Stream<String>> {
-        Ok(Stream::from_items(job.chars().map(String::from).collect::<Vec<_>>()))
+        Ok(Stream::from_items(
+            job.chars().map(String::from).collect::<Vec<_>>(),
+        ))
     }
 }
 
@@ -75,7 +77,13 @@ async fn a_client_of_the_interface_calls_whichever_implementation_serves() {
 
     assert_eq!(fast.shrink(image(), 10).await.unwrap(), 20);
     assert_eq!(slow.shrink(image(), 10).await.unwrap(), 0);
-    let letters = fast.progress("abc".into()).await.unwrap().collect(10).await.unwrap();
+    let letters = fast
+        .progress("abc".into())
+        .await
+        .unwrap()
+        .collect(10)
+        .await
+        .unwrap();
     assert_eq!(letters, ["a", "b", "c"]);
 }
 
@@ -97,7 +105,10 @@ fn the_descriptor_is_that_of_the_interface() {
     let descriptor = FastThumbnails { factor: 1 }.descriptor();
 
     assert!(std::ptr::eq(descriptor, ThumbnailsClient::descriptor()));
-    assert_eq!((descriptor.name.as_str(), descriptor.version), ("thumbnails", 2));
+    assert_eq!(
+        (descriptor.name.as_str(), descriptor.version),
+        ("thumbnails", 2)
+    );
     assert_eq!(descriptor.docs, "Makes small images.");
     assert_eq!(descriptor.methods.len(), 3);
     assert_eq!(descriptor.methods[0].access, Access::Public);
@@ -111,5 +122,10 @@ async fn an_implementation_can_be_called_directly() {
 
     let fast = FastThumbnails { factor: 3 };
 
-    assert_eq!(fast.shrink(distri::Blob::from(vec![0; 4]), 2).await.unwrap(), 6);
+    assert_eq!(
+        fast.shrink(distri::Blob::from(vec![0; 4]), 2)
+            .await
+            .unwrap(),
+        6
+    );
 }

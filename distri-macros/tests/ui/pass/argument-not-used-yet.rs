@@ -18,5 +18,8 @@ fn callers_see_the_name_without_the_underscore() {
     let arguments = &WordCountClient::descriptor().methods[0].arguments;
 
     assert!(arguments["properties"].get("user").is_some(), "{arguments}");
-    assert!(arguments["properties"].get("_user").is_none(), "{arguments}");
+    assert!(
+        arguments["properties"].get("_user").is_none(),
+        "{arguments}"
+    );
 }

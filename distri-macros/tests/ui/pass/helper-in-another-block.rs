@@ -23,7 +23,8 @@ impl WordCount {
 
     fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = &'a str> {
         let least = self.least;
-        text.split_whitespace().filter(move |word| word.len() >= least)
+        text.split_whitespace()
+            .filter(move |word| word.len() >= least)
     }
 }
 

@@ -11,7 +11,10 @@ struct Settings {
 #[distri::service(register = false)]
 impl Settings {
     async fn merge(&self, others: Vec<Self>) -> Result<Self> {
-        Ok(others.into_iter().max_by_key(|other| other.side).unwrap_or_else(|| self.clone()))
+        Ok(others
+            .into_iter()
+            .max_by_key(|other| other.side)
+            .unwrap_or_else(|| self.clone()))
     }
 
     async fn history(&self, from: Option<Self>) -> Result<Stream<Self>> {
