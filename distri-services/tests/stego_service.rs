@@ -162,8 +162,8 @@ async fn each_failure_arrives_typed_with_its_numbers() {
             height: 80,
         },
         Size {
-            width: 119,
-            height: 119,
+            width: 118,
+            height: 118,
         },
     );
     let expected = Error::CoverTooSmall {
