@@ -13,10 +13,7 @@
 use std::{
     future::Future,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -28,28 +25,19 @@ use distri_core::{
         tcp::{Tcp, TcpLimits},
     },
 };
-use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureAlgorithm,
-    SignatureScheme,
-    client::{
-        ResolvesClientCert,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, UnixTime},
-    server::{
-        ClientHello, ResolvesServerCert,
-        danger::{ClientCertVerified, ClientCertVerifier},
-    },
-    sign::{CertifiedKey, Signer, SigningKey},
-    version::TLS13,
-};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+#[path = "transport_bad_input/log.rs"]
+mod log;
+#[path = "transport_bad_input/stranger.rs"]
+mod stranger;
+
+use log::Log;
+use stranger::{Signs, Stranger, spki};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -200,7 +188,7 @@ async fn a_genuine_key_that_speaks_another_protocol_above_tls_is_turned_away() {
     ] {
         let mut stranger = Stranger::genuine();
         stranger.protocols = protocols;
-        stranger.is_turned_away_by(&node).await;
+        stranger.is_turned_away_by(&node.to.address).await;
     }
 
     node.serves_only_the_genuine().await;
@@ -212,7 +200,7 @@ async fn a_certificate_in_place_of_a_raw_key_is_turned_away() {
     let mut stranger = Stranger::genuine();
     stranger.raw = false;
 
-    stranger.is_turned_away_by(&node).await;
+    stranger.is_turned_away_by(&node.to.address).await;
 
     node.serves_only_the_genuine().await;
 }
@@ -223,7 +211,7 @@ async fn a_key_that_is_not_ones_own_is_turned_away() {
     let mut stranger = Stranger::genuine();
     stranger.shown = spki(node.caller.key());
 
-    stranger.is_turned_away_by(&node).await;
+    stranger.is_turned_away_by(&node.to.address).await;
 
     node.serves_only_the_genuine().await;
 }
@@ -237,7 +225,7 @@ async fn a_key_under_which_anyone_can_sign_is_turned_away() {
     stranger.shown = spki(PublicKey::from_bytes(neutral));
     stranger.signs = Signs::Forged;
 
-    stranger.is_turned_away_by(&node).await;
+    stranger.is_turned_away_by(&node.to.address).await;
 
     node.serves_only_the_genuine().await;
 }
@@ -254,17 +242,17 @@ async fn malformed_several_and_missing_keys_are_turned_away() {
             shown,
             ..good.clone()
         }
-        .is_turned_away_by(&node)
+        .is_turned_away_by(&node.to.address)
         .await;
     }
     Stranger {
         copies: 2,
         ..good.clone()
     }
-    .is_turned_away_by(&node)
+    .is_turned_away_by(&node.to.address)
     .await;
     Stranger { copies: 0, ..good }
-        .is_turned_away_by(&node)
+        .is_turned_away_by(&node.to.address)
         .await;
 
     node.serves_only_the_genuine().await;
@@ -590,283 +578,4 @@ fn a_node_without_descriptors_pauses_and_then_serves_again() {
         assert!(turns < 100, "{turns} attempts in 300 ms is a hot loop");
         assert!((1..=2).contains(&log.lines()), "{} lines", log.lines());
     });
-}
-
-/// A TLS end that is not ours, and what is wrong with it.
-#[derive(Clone)]
-struct Stranger {
-    identity: Identity,
-    shown: Vec<u8>,
-    copies: usize,
-    signs: Signs,
-    raw: bool,
-    protocols: Vec<&'static str>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Signs {
-    Truly,
-    /// R neutral, s zero: holds for every message under a neutral key.
-    Forged,
-}
-
-impl Stranger {
-    fn genuine() -> Self {
-        let identity = Identity::generate();
-        let shown = spki(identity.public());
-        let protocols = vec!["distri/1"];
-        Self {
-            identity,
-            shown,
-            copies: 1,
-            signs: Signs::Truly,
-            raw: true,
-            protocols,
-        }
-    }
-
-    async fn is_turned_away_by(&self, node: &Node) {
-        match timeout(PATIENCE, self.dial(&node.to.address))
-            .await
-            .unwrap()
-        {
-            Err(_) => {}
-            // In TLS 1.3 the dialer may be done before it is refused.
-            Ok(mut stream) => {
-                timeout(PATIENCE, stream.read(&mut [0]))
-                    .await
-                    .unwrap()
-                    .unwrap_err();
-            }
-        }
-    }
-
-    async fn dial(&self, to: &Address) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Trusting { raw: self.raw }))
-            .with_client_cert_resolver(Arc::new(self.clone()));
-        config.alpn_protocols = self.alpn();
-        let stream = TcpStream::connect(to.as_str()).await?;
-        let name = ServerName::try_from("stranger.invalid").unwrap();
-        TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-    }
-
-    async fn serve(
-        &self,
-        listener: &TcpListener,
-    ) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .with_client_cert_verifier(Arc::new(Trusting { raw: self.raw }))
-            .with_cert_resolver(Arc::new(self.clone()));
-        config.alpn_protocols = self.alpn();
-        let (stream, _) = listener.accept().await?;
-        TlsAcceptor::from(Arc::new(config)).accept(stream).await
-    }
-
-    fn alpn(&self) -> Vec<Vec<u8>> {
-        self.protocols
-            .iter()
-            .map(|name| name.as_bytes().to_vec())
-            .collect()
-    }
-
-    fn certified(&self) -> Option<Arc<CertifiedKey>> {
-        let keys = vec![CertificateDer::from(self.shown.clone()); self.copies];
-        (self.copies > 0).then(|| Arc::new(CertifiedKey::new(keys, Arc::new(self.clone()))))
-    }
-}
-
-fn spki(key: PublicKey) -> Vec<u8> {
-    let prefix = [
-        0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-    ];
-    [&prefix[..], key.as_bytes()].concat()
-}
-
-impl std::fmt::Debug for Stranger {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stranger")
-    }
-}
-
-impl ResolvesClientCert for Stranger {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.certified()
-    }
-
-    fn only_raw_public_keys(&self) -> bool {
-        self.raw
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
-}
-
-impl ResolvesServerCert for Stranger {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.certified()
-    }
-
-    fn only_raw_public_keys(&self) -> bool {
-        self.raw
-    }
-}
-
-impl SigningKey for Stranger {
-    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        Some(Box::new(self.clone()))
-    }
-
-    fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::ED25519
-    }
-}
-
-impl Signer for Stranger {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
-        let mut forged = [0; 64];
-        forged[0] = 1;
-        Ok(match self.signs {
-            Signs::Truly => self.identity.sign(message).as_bytes().to_vec(),
-            Signs::Forged => forged.to_vec(),
-        })
-    }
-
-    fn scheme(&self) -> SignatureScheme {
-        SignatureScheme::ED25519
-    }
-}
-
-/// Believes everything.
-#[derive(Debug)]
-struct Trusting {
-    raw: bool,
-}
-
-type Verified = Result<HandshakeSignatureValid, rustls::Error>;
-
-impl ServerCertVerifier for Trusting {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Verified {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Verified {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.raw
-    }
-}
-
-impl ClientCertVerifier for Trusting {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Verified {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Verified {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.raw
-    }
-}
-
-/// Counts what an operator would read: lines of level info and above, from the transport.
-#[derive(Clone, Default)]
-struct Log {
-    lines: Arc<AtomicUsize>,
-    turns: Arc<AtomicUsize>,
-}
-
-impl Log {
-    fn lines(&self) -> usize {
-        self.lines.load(Ordering::Relaxed)
-    }
-}
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, about: &tracing::Metadata<'_>) -> bool {
-        about.target().starts_with("distri_core")
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        if *event.metadata().level() <= tracing::Level::INFO {
-            self.lines.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }

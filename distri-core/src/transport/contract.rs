@@ -16,29 +16,20 @@
 //!   was cut off cannot pass for whole;
 //! - who does not read makes the other's writes wait, after a bounded number of bytes.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a driver of tests: a clock and timers"
-)]
-
-use std::{
-    any::Any,
-    collections::BTreeSet,
-    future::{Future, poll_fn},
-    io,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{any::Any, collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 
-use super::{Address, ByteLink, Endpoint, Listener, Transport, TransportError};
+use super::{Address, Endpoint, Transport, TransportError};
 use crate::identity::Identity;
+
+mod support;
+
+use support::{Server, all, exchange, pattern, pause, polled, receive, send, within};
 
 #[doc(inline)]
 pub use crate::__transport_contract_suite as suite;
@@ -64,9 +55,6 @@ pub trait Fixture: Sync {
 
 /// A half-made link, kept so by [`Fixture::stall`].
 pub type Stalled = Box<dyn Any + Send>;
-
-/// How long anything in a case may take before the case fails.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a write must not move to count as stopped.
 const STOPPED: Duration = Duration::from_millis(500);
@@ -509,142 +497,6 @@ pub async fn a_reader_that_does_not_read_stops_the_writer(fixture: &impl Fixture
         }
     };
     within(async { tokio::join!(biased; write, read) }).await;
-}
-
-/// A transport that listens.
-struct Server {
-    transport: Arc<dyn Transport>,
-    listener: Box<dyn Listener>,
-    endpoint: Endpoint,
-}
-
-impl Server {
-    async fn start(fixture: &impl Fixture) -> Self {
-        let transport = fixture.transport(Identity::generate());
-        let listener = within(transport.listen(&fixture.somewhere()))
-            .await
-            .expect("listens");
-        let endpoint = Endpoint {
-            key: transport.key(),
-            address: listener.address(),
-        };
-        Self {
-            transport,
-            listener,
-            endpoint,
-        }
-    }
-
-    /// Links `client` to this server: the end that dialed, and the end that accepted.
-    async fn link(&self, client: &dyn Transport) -> (ByteLink, ByteLink) {
-        let (dialed, accepted) =
-            within(async { tokio::join!(client.dial(&self.endpoint), self.listener.accept()) })
-                .await;
-        (dialed.expect("dials"), accepted.expect("accepts"))
-    }
-
-    /// The two ends of a link between fresh keys.
-    async fn pair(fixture: &impl Fixture) -> (ByteLink, ByteLink) {
-        let client = fixture.transport(Identity::generate());
-        Self::start(fixture).await.link(&*client).await
-    }
-}
-
-/// Long enough for the other end to do all it can and wait.
-async fn pause() {
-    sleep(STOPPED).await;
-}
-
-async fn within<T>(future: impl Future<Output = T>) -> T {
-    let start = Instant::now();
-    let result = timeout(PATIENCE, future).await.expect("ends in time");
-    // A missing wake-up shows only here: the time limit itself wakes the future once more, and a
-    // paused clock comes to it at once.
-    assert!(
-        start.elapsed() < PATIENCE,
-        "ended only when woken by the time limit"
-    );
-    result
-}
-
-/// Polls `future` so many times at most, and drops it when it would be polled once more: woken, but
-/// not asked why.
-async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
-    let mut left = times;
-    poll_fn(|cx| {
-        let Some(next) = left.checked_sub(1) else {
-            return Poll::Ready(None);
-        };
-        left = next;
-        future.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
-async fn send(link: &mut ByteLink, bytes: &[u8]) {
-    within(async {
-        link.bytes.write_all(bytes).await.expect("writes");
-        link.bytes.flush().await.expect("flushes");
-    })
-    .await;
-}
-
-async fn receive(link: &mut ByteLink, size: usize) -> Vec<u8> {
-    let mut bytes = vec![0; size];
-    within(link.bytes.read_exact(&mut bytes))
-        .await
-        .expect("reads");
-    bytes
-}
-
-/// Writes `mine` and at the same time reads as much.
-async fn exchange(link: &mut ByteLink, mine: &[u8]) -> Vec<u8> {
-    let (mut reader, mut writer) = tokio::io::split(&mut link.bytes);
-    let write = async {
-        writer.write_all(mine).await.expect("writes");
-        writer.flush().await.expect("flushes");
-    };
-    let mut theirs = vec![0; mine.len()];
-    let read = async { reader.read_exact(&mut theirs).await.expect("reads") };
-    tokio::join!(write, read);
-    theirs
-}
-
-/// Bytes that differ from their neighbours, from other sizes' and from other salts'.
-fn pattern(size: usize, salt: u8) -> Vec<u8> {
-    (0..size)
-        .map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8 ^ salt)
-        .collect()
-}
-
-/// Waits for all of them at once.
-async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut futures: Vec<_> = futures
-        .into_iter()
-        .map(|one| (Box::pin(one), None))
-        .collect();
-    poll_fn(|cx| {
-        let mut pending = false;
-        for (future, result) in &mut futures {
-            if result.is_none() {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(value) => *result = Some(value),
-                    Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    futures
-        .into_iter()
-        .filter_map(|(_, result)| result)
-        .collect()
 }
 
 #[cfg(test)]
