@@ -1,7 +1,7 @@
 //! Calling services: a [`Client`] keeps links to the nodes of a cloud and gives each call to one.
 //!
-//! [`pool`] keeps the links, `call` decides what one call does: which node, which codec, whether it
-//! may be tried again. Which of two nodes is better is said by [`crate::placement`].
+//! `pool` keeps the links, `call` decides what one call does: which node, which codec, whether it
+//! may be tried again. Which of two nodes is better is said by `placement`.
 
 use std::{fmt, sync::Arc, time::Duration};
 

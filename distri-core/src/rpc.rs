@@ -1,11 +1,11 @@
 //! Calls over links.
 //!
-//! A [`Link`] joins two keys. Either end may call the other; many calls share the link, each can be
+//! A `Link` joins two keys. Either end may call the other; many calls share the link, each can be
 //! cancelled, has a deadline, and may carry streams and blobs with flow control of their own. What
 //! is being called is not known here: a request names a method by number, and whoever hosts
-//! services answers through [`Serve`].
+//! services answers through `Serve`.
 //!
-//! [`mux`] decides (a pure state machine), [`link`] does (one task per link).
+//! `mux` decides (a pure state machine), `link` does (one task per link).
 
 mod link;
 mod mux;
