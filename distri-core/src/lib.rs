@@ -16,6 +16,7 @@
 pub mod __private;
 pub mod client;
 pub mod config;
+pub mod directory;
 pub mod error;
 mod hash;
 pub mod id;

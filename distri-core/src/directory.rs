@@ -1,0 +1,69 @@
+//! The directory: one replicated store of JSON documents on every cloud.
+//!
+//! Documents live in named *collections* and have an id, a revision, timestamps, an optional owner
+//! and an optional lease. Every change is a [`Command`] that goes through consensus, takes effect
+//! at one [revision](Document::revision) on all nodes alike, and is durable before it is
+//! acknowledged. Reads are linearizable unless the caller asks for a local one.
+//!
+//! - `command`, `query`, `filter`, `document` and `collection` are what goes in and comes out, the
+//!   same for typed values and for JSON.
+//! - `state` is the replicated state: a pure function of the commands applied (feature `node`).
+
+mod collection;
+mod command;
+mod document;
+mod filter;
+mod json;
+mod query;
+mod refusal;
+
+pub use collection::{CollectionSpec, IndexSpec, Who};
+pub(crate) use command::{Actor, Batch, Command, Outcome, Proposal, RequestId, Verdict};
+pub use command::{Condition, Operation, Transaction};
+pub use document::{Document, Event, Events};
+pub use filter::{Field, Filter, FilterError};
+pub use json::{InvalidJson, Json};
+pub use query::{Page, Query, Sort};
+pub use refusal::Refusal;
+
+/// Bounds on what the directory takes. A command that exceeds one is refused with
+/// [`Refusal::TooLarge`], which names it.
+pub mod limits {
+    use std::time::Duration;
+
+    /// Bytes of one document's JSON text.
+    pub const DOCUMENT: usize = 1 << 20;
+    /// Bytes of an id.
+    pub const ID: usize = 512;
+    /// Bytes of a collection's or index's name.
+    pub const NAME: usize = 64;
+    /// Conditions, and operations, of one transaction.
+    pub const TRANSACTION: usize = 128;
+    /// Bytes of one command, all its documents together.
+    pub const COMMAND: usize = 4 << 20;
+    /// Collections of one directory.
+    pub const COLLECTIONS: usize = 1024;
+    /// Indexes of one collection, and fields of one index.
+    pub const INDEXES: usize = 16;
+    /// Parts of one filter, all levels together.
+    pub const FILTER: usize = 256;
+    /// Levels of one filter.
+    pub const FILTER_DEPTH: usize = 16;
+    /// Documents of one page.
+    pub const PAGE: usize = 10_000;
+    /// Bytes of documents after which a page ends early; it holds at least one document.
+    pub const PAGE_BYTES: usize = 4 << 20;
+    /// Events kept for those who watch from an earlier revision.
+    pub const HISTORY: usize = 65_536;
+    /// Bytes of events kept.
+    pub const HISTORY_BYTES: usize = 16 << 20;
+    /// The shortest and the longest time to live of a lease.
+    pub const LEASE: std::ops::RangeInclusive<Duration> =
+        Duration::from_millis(500)..=Duration::from_secs(30 * 24 * 3600);
+    /// Sessions whose replies are remembered. The one longest silent is forgotten first.
+    pub const SESSIONS: usize = 65_536;
+    /// How long the replies of a silent session are remembered.
+    pub const SESSION: Duration = Duration::from_secs(600);
+    /// Replies remembered for one session; a client has at most so many writes in flight.
+    pub const SESSION_REPLIES: usize = 4096;
+}

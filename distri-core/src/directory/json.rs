@@ -1,0 +1,152 @@
+//! A JSON value, kept as its text.
+
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned, ser};
+
+/// A JSON value (RFC 8259), kept as its text: reading a document copies bytes and parses nothing.
+///
+/// In JSON and other self-describing formats for people it stands as the value itself, in compact
+/// formats as its text. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Json(Arc<str>);
+
+/// A text that is not JSON.
+#[derive(Debug, thiserror::Error)]
+#[error("not JSON: {0}")]
+pub struct InvalidJson(serde_json::Error);
+
+impl Json {
+    /// `null`.
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
+    /// The JSON form of `value`.
+    ///
+    /// # Errors
+    /// What cannot be said in JSON: maps with keys that are not text, or a `Serialize` that fails.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, InvalidJson> {
+        serde_json::to_string(value)
+            .map(|text| Self(text.into()))
+            .map_err(InvalidJson)
+    }
+
+    /// Takes a `T` from it.
+    ///
+    /// # Errors
+    /// The first place where the value does not fit `T`.
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T, InvalidJson> {
+        serde_json::from_str(&self.0).map_err(InvalidJson)
+    }
+
+    /// The value as a tree.
+    pub fn value(&self) -> serde_json::Value {
+        // The text was checked when it came in.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Takes a text that this program wrote itself and therefore knows to be JSON.
+    #[cfg(feature = "node")]
+    pub(crate) fn trusted(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl FromStr for Json {
+    type Err = InvalidJson;
+
+    fn from_str(text: &str) -> Result<Self, InvalidJson> {
+        serde_json::from_str::<de::IgnoredAny>(text).map_err(InvalidJson)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl From<serde_json::Value> for Json {
+    fn from(value: serde_json::Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            let value: serde_json::Value =
+                serde_json::from_str(&self.0).map_err(ser::Error::custom)?;
+            value.serialize(serializer)
+        } else {
+            serializer.serialize_str(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            serde_json::Value::deserialize(deserializer).map(Self::from)
+        } else {
+            let text = Cow::<str>::deserialize(deserializer)?;
+            text.parse().map_err(de::Error::custom)
+        }
+    }
+}
+
+impl JsonSchema for Json {
+    fn schema_name() -> Cow<'static, str> {
+        "Json".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "any JSON value" })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_itself_in_json_and_its_text_in_compact_formats() {
+        let value: Json = r#"{"a":[1,null]}"#.parse().unwrap();
+
+        let in_json = serde_json::to_string(&[&value]).unwrap();
+        let compact = postcard::to_stdvec(&value).unwrap();
+
+        assert_eq!(in_json, r#"[{"a":[1,null]}]"#);
+        assert_eq!(postcard::from_bytes::<Json>(&compact).unwrap(), value);
+        assert_eq!(
+            serde_json::from_str::<[Json; 1]>(&in_json).unwrap(),
+            [value]
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_not_json_is_refused_also_when_it_comes_compact() {
+        let compact = postcard::to_stdvec("{oops").unwrap();
+
+        assert!("{oops".parse::<Json>().is_err());
+        assert!(postcard::from_bytes::<Json>(&compact).is_err());
+    }
+}
