@@ -9,20 +9,39 @@
 //!   same for typed values and for JSON.
 //! - `state` is the replicated state: a pure function of the commands applied (feature `node`).
 
+mod client;
 mod collection;
 mod command;
 mod document;
 mod filter;
 mod json;
+pub(crate) mod protocol;
 mod query;
 mod refusal;
+#[cfg(feature = "node")]
+mod reads;
+#[cfg(feature = "node")]
+mod replica;
+#[cfg(feature = "node")]
+mod server;
+#[cfg(feature = "node")]
+mod state;
+#[cfg(feature = "node")]
+mod writes;
 
+pub(crate) use client::Session;
+pub use client::{Collection, Directory, Find, Lease, Watch, WatchFrom};
 pub use collection::{CollectionSpec, IndexSpec, Who};
 pub(crate) use command::{Actor, Batch, Command, Outcome, Proposal, RequestId, Verdict};
-pub use command::{Condition, Operation, Transaction};
+pub use command::{Committed, Condition, Operation, Transaction};
 pub use document::{Document, Event, Events};
 pub use filter::{Field, Filter, FilterError};
 pub use json::{InvalidJson, Json};
+pub use protocol::CollectionInfo;
+#[cfg(feature = "node")]
+pub(crate) use replica::Replica;
+#[cfg(feature = "node")]
+pub(crate) use server::{DirectoryService, Server};
 pub use query::{Page, Query, Sort};
 pub use refusal::Refusal;
 

@@ -16,6 +16,8 @@
 pub mod __private;
 pub mod client;
 pub mod config;
+#[cfg(feature = "node")]
+mod consensus;
 pub mod directory;
 pub mod error;
 mod hash;

@@ -63,6 +63,11 @@ impl NodeHandle {
     pub fn client(&self) -> &Client {
         &self.shared.client
     }
+
+    /// The directory of the cloud.
+    pub fn directory(&self) -> crate::directory::Directory {
+        self.client().directory()
+    }
 }
 
 impl From<&NodeHandle> for Client {

@@ -16,6 +16,12 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// Milliseconds since 1970, by the system's clock, which may jump.
+pub(crate) fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// Waits for so long. For pauses between tries, never for a condition that could be waited for.
 pub(crate) async fn pause(wait: std::time::Duration) {
     tokio::time::sleep(wait).await;

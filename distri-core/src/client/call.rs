@@ -57,6 +57,7 @@ pub(crate) struct Plan {
     on_progress: Option<OnProgress>,
     on_retry: Option<OnRetry>,
     to: Option<PublicKey>,
+    prefer: Option<PublicKey>,
     key: Option<u64>,
     codec: Option<Codec>,
 }
@@ -174,6 +175,7 @@ impl<T> Call<T> {
             on_progress: None,
             on_retry: None,
             to: None,
+            prefer: None,
             key: None,
             codec: None,
         };
@@ -207,6 +209,12 @@ impl<T> Call<T> {
     /// Calls this node and no other.
     pub fn to(mut self, node: PublicKey) -> Self {
         self.plan.to = Some(node);
+        self
+    }
+
+    /// Calls this node if it takes calls, else another.
+    pub fn prefer(mut self, node: PublicKey) -> Self {
+        self.plan.prefer = Some(node);
         self
     }
 
@@ -545,6 +553,10 @@ impl Plan {
                 && !tried.contains(&route.target.key())
                 && self.to.is_none_or(|to| route.target.key() == to)
         };
+        let preferred = |route: &&Route| Some(route.target.key()) == self.prefer && fresh(route);
+        if let Some(route) = candidates.iter().find(preferred) {
+            return Some(route.clone());
+        }
         if let Some(key) = self.key {
             let id = |route: &Route| {
                 let bytes = *route.target.key().as_bytes();

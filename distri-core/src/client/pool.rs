@@ -20,6 +20,7 @@ use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use crate::{
     config::Limits,
+    directory::Session,
     error::{Code, Error, Result},
     hash::IdMap,
     id::{MethodId, PublicKey, SchemaHash},
@@ -62,6 +63,8 @@ pub(crate) struct Pool {
     tasks: Mutex<Vec<AbortHandle>>,
     /// The services of this very process, if it is a node.
     local: Mutex<Weak<Host>>,
+    /// The numbering of this program's writes to the directory.
+    session: Session,
 }
 
 /// A node, and how far one has come with it.
@@ -188,11 +191,17 @@ impl Pool {
             changed: Notify::new(),
             tasks: Mutex::default(),
             local: Mutex::default(),
+            session: Session::new(),
         })
     }
 
     pub(crate) fn key(&self) -> PublicKey {
         self.me
+    }
+
+    /// The numbering of this program's writes to the directory.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Calls may also go to the services of this process.
@@ -219,8 +228,33 @@ impl Pool {
             };
             members.insert(endpoint.key, member);
         }
-        let task = tokio::spawn(keep(Arc::downgrade(self), endpoint));
+        let task = tokio::spawn(keep(Arc::downgrade(self), endpoint.key));
         lock(&self.tasks).push(task.abort_handle());
+    }
+
+    /// Keeps a link to the node `endpoint`, which may have moved: it is dialled there from now on.
+    pub(crate) fn place(self: &Arc<Self>, endpoint: Endpoint) {
+        if let Some(member) = lock(&self.members).get_mut(&endpoint.key) {
+            member.address = endpoint.address;
+            return;
+        }
+        self.add(endpoint);
+    }
+
+    /// Keeps no link to `key` any more, and closes the one that stands.
+    pub(crate) fn remove(&self, key: PublicKey, why: &str) {
+        let member = lock(&self.members).remove(&key);
+        if let Some(link) = member.and_then(|member| member.link) {
+            link.close(why);
+        }
+        self.rebuild();
+    }
+
+    /// Where the node `key` is dialled, unless it was removed.
+    fn endpoint(&self, key: PublicKey) -> Option<Endpoint> {
+        let members = lock(&self.members);
+        let address = members.get(&key)?.address.clone();
+        Some(Endpoint { key, address })
     }
 
     fn members_max(&self) -> usize {
@@ -543,11 +577,14 @@ impl Pool {
     }
 }
 
-/// Keeps a link to one node: dials, waits for its end, dials again.
-async fn keep(pool: Weak<Pool>, endpoint: Endpoint) {
+/// Keeps a link to one node: dials, waits for its end, dials again, until it is removed.
+async fn keep(pool: Weak<Pool>, key: PublicKey) {
     let mut pause = PAUSE;
     loop {
         let Some(strong) = pool.upgrade() else { return };
+        let Some(endpoint) = strong.endpoint(key) else {
+            return;
+        };
         let held = strong.link_to(endpoint.key);
         let link = match held {
             Some(link) => Some(link),

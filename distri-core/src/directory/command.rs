@@ -142,7 +142,7 @@ pub enum Operation {
 }
 
 /// Everything that the log can say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) enum Command {
     Transact(Transaction),
     /// Creates a collection, or changes the one of that name to this. Refused if documents do not
@@ -164,7 +164,7 @@ pub(crate) enum Command {
 }
 
 /// What came of a command. Reads as `Result<Outcome, Refusal>` where it was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Outcome {
     /// The directory's revision after the command: its own if it changed something.
     pub(crate) revision: u64,
@@ -190,7 +190,7 @@ pub(crate) enum Actor {
 
 /// By which a repeated command is recognised (Ongaro, "Consensus: Bridging Theory and Practice",
 /// 2014, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RequestId {
     /// The client's session: 128 random bits.
     pub(crate) session: u128,
@@ -235,3 +235,77 @@ impl Outcome {
 
 /// What a command came to.
 pub(crate) type Verdict = Result<Outcome, Refusal>;
+
+/// A transaction that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Committed {
+    /// The directory's revision at which it did.
+    pub revision: u64,
+    /// For each [`Operation::Merge`] and [`Operation::Add`], in order, the document as it then
+    /// stands.
+    pub documents: Vec<Document>,
+}
+
+impl Transaction {
+    /// A transaction that does nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes effect only if `condition` holds.
+    #[must_use]
+    pub fn require(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+
+    /// Does `operation` after those given before.
+    #[must_use]
+    pub fn then(mut self, operation: Operation) -> Self {
+        self.operations.push(operation);
+        self
+    }
+
+    /// Then adds a document; see [`Operation::Insert`].
+    #[must_use]
+    pub fn insert(
+        self,
+        collection: impl Into<String>,
+        id: impl Into<String>,
+        value: impl Into<Json>,
+    ) -> Self {
+        self.then(Operation::Insert {
+            collection: collection.into(),
+            id: id.into(),
+            value: value.into(),
+            lease: None,
+        })
+    }
+
+    /// Then adds or replaces a document; see [`Operation::Put`].
+    #[must_use]
+    pub fn put(
+        self,
+        collection: impl Into<String>,
+        id: impl Into<String>,
+        value: impl Into<Json>,
+    ) -> Self {
+        self.then(Operation::Put {
+            collection: collection.into(),
+            id: id.into(),
+            value: value.into(),
+            lease: None,
+        })
+    }
+
+    /// Then removes a document; see [`Operation::Delete`].
+    #[must_use]
+    pub fn delete(self, collection: impl Into<String>, id: impl Into<String>) -> Self {
+        self.then(Operation::Delete {
+            collection: collection.into(),
+            id: id.into(),
+            revision: None,
+        })
+    }
+}

@@ -32,13 +32,21 @@ use crate::{
 /// How soon a caller that was refused for want of room may try again.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 
-/// The services of a node, ready to be called.
+/// The services of a node. Those that are still being made are offered and answer that the node is
+/// starting.
 pub(crate) struct Host {
-    services: BTreeMap<String, Arc<dyn Service>>,
+    services: BTreeMap<String, Hosted>,
     methods: IdMap<MethodId, Arc<Method>>,
     node: NodeHandle,
     load: Arc<Load>,
     caller_here: Arc<Caller>,
+}
+
+/// A service, and itself once it has been made.
+#[derive(Clone)]
+struct Hosted {
+    descriptor: &'static ServiceDescriptor,
+    service: Arc<OnceLock<Arc<dyn Service>>>,
 }
 
 /// What the whole node is doing.
@@ -50,7 +58,7 @@ struct Load {
 
 /// A method with its service and its counts.
 struct Method {
-    service: Arc<dyn Service>,
+    service: Arc<OnceLock<Arc<dyn Service>>>,
     index: usize,
     descriptor: &'static MethodDescriptor,
     counts: Arc<Counts>,
@@ -80,11 +88,21 @@ pub(crate) struct MethodCounts {
 }
 
 impl Host {
-    pub(crate) fn new(services: BTreeMap<String, Arc<dyn Service>>, node: NodeHandle) -> Self {
+    /// Offers the services described; [`Host::put`] gives it each of them when it has been made.
+    pub(crate) fn new(
+        descriptors: impl IntoIterator<Item = &'static ServiceDescriptor>,
+        node: NodeHandle,
+    ) -> Self {
         let load = Arc::new(Load::default());
         let mut methods = IdMap::default();
-        for service in services.values() {
-            for (index, descriptor) in service.descriptor().methods.iter().enumerate() {
+        let mut services = BTreeMap::new();
+        for service in descriptors {
+            let hosted = Hosted {
+                descriptor: service,
+                service: Arc::default(),
+            };
+            services.insert(service.name.clone(), hosted.clone());
+            for (index, descriptor) in service.methods.iter().enumerate() {
                 let counts = Arc::new(Counts {
                     node: load.clone(),
                     in_flight: AtomicU32::new(0),
@@ -93,7 +111,7 @@ impl Host {
                     failed: AtomicU64::new(0),
                 });
                 let method = Method {
-                    service: service.clone(),
+                    service: hosted.service.clone(),
                     index,
                     descriptor,
                     counts,
@@ -115,8 +133,16 @@ impl Host {
         }
     }
 
+    /// From now on calls of the service go to `service`.
+    pub(crate) fn put(&self, service: Arc<dyn Service>) {
+        if let Some(hosted) = self.services.get(&service.descriptor().name) {
+            // One that is there already was put by whoever made it first.
+            let _ = hosted.service.set(service);
+        }
+    }
+
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = &'static ServiceDescriptor> {
-        self.services.values().map(|service| service.descriptor())
+        self.services.values().map(|hosted| hosted.descriptor)
     }
 
     pub(crate) fn offers(&self) -> Vec<ServiceOffer> {
@@ -136,7 +162,10 @@ impl Host {
     pub(crate) fn not_serving(&self) -> Vec<String> {
         self.services
             .iter()
-            .filter(|(_, service)| service.health() == Health::NotServing)
+            .filter(|(_, hosted)| {
+                let made = hosted.service.get();
+                made.is_none_or(|service| service.health() == Health::NotServing)
+            })
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -154,8 +183,10 @@ impl Host {
     }
 
     pub(crate) async fn stop(&self) {
-        for service in self.services.values() {
-            service.stop().await;
+        for hosted in self.services.values() {
+            if let Some(service) = hosted.service.get() {
+                service.stop().await;
+            }
         }
     }
 
@@ -222,6 +253,7 @@ impl Host {
         crate::service::BoxFuture<'static, Result<crate::service::Reply>>,
     )> {
         let (method, ticket) = self.admit(method, caller)?;
+        let service = method.service.get().ok_or_else(starting)?;
         let (codec, message) = request;
         let request = Request::new(method.index, codec, message);
         let cx = Context::new(
@@ -232,7 +264,7 @@ impl Host {
             reporter,
             ticket,
         );
-        Ok((cx.clone(), method.service.clone().call(cx, request)))
+        Ok((cx.clone(), service.clone().call(cx, request)))
     }
 
     /// Serves a call made by this very process, without a link.
@@ -265,6 +297,10 @@ impl Host {
     }
 }
 
+fn starting() -> Error {
+    Error::new(Code::Unavailable, "the node is still starting")
+}
+
 struct EndOnDrop(Context);
 
 impl Drop for EndOnDrop {
@@ -283,8 +319,7 @@ pub(crate) struct HostFor {
 impl Serve for HostFor {
     fn serve(&self, _link: &Link, call: Incoming) -> Serving {
         let Some(host) = self.host.get().and_then(Weak::upgrade) else {
-            let starting = Error::new(Code::Unavailable, "the node is still starting");
-            return Serving::Done(Err(starting));
+            return Serving::Done(Err(starting()));
         };
         let Incoming {
             now,
@@ -404,26 +439,4 @@ impl fmt::Debug for Host {
             .field("services", &self.services.keys())
             .finish_non_exhaustive()
     }
-}
-
-/// What a key is to a node with this configuration.
-pub(crate) fn caller_of(
-    key: PublicKey,
-    access: &crate::config::AccessConfig,
-    nodes: &[crate::transport::Endpoint],
-) -> Caller {
-    let roles: Vec<String> = access
-        .roles
-        .iter()
-        .filter(|(_, keys)| keys.contains(&key))
-        .map(|(role, _)| role.clone())
-        .collect();
-    let role = if nodes.iter().any(|node| node.key == key) {
-        Role::Node
-    } else if access.keys.contains(&key) || !roles.is_empty() {
-        Role::Known
-    } else {
-        Role::Stranger
-    };
-    Caller { key, role, roles }
 }

@@ -160,6 +160,12 @@ impl Context {
             .within(self.inner.deadline, self.inner.trace)
     }
 
+    /// The directory of the cloud, as the node that serves the call may use it: what the caller
+    /// may do there is for the service to decide.
+    pub fn directory(&self) -> crate::directory::Directory {
+        self.client().directory()
+    }
+
     /// Ends the call early with [`Code::Cancelled`] if the caller has given up.
     ///
     /// # Errors

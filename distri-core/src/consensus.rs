@@ -1,0 +1,52 @@
+//! Consensus: one ordered, durable log that all nodes of a cluster apply alike (Raft; Ongaro and
+//! Ousterhout 2014). The protocol is `openraft`'s; this module is the only one that knows it.
+//!
+//! Above it stands a [`Replicated`] state, which is given payloads of bytes in the order of the
+//! log and answers each. Below it are the log and the snapshots of [`crate::storage`], and calls
+//! of the service `distri-raft` over the links that nodes keep anyway.
+//!
+//! - `forms`: votes, log ids, memberships and entries as they are stored and sent: ours, so that
+//!   neither a data folder nor a link depends on how a version of openraft writes itself.
+//! - `store` and `machine`: what openraft asks of the log and of the state.
+//! - `network` and `service`: its messages, sent and received.
+//! - `group`: the node's part in the cluster, as the rest of the core uses it.
+
+mod forms;
+mod group;
+mod machine;
+mod network;
+mod service;
+mod store;
+
+pub(crate) use forms::{Member, NodeNumber};
+pub(crate) use group::{Group, GroupOptions, MemberView, Timing, Unfinished, View};
+pub(crate) use service::RaftService;
+
+use std::io;
+
+use bytes::Bytes;
+
+/// What the cluster agrees on.
+///
+/// Every node applies the same payloads in the same order, so the result may depend on nothing
+/// else: no clock, no randomness, no other input.
+pub(crate) trait Replicated: Send + Sync + 'static {
+    /// Applies one payload and answers each of its parts.
+    ///
+    /// # Errors
+    /// The payload was written by a newer version: the node must stop, since going on would make
+    /// it differ from the others.
+    fn apply(&self, payload: &[u8]) -> io::Result<Vec<Bytes>>;
+
+    /// Called when a run of payloads has been applied and readers may look.
+    fn applied(&self);
+
+    /// A frozen copy, as blocks of at most 1 MiB made while writes go on.
+    fn freeze(&self) -> Box<dyn Iterator<Item = Vec<u8>> + Send>;
+
+    /// Replaces everything by what [`Replicated::freeze`] gave.
+    ///
+    /// # Errors
+    /// What is wrong with the blocks. Nothing was replaced.
+    fn restore(&self, blocks: &mut dyn Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()>;
+}

@@ -1,0 +1,406 @@
+//! A node's part in the cluster: it proposes, reads, leads or follows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use openraft::{
+    ChangeMembers, Config, Raft, ReadPolicy, ServerState, SnapshotPolicy,
+    errors::{ClientWriteError, Fatal, LinearizableReadError, RaftError},
+};
+
+use super::{
+    Replicated,
+    forms::{Member, NodeNumber, Payload, Types},
+    machine::{Growth, Machine},
+    network::Network,
+    store::Store,
+};
+use crate::{
+    client::Client,
+    storage::{Disk, Log, LogOptions, Snapshots, StorageError},
+};
+
+/// How soon a leader is missed.
+///
+/// A follower campaigns `election.end` plus a part of `election` after it last heard of the leader,
+/// since until then the leader may still count on it. Shorter fails over sooner; longer rides out
+/// pauses of the disk, the network and the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Timing {
+    /// How often a leader tells that it is there.
+    pub(crate) heartbeat: Duration,
+    /// Between these a follower draws how long it waits.
+    pub(crate) election: std::ops::Range<Duration>,
+}
+
+/// What a node's part needs.
+pub(crate) struct GroupOptions {
+    pub(crate) number: NodeNumber,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) state: Arc<dyn Replicated>,
+    /// Calls to the other nodes.
+    pub(crate) client: Client,
+    pub(crate) timing: Timing,
+    /// Files are touched in place instead of on threads: for disks that are memory.
+    pub(crate) inline: bool,
+}
+
+/// A node's part in the cluster. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Group {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    number: NodeNumber,
+    raft: Raft<Types, Machine>,
+    log: Arc<Log>,
+    snapshots: Arc<Snapshots>,
+    growth: Arc<Growth>,
+    inline: bool,
+}
+
+/// Why something was not done, or may not have been.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Unfinished {
+    /// Nothing was done; the leader may.
+    #[error("this node does not lead")]
+    NotLeader(Option<NodeNumber>),
+    /// It may have been done or not.
+    #[error("the leader changed meanwhile")]
+    Unknown,
+    /// The majority did not answer; nothing was done.
+    #[error("no majority of the voters answers")]
+    NoMajority,
+    /// The node's part has ended.
+    #[error("this node's part in the cluster has stopped: {0}")]
+    Stopped(String),
+    /// A change of members that cannot be made now, in words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// How a node stands in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) term: u64,
+    pub(crate) leader: Option<NodeNumber>,
+    pub(crate) leads: bool,
+    pub(crate) last_index: u64,
+    pub(crate) applied_index: u64,
+    /// Voters are taking over from other voters.
+    pub(crate) changing: bool,
+    pub(crate) members: BTreeMap<NodeNumber, MemberView>,
+    /// Why the node's part has ended, if it has.
+    pub(crate) stopped: Option<String>,
+}
+
+/// A node in the cluster, as another sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MemberView {
+    pub(crate) member: Member,
+    pub(crate) votes: bool,
+    /// Up to which entry it has the leader's log; only the leader knows.
+    pub(crate) matched: Option<u64>,
+}
+
+impl Group {
+    /// Opens the log and the snapshots, brings the state to where it was, and takes part.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub(crate) async fn start(options: GroupOptions) -> Result<Self, StorageError> {
+        let GroupOptions {
+            number,
+            disk,
+            state,
+            client,
+            timing,
+            inline,
+        } = options;
+        let (log, snapshots) = super::machine::with_files(inline, move || {
+            let snapshots = Snapshots::open(disk.clone());
+            let log = Log::open(
+                disk,
+                LogOptions {
+                    inline,
+                    ..LogOptions::default()
+                },
+            );
+            Ok((log, snapshots))
+        })
+        .await
+        .map_err(StorageError::io("open", "the data folder"))?;
+        let (log, _) = log?;
+        let (log, snapshots) = (Arc::new(log), Arc::new(snapshots?));
+        let growth = Arc::new(Growth::default());
+        let machine = Machine::new(state, snapshots.clone(), growth.clone(), inline);
+        let network = Network {
+            client,
+            snapshots: snapshots.clone(),
+            inline,
+        };
+        let config = Arc::new(config(&timing));
+        let raft = Raft::new(number, config, network, Store::new(log.clone()), machine)
+            .await
+            .map_err(|error| StorageError::io("start from", "the log")(io::Error::other(error)))?;
+        let inner = Inner {
+            number,
+            raft,
+            log,
+            snapshots,
+            growth,
+            inline,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Makes this node the first of a new cluster, unless its log shows that it is in one.
+    pub(crate) async fn found(&self, me: Member) -> Result<(), Unfinished> {
+        if self.raft().is_initialized().await.map_err(fatal)? {
+            return Ok(());
+        }
+        let members = BTreeMap::from([(self.number(), me)]);
+        self.raft()
+            .initialize(members)
+            .await
+            .map_err(|error| Unfinished::Refused(error.to_string()))
+    }
+
+    pub(crate) fn number(&self) -> NodeNumber {
+        self.inner.number
+    }
+
+    pub(super) fn raft(&self) -> &Raft<Types, Machine> {
+        &self.inner.raft
+    }
+
+    pub(super) fn snapshots(&self) -> &Arc<Snapshots> {
+        &self.inner.snapshots
+    }
+
+    pub(super) fn inline(&self) -> bool {
+        self.inner.inline
+    }
+
+    /// How this node stands.
+    pub(crate) fn view(&self) -> View {
+        let metrics = self.raft().metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<NodeNumber> = membership.voter_ids().collect();
+        let members = membership
+            .nodes()
+            .map(|(number, member)| {
+                let matched = metrics
+                    .replication
+                    .as_ref()
+                    .and_then(|replication| replication.get(number))
+                    .and_then(|at| at.as_ref().map(|at| at.index));
+                let view = MemberView {
+                    member: member.clone(),
+                    votes: voters.contains(number),
+                    matched,
+                };
+                (*number, view)
+            })
+            .collect();
+        View {
+            term: metrics.current_term,
+            leader: metrics.current_leader,
+            leads: metrics.state == ServerState::Leader
+                && metrics.current_leader == Some(self.number()),
+            last_index: metrics.last_log_index.unwrap_or(0),
+            applied_index: metrics.last_applied.as_ref().map_or(0, |at| at.index),
+            changing: membership.get_joint_config().len() > 1,
+            members,
+            stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
+        }
+    }
+
+    /// Who leads, as far as this node knows.
+    pub(crate) fn leader(&self) -> Option<NodeNumber> {
+        let metrics = self.raft().server_metrics();
+        metrics.borrow_watched().current_leader
+    }
+
+    /// The term, as far as this node knows.
+    pub(crate) fn term(&self) -> u64 {
+        self.raft().server_metrics().borrow_watched().current_term()
+    }
+
+    /// The member with this number.
+    pub(crate) fn member(&self, number: NodeNumber) -> Option<Member> {
+        let metrics = self.raft().server_metrics();
+        let metrics = metrics.borrow_watched();
+        metrics
+            .membership_config
+            .membership()
+            .get_node(&number)
+            .cloned()
+    }
+
+    /// Waits until `done` gives something, asked anew whenever leadership or members change.
+    pub(crate) async fn wait_for<R>(&self, mut done: impl FnMut(&Self) -> Option<R>) -> Option<R> {
+        let mut changes = self.raft().server_metrics();
+        loop {
+            if let Some(result) = done(self) {
+                return Some(result);
+            }
+            changes.changed().await.ok()?;
+        }
+    }
+
+    /// Waits for the next change of anything that [`Group::view`] tells.
+    pub(crate) async fn changed(&self, seen: &mut Changes) -> bool {
+        seen.0.changed().await.is_ok()
+    }
+
+    /// For [`Group::changed`].
+    pub(crate) fn changes(&self) -> Changes {
+        Changes(self.raft().metrics())
+    }
+
+    /// Puts `payload` into the log and waits until it has been applied here.
+    ///
+    /// # Errors
+    /// Only after [`Unfinished::Unknown`] and [`Unfinished::Stopped`] may it yet be applied.
+    pub(crate) async fn propose(&self, payload: Bytes) -> Result<Vec<Bytes>, Unfinished> {
+        match self.raft().client_write(Payload(payload)).await {
+            Ok(response) => Ok(response.data.0),
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
+                Err(Unfinished::NotLeader(to.leader_id))
+            }
+            Err(RaftError::APIError(_)) => Err(Unfinished::Unknown),
+            Err(RaftError::Fatal(error)) => Err(fatal(error)),
+        }
+    }
+
+    /// The index up to which a node must have applied the log to read what is true now. Only the
+    /// leader knows, after a majority has confirmed that it still leads.
+    pub(crate) async fn read_index(&self) -> Result<u64, Unfinished> {
+        match self.raft().get_read_linearizer(ReadPolicy::ReadIndex).await {
+            Ok(linearizer) => Ok(linearizer.read_log_id().index()),
+            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
+                Err(Unfinished::NotLeader(to.leader_id))
+            }
+            Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
+                Err(Unfinished::NoMajority)
+            }
+            Err(RaftError::Fatal(error)) => Err(fatal(error)),
+        }
+    }
+
+    /// Waits until the log has been applied here up to `index`.
+    pub(crate) async fn applied_to(&self, index: u64) -> Result<(), Unfinished> {
+        let mut applied = self.raft().watch_apply_progress();
+        loop {
+            let now = applied.get().map_or(0, |at| at.index);
+            if now >= index {
+                return Ok(());
+            }
+            if applied.changed().await.is_err() {
+                return Err(Unfinished::Stopped("it was shut down".to_owned()));
+            }
+        }
+    }
+
+    /// Adds a node that follows the log without voting.
+    pub(crate) async fn add_learner(
+        &self,
+        number: NodeNumber,
+        member: Member,
+    ) -> Result<(), Unfinished> {
+        let added = self.raft().add_learner(number, member, false).await;
+        added.map(drop).map_err(membership)
+    }
+
+    /// Makes `voters` those who vote; others follow. Goes on with a change that was interrupted.
+    pub(crate) async fn set_voters(&self, voters: BTreeSet<NodeNumber>) -> Result<(), Unfinished> {
+        let change = ChangeMembers::ReplaceAllVoters(voters);
+        let changed = self.raft().change_membership(change, true).await;
+        changed.map(drop).map_err(membership)
+    }
+
+    /// Takes out nodes that do not vote.
+    pub(crate) async fn remove(&self, nodes: BTreeSet<NodeNumber>) -> Result<(), Unfinished> {
+        let change = ChangeMembers::RemoveNodes(nodes);
+        let changed = self.raft().change_membership(change, true).await;
+        changed.map(drop).map_err(membership)
+    }
+
+    /// Asks `to` to lead from now on. Returns when the request is on its way.
+    pub(crate) async fn transfer(&self, to: NodeNumber) -> Result<(), Unfinished> {
+        let asked = self.raft().trigger().transfer_leader(to).await;
+        asked.map_err(fatal)
+    }
+
+    /// Makes a snapshot each time the log has grown enough. Runs until dropped.
+    pub(crate) async fn keep_short(&self) {
+        loop {
+            self.inner.growth.due.notified().await;
+            if let Err(error) = self.raft().trigger().snapshot().await {
+                tracing::warn!(%error, "no snapshot can be made");
+                return;
+            }
+        }
+    }
+
+    /// Ends this node's part. What was acknowledged stays.
+    pub(crate) async fn shutdown(&self) {
+        if let Err(error) = self.raft().shutdown().await {
+            tracing::warn!(%error, "the node's part in the cluster ended badly");
+        }
+        self.inner.log.close().await;
+    }
+}
+
+/// What [`Group::changed`] has seen.
+pub(crate) struct Changes(openraft::alias::WatchReceiverOf<Types, openraft::RaftMetrics<Types>>);
+
+fn config(timing: &Timing) -> Config {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        cluster_name: "distri".to_owned(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: millis(timing.election.start),
+        election_timeout_max: millis(timing.election.end),
+        // Made by `keep_short`, by bytes rather than by entries, of which one may hold thousands
+        // of commands.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: 64,
+        install_snapshot_timeout: 60_000,
+        replication_lag_threshold: 1_000,
+        enable_pre_vote: Some(true),
+        ..Config::default()
+    }
+}
+
+fn fatal(error: Fatal<Types>) -> Unfinished {
+    Unfinished::Stopped(error.to_string())
+}
+
+fn membership(error: RaftError<Types, ClientWriteError<Types>>) -> Unfinished {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => {
+            Unfinished::NotLeader(to.leader_id)
+        }
+        RaftError::APIError(error) => Unfinished::Refused(error.to_string()),
+        RaftError::Fatal(error) => fatal(error),
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("number", &self.number())
+            .finish_non_exhaustive()
+    }
+}

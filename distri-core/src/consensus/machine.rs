@@ -1,0 +1,247 @@
+//! What openraft asks of the state: entries applied in order, snapshots made and installed.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures_util::{Stream, TryStreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder,
+    alias::{LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf},
+    storage::{EntryResponder, RaftStateMachine},
+};
+use tokio::sync::Notify;
+
+use super::{
+    Replicated,
+    forms::{Answers, LogIdForm, Payload, SnapshotForm, Types, decode, encode},
+};
+use crate::{
+    storage::{SnapshotId, Snapshots},
+    world,
+};
+
+/// The state as openraft uses it.
+pub(crate) struct Machine {
+    state: Arc<dyn Replicated>,
+    snapshots: Arc<Snapshots>,
+    last: Option<LogIdOf<Types>>,
+    membership: StoredMembershipOf<Types>,
+    growth: Arc<Growth>,
+    inline: bool,
+}
+
+/// How far the log has grown since the last snapshot.
+#[derive(Default)]
+pub(crate) struct Growth {
+    /// Bytes applied since then.
+    bytes: AtomicU64,
+    /// Bytes that the last snapshot has.
+    snapshot: AtomicU64,
+    /// Told when a snapshot is due.
+    pub(crate) due: Notify,
+}
+
+/// A snapshot is made when the log has grown by so much since the last, and by as much as that
+/// one has. Smaller: less to read at a restart, but the whole state is written more often.
+const SNAPSHOT_AFTER: u64 = 16 << 20;
+
+impl Growth {
+    fn grown(&self, bytes: u64) {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let due = SNAPSHOT_AFTER.max(self.snapshot.load(Ordering::Relaxed));
+        if before < due && before + bytes >= due {
+            self.due.notify_one();
+        }
+    }
+
+    fn snapshot_made(&self, size: u64) {
+        self.snapshot.store(size, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Machine {
+    pub(crate) fn new(
+        state: Arc<dyn Replicated>,
+        snapshots: Arc<Snapshots>,
+        growth: Arc<Growth>,
+        inline: bool,
+    ) -> Self {
+        Self {
+            state,
+            snapshots,
+            last: None,
+            membership: StoredMembershipOf::<Types>::default(),
+            growth,
+            inline,
+        }
+    }
+}
+
+/// Runs work on files: in place where the disk is memory, else on a thread for such work.
+pub(super) async fn with_files<R: Send + 'static>(
+    inline: bool,
+    work: impl FnOnce() -> io::Result<R> + Send + 'static,
+) -> io::Result<R> {
+    if inline {
+        work()
+    } else {
+        world::blocking(work).await.map_err(io::Error::other)?
+    }
+}
+
+/// Makes one snapshot of a frozen state.
+pub(crate) struct Builder {
+    blocks: Option<Box<dyn Iterator<Item = Vec<u8>> + Send>>,
+    form: SnapshotForm,
+    last: Option<LogIdOf<Types>>,
+    membership: StoredMembershipOf<Types>,
+    snapshots: Arc<Snapshots>,
+    growth: Arc<Growth>,
+    inline: bool,
+}
+
+// The iterator is only ever touched through `&mut self`.
+impl RaftSnapshotBuilder<Types> for std::sync::Mutex<Builder> {
+    type SnapshotData = SnapshotId;
+
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Types, SnapshotId>> {
+        let builder = self
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let blocks = builder
+            .blocks
+            .take()
+            .ok_or_else(|| io::Error::other("this snapshot was made before"))?;
+        let metadata = encode(&builder.form)?;
+        let place = builder.form.last.unwrap_or(LogIdForm { term: 0, index: 0 });
+        let snapshots = builder.snapshots.clone();
+        let growth = builder.growth.clone();
+        let meta = openraft::SnapshotMeta {
+            last_log_id: builder.last,
+            last_membership: builder.membership.clone(),
+        };
+        let inline = builder.inline;
+        let snapshot = with_files(inline, move || {
+            let mut writer = snapshots
+                .create(place.term, place.index, &metadata)
+                .map_err(io::Error::other)?;
+            let mut size = 0;
+            for block in blocks {
+                size += block.len() as u64;
+                writer.block(&block).map_err(io::Error::other)?;
+            }
+            let id = writer.finish().map_err(io::Error::other)?;
+            growth.snapshot_made(size);
+            snapshots.keep_only(id).map_err(io::Error::other)?;
+            Ok(id)
+        })
+        .await?;
+        Ok(SnapshotOf::<Types, _> { meta, snapshot })
+    }
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = SnapshotId;
+    type SnapshotBuilder = std::sync::Mutex<Builder>;
+
+    async fn applied_state(
+        &mut self,
+    ) -> io::Result<(Option<LogIdOf<Types>>, StoredMembershipOf<Types>)> {
+        Ok((self.last, self.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let answers = match entry.payload {
+                EntryPayload::Blank => Vec::new(),
+                EntryPayload::Normal(Payload(bytes)) => {
+                    self.growth.grown(bytes.len() as u64);
+                    self.state.apply(&bytes)?
+                }
+                EntryPayload::Membership(membership) => {
+                    self.membership =
+                        openraft::StoredMembership::new(Some(entry.log_id), membership);
+                    Vec::new()
+                }
+            };
+            self.last = Some(entry.log_id);
+            if let Some(responder) = responder {
+                responder.send(Answers(answers));
+            }
+        }
+        self.state.applied();
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        std::sync::Mutex::new(Builder {
+            blocks: Some(self.state.freeze()),
+            form: SnapshotForm {
+                last: self.last.as_ref().map(LogIdForm::from),
+                membership: (&self.membership).into(),
+            },
+            last: self.last,
+            membership: self.membership.clone(),
+            snapshots: self.snapshots.clone(),
+            growth: self.growth.clone(),
+            inline: self.inline,
+        })
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMetaOf<Types>,
+        snapshot: SnapshotId,
+    ) -> io::Result<()> {
+        let (snapshots, state) = (self.snapshots.clone(), self.state.clone());
+        let growth = self.growth.clone();
+        with_files(self.inline, move || {
+            let mut reader = snapshots.open(snapshot).map_err(io::Error::other)?;
+            let mut size = 0;
+            let mut blocks = std::iter::from_fn(|| {
+                let block = reader.next_block().transpose()?;
+                Some(block.map_err(io::Error::other))
+            })
+            .inspect(|block| size += block.as_ref().map_or(0, Vec::len) as u64);
+            state.restore(&mut blocks)?;
+            growth.snapshot_made(size);
+            snapshots.keep_only(snapshot).map_err(io::Error::other)
+        })
+        .await?;
+        self.last = meta.last_log_id;
+        self.membership = meta.last_membership.clone();
+        self.state.applied();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, SnapshotId>>> {
+        let Some(id) = self.snapshots.newest() else {
+            return Ok(None);
+        };
+        let snapshots = self.snapshots.clone();
+        with_files(self.inline, move || {
+            let reader = snapshots.open(id).map_err(io::Error::other)?;
+            let meta = meta_of(reader.metadata())?;
+            Ok(Some(SnapshotOf::<Types, _> { meta, snapshot: id }))
+        })
+        .await
+    }
+}
+
+/// What a snapshot says of itself, as openraft has it.
+pub(super) fn meta_of(metadata: &[u8]) -> io::Result<SnapshotMetaOf<Types>> {
+    let form: SnapshotForm = decode(metadata, "the snapshot's description")?;
+    Ok(openraft::SnapshotMeta {
+        last_log_id: form.last.map(Into::into),
+        last_membership: form.membership.try_into()?,
+    })
+}

@@ -1,0 +1,227 @@
+//! Raft's messages, sent: calls of the service `distri-raft` on the node that they are for.
+//!
+//! Every call has a deadline, since a message that hangs would hold up all that follow it.
+
+use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use openraft::{
+    OptionalSend, RaftNetworkFactory, RaftNetworkV2,
+    alias::{SnapshotOf, VoteOf},
+    errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
+    network::{Backoff, RPCOption},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+        TransferLeaderResponse, VoteRequest, VoteResponse,
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    forms::{LogIdForm, Member, NodeNumber, Types, VoteForm, decode, encode},
+    machine::with_files,
+    service::{
+        APPEND, AppendAnswer, AppendForm, PRE_VOTE, Packet, SNAPSHOT, SnapshotPacket, TRANSFER,
+        TransferAnswer, TransferForm, VOTE, VoteAnswer, VoteAsk, descriptor,
+    },
+};
+use crate::{
+    client::Client,
+    error::{Code, Error},
+    id::PublicKey,
+    message::Blob,
+    storage::{SnapshotId, Snapshots},
+};
+
+/// Pauses between tries to reach a node that cannot be reached.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// Bytes of a snapshot that are read at once while it is sent.
+const SNAPSHOT_CHUNK: usize = 256 * 1024;
+
+/// How long a snapshot may take to travel. A larger one than a link can carry in this time cannot
+/// be sent; a shorter time would notice a dead receiver sooner.
+const SNAPSHOT_TIME: Duration = Duration::from_secs(600);
+
+/// Makes the way to each node.
+pub(crate) struct Network {
+    pub(crate) client: Client,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) inline: bool,
+}
+
+/// The way to one node.
+pub(crate) struct Path {
+    client: Client,
+    to: NodeNumber,
+    key: PublicKey,
+    snapshots: Arc<Snapshots>,
+    inline: bool,
+}
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Path;
+
+    async fn new_client(&mut self, target: NodeNumber, node: &Member) -> Path {
+        Path {
+            client: self.client.clone(),
+            to: target,
+            key: node.key,
+            snapshots: self.snapshots.clone(),
+            inline: self.inline,
+        }
+    }
+}
+
+impl Path {
+    async fn ask<A: Serialize, R: DeserializeOwned>(
+        &self,
+        method: usize,
+        body: &A,
+        option: &RPCOption,
+    ) -> Result<R, RPCError<Types>> {
+        let failed = |error: io::Error| RPCError::Network(NetworkError::new(&error));
+        let packet = Packet {
+            to: self.to,
+            body: encode(body).map_err(failed)?,
+        };
+        let answer: Bytes = self
+            .client
+            .call::<_, Packet>(descriptor(), method, packet)
+            .to(self.key)
+            .timeout(option.hard_ttl())
+            .await
+            .map_err(|error| as_rpc(&error))?
+            .body;
+        decode(&answer, "the answer").map_err(failed)
+    }
+}
+
+fn as_rpc(error: &Error) -> RPCError<Types> {
+    match error.code() {
+        Code::Unavailable | Code::UnknownService | Code::UnknownMethod | Code::Denied => {
+            RPCError::Unreachable(Unreachable::from_string(error))
+        }
+        _ => RPCError::Network(NetworkError::from_string(error)),
+    }
+}
+
+impl RaftNetworkV2<Types> for Path {
+    type SnapshotData = SnapshotId;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let form = AppendForm {
+            vote: (&rpc.vote).into(),
+            previous: rpc.prev_log_id.as_ref().map(LogIdForm::from),
+            committed: rpc.leader_commit.as_ref().map(LogIdForm::from),
+            entries: rpc.entries.into_iter().map(Into::into).collect(),
+        };
+        let answer: AppendAnswer = self.ask(APPEND, &form, &option).await?;
+        Ok(answer.into())
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let answer: VoteAnswer = self.ask(VOTE, &VoteAsk::from(rpc), &option).await?;
+        Ok(answer.into())
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let answer: VoteAnswer = self.ask(PRE_VOTE, &VoteAsk::from(rpc), &option).await?;
+        Ok(answer.into())
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: VoteOf<Types>,
+        snapshot: SnapshotOf<Types, SnapshotId>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let failed = |error: io::Error| StreamingError::Network(NetworkError::new(&error));
+        let file = snapshot_blob(&self.snapshots, snapshot.snapshot, self.inline).map_err(failed)?;
+        let packet = SnapshotPacket {
+            to: self.to,
+            vote: encode(&VoteForm::from(&vote)).map_err(failed)?,
+            file,
+        };
+        let sending = self
+            .client
+            .call::<_, Packet>(descriptor(), SNAPSHOT, packet)
+            .to(self.key)
+            .timeout(SNAPSHOT_TIME);
+        let mut sending = pin!(std::future::IntoFuture::into_future(sending));
+        let answer = tokio::select! {
+            answer = &mut sending => answer,
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+        };
+        let packet = answer.map_err(|error| StreamingError::from(as_rpc(&error)))?;
+        let vote: VoteForm = decode(&packet.body, "the answer").map_err(failed)?;
+        Ok(SnapshotResponse::new(vote.into()))
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let form = TransferForm {
+            from: req.from_leader().into(),
+            to: *req.to_node_id(),
+            last: req.last_log_id().map(LogIdForm::from),
+        };
+        let answer: TransferAnswer = self.ask(TRANSFER, &form, &option).await?;
+        Ok(answer.into())
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(BACKOFF)))
+    }
+}
+
+/// The bytes of a snapshot file, read as they are sent.
+fn snapshot_blob(
+    snapshots: &Arc<Snapshots>,
+    id: SnapshotId,
+    inline: bool,
+) -> io::Result<Blob> {
+    let reader = snapshots.open_raw(id).map_err(io::Error::other)?;
+    let len = reader.len();
+    let chunks = futures_util::stream::unfold(Some((reader, 0)), move |state| async move {
+        let (reader, offset) = state?;
+        if offset >= len {
+            return None;
+        }
+        let read = with_files(inline, move || {
+            let mut reader = reader;
+            let size = SNAPSHOT_CHUNK.min(usize::try_from(len - offset).unwrap_or(usize::MAX));
+            let mut chunk = vec![0; size];
+            let read = reader.read_at(&mut chunk, offset).map_err(io::Error::other)?;
+            chunk.truncate(read);
+            if chunk.is_empty() {
+                return Err(io::Error::other("the snapshot ended early"));
+            }
+            Ok((reader, Bytes::from(chunk)))
+        })
+        .await;
+        match read {
+            Ok((reader, chunk)) => {
+                let next = offset + chunk.len() as u64;
+                Some((Ok(chunk), Some((reader, next))))
+            }
+            Err(error) => Some((Err(Error::internal("the snapshot cannot be read", error)), None)),
+        }
+    });
+    Ok(Blob::from_chunks(Some(len), chunks))
+}

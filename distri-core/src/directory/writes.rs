@@ -1,0 +1,310 @@
+//! Commands on their way into the log: gathered, proposed together, answered one by one.
+//!
+//! A node that leads proposes what its own clients and the other nodes send; a node that follows
+//! sends on what its clients send. While one batch is under way the next gathers, so the more is
+//! written at once, the more of it shares each sync of the disks.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+    time::Instant,
+};
+
+use super::{
+    command::Batch,
+    protocol::{Answers, PROPOSE, Proposals, descriptor},
+    replica::Replica,
+};
+use crate::{
+    client::Client,
+    consensus::{Group, Unfinished},
+    error::{Code, Error, Result},
+    world,
+};
+
+/// Batches under way at once. Two let one travel while another is synced; more would make each
+/// smaller.
+const UNDER_WAY: usize = 2;
+
+/// Commands of one batch at most.
+const BATCH: usize = 4096;
+
+/// Bytes of one batch, above which no further command is put into it.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Bytes of commands that wait at most; what exceeds it is refused as busy.
+const WAITING_BYTES: usize = 64 << 20;
+
+/// How long a command is tried while there is no leader, or the leader changes.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long one message to the leader may take.
+const TO_LEADER: Duration = Duration::from_secs(5);
+
+/// The pause before a batch is tried again.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often a leader looks whether a lease has ended.
+const LEASES: Duration = Duration::from_millis(100);
+
+/// The commands that wait.
+#[derive(Default)]
+pub(crate) struct Writes {
+    queue: Mutex<Queue>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+}
+
+struct Waiting {
+    proposals: Vec<Bytes>,
+    reply: oneshot::Sender<Result<Vec<Bytes>>>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.proposals.iter().map(Bytes::len).sum()
+    }
+}
+
+impl Writes {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts commands, each encoded, into the log, and waits for what came of each.
+    pub(crate) async fn submit(&self, proposals: Vec<Bytes>) -> Result<Vec<Bytes>> {
+        let (reply, answers) = oneshot::channel();
+        let waiting = Waiting { proposals, reply };
+        {
+            let mut queue = self.queue();
+            let bytes = waiting.bytes();
+            if queue.bytes > 0 && queue.bytes + bytes > WAITING_BYTES {
+                return Err(Error::new(
+                    Code::Busy,
+                    format!("{} bytes of commands wait already", queue.bytes),
+                )
+                .with_retry_after(PAUSE));
+            }
+            queue.bytes += bytes;
+            queue.waiting.push_back(waiting);
+        }
+        self.arrived.notify_one();
+        answers
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Code::UnknownOutcome, "the node is stopping")))
+    }
+
+    fn take(&self) -> Vec<Waiting> {
+        let mut queue = self.queue();
+        let (mut count, mut bytes) = (0, 0);
+        let mut taken = Vec::new();
+        while let Some(next) = queue.waiting.front() {
+            let more = next.bytes();
+            let full = count + next.proposals.len() > BATCH || bytes + more > BATCH_BYTES;
+            if full && !taken.is_empty() {
+                break;
+            }
+            count += next.proposals.len();
+            bytes += more;
+            queue.bytes -= more;
+            taken.extend(queue.waiting.pop_front());
+        }
+        taken
+    }
+
+    /// Proposes what arrives. Runs until dropped.
+    pub(crate) async fn run(&self, group: Group, client: Client, replica: Arc<Replica>) {
+        let way = Arc::new(Way {
+            group,
+            client,
+            replica,
+            clock: Mutex::default(),
+        });
+        let mut under_way = JoinSet::new();
+        let mut leases = world::now() + LEASES;
+        loop {
+            let batch = if under_way.len() < UNDER_WAY {
+                self.take()
+            } else {
+                Vec::new()
+            };
+            if !batch.is_empty() {
+                under_way.spawn(carry(way.clone(), batch));
+                continue;
+            }
+            tokio::select! {
+                () = self.arrived.notified(), if under_way.len() < UNDER_WAY => {}
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                () = tokio::time::sleep_until(leases) => {
+                    leases = world::now() + LEASES;
+                    if way.lease_is_over() {
+                        under_way.spawn(end_leases(way.clone()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How a batch gets into the log.
+struct Way {
+    group: Group,
+    client: Client,
+    replica: Arc<Replica>,
+    clock: Mutex<Clock>,
+}
+
+/// The leader's clock: the system's, but never behind the state's, and never standing still.
+#[derive(Default)]
+struct Clock {
+    term: u64,
+    /// The state's time when this node began to lead, and when that was.
+    since: Option<(u64, Instant)>,
+    /// A batch of this term has been put into the log.
+    begun: bool,
+}
+
+impl Way {
+    fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time for the log, and whether this is the first batch of a leader.
+    fn now(&self, term: u64) -> (u64, bool) {
+        let mut clock = self.clock();
+        let now = world::now();
+        if clock.term != term || clock.since.is_none() {
+            *clock = Clock {
+                term,
+                since: Some((self.replica.read(|state| state.time_ms()), now)),
+                begun: false,
+            };
+        }
+        let (base, since) = clock.since.unwrap_or((0, now));
+        let elapsed = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
+        let time = world::unix_ms().max(base.saturating_add(elapsed));
+        (time, !clock.begun)
+    }
+
+    fn has_begun(&self, term: u64) {
+        let mut clock = self.clock();
+        clock.begun |= clock.term == term;
+    }
+
+    fn lease_is_over(&self) -> bool {
+        let Some(expiry) = self.replica.read(|state| state.next_expiry_ms()) else {
+            return false;
+        };
+        let view = self.group.view();
+        view.leads && self.now(view.term).0 >= expiry
+    }
+
+    async fn propose(&self, proposals: Vec<Bytes>) -> Result<Vec<Bytes>, Unfinished> {
+        let term = self.group.term();
+        let (time_ms, new_leader) = self.now(term);
+        let batch = Batch {
+            time_ms,
+            new_leader,
+            proposals,
+        };
+        let payload = postcard::to_stdvec(&batch)
+            .map_err(|error| Unfinished::Refused(error.to_string()))?;
+        let answers = self.group.propose(payload.into()).await?;
+        self.has_begun(term);
+        Ok(answers)
+    }
+
+    /// Puts proposals into the log, at this node or at the leader, trying again while the leader
+    /// changes: every proposal has a number by which the log knows it again.
+    async fn carry(&self, proposals: &[Bytes]) -> Result<Vec<Bytes>> {
+        let until = world::now() + PATIENCE;
+        let mut last = None;
+        while world::now() < until {
+            let wait = tokio::time::timeout_at(until, self.group.wait_for(Group::leader));
+            let Ok(Some(leader)) = wait.await else { break };
+            if leader == self.group.number() {
+                match self.propose(proposals.to_vec()).await {
+                    Ok(answers) => return Ok(answers),
+                    Err(Unfinished::Stopped(why)) => {
+                        return Err(Error::new(Code::Unavailable, why));
+                    }
+                    Err(other) => last = Some(Error::new(Code::UnknownOutcome, other.to_string())),
+                }
+            } else if let Some(member) = self.group.member(leader) {
+                let message = Proposals {
+                    proposals: proposals.to_vec(),
+                };
+                let answer = self
+                    .client
+                    .call::<_, Answers>(descriptor(), PROPOSE, message)
+                    .to(member.key)
+                    .timeout(TO_LEADER)
+                    .await;
+                match answer {
+                    Ok(answers) => return Ok(answers.answers),
+                    Err(error) => last = Some(error),
+                }
+            }
+            world::pause(PAUSE).await;
+        }
+        Err(last.unwrap_or_else(|| {
+            Error::new(
+                Code::Unavailable,
+                format!("the cluster has had no leader for {PATIENCE:?}"),
+            )
+        }))
+    }
+}
+
+/// Carries a batch into the log and answers those who wait.
+async fn carry(way: Arc<Way>, batch: Vec<Waiting>) {
+    let proposals: Vec<Bytes> = batch
+        .iter()
+        .flat_map(|waiting| waiting.proposals.iter().cloned())
+        .collect();
+    let answers = way.carry(&proposals).await;
+    let answers = answers.and_then(|answers| {
+        if answers.len() == proposals.len() {
+            return Ok(answers);
+        }
+        let (got, asked) = (answers.len(), proposals.len());
+        let message = format!("{got} answers came to {asked} commands");
+        Err(Error::new(Code::Internal, message))
+    });
+    match answers {
+        Ok(answers) => {
+            let mut answers = answers.into_iter();
+            for waiting in batch {
+                let own = answers.by_ref().take(waiting.proposals.len()).collect();
+                // Whoever does not wait any more has given up.
+                let _ = waiting.reply.send(Ok(own));
+            }
+        }
+        Err(error) => {
+            for waiting in batch {
+                let _ = waiting
+                    .reply
+                    .send(Err(Error::new(error.code(), error.message())));
+            }
+        }
+    }
+}
+
+/// Lets the log's time go on, by which leases end.
+async fn end_leases(way: Arc<Way>) {
+    if let Err(error) = way.propose(Vec::new()).await {
+        tracing::debug!(%error, "leases could not be ended");
+    }
+}
