@@ -14,9 +14,14 @@ use std::{io, sync::Arc};
 
 pub mod disk;
 mod log;
+mod snapshot;
 
 pub use disk::{Disk, DiskFile, FsDisk, MemoryDisk};
 pub use log::{Durable, Entry, Log, LogOptions, PAYLOAD_MAX, Recovered, SMALL_MAX};
+pub use snapshot::{
+    BLOCK_MAX, METADATA_MAX, RawReader, RawWriter, SnapshotId, SnapshotReader, SnapshotWriter,
+    Snapshots,
+};
 
 /// Why something could not be kept or found.
 #[derive(Debug, Clone, thiserror::Error)]
