@@ -29,6 +29,8 @@ mod placement;
 pub mod registry;
 pub mod rpc;
 pub mod service;
+#[cfg(feature = "node")]
+pub mod storage;
 pub mod transport;
 pub(crate) mod wire;
 mod world;
