@@ -75,7 +75,9 @@ pub use distri_core::{
     Blob, Call, Client, Code, Config, Context, Error, Node, NodeHandle, Result, ServiceConfig,
     ServiceError, Stream, StreamSender, message, service,
 };
-pub use distri_core::{client, config, error, id, identity, node, registry, rpc, transport};
+pub use distri_core::{
+    client, cluster, config, directory, error, id, identity, node, registry, rpc, transport,
+};
 
 #[doc(hidden)]
 pub use distri_core::__private;

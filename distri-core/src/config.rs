@@ -29,6 +29,7 @@ pub mod size;
 
 mod address;
 mod check;
+mod directory;
 mod error;
 mod explain;
 mod file;
@@ -38,6 +39,7 @@ mod read;
 mod service;
 mod source;
 
+pub use directory::{CollectionConfig, DirectoryConfig, Timing};
 pub use error::{Complaint, ConfigError, Problem};
 pub use explain::Setting;
 pub use loader::Loader;
@@ -72,6 +74,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// `[limits]`: what a node spends on others at most.
     pub limits: Limits,
+    /// `[directory]`: where and how the node keeps the directory.
+    pub directory: DirectoryConfig,
     /// `[client]`: who calls, for programs that only call.
     pub client: ClientConfig,
     /// `[log]`: what is told on stderr.
@@ -285,6 +289,7 @@ impl Config {
             cloud: self.cloud.clone(),
             access: self.access.clone(),
             limits: self.limits.clone(),
+            directory: self.directory.clone(),
             client: self.client.clone(),
             log: self.log.clone(),
         }
@@ -298,6 +303,7 @@ impl fmt::Debug for Config {
             .field("cloud", &self.cloud)
             .field("access", &self.access)
             .field("limits", &self.limits)
+            .field("directory", &self.directory)
             .field("client", &self.client)
             .field("log", &self.log)
             // Names only: a service may keep a secret there.
@@ -313,6 +319,7 @@ struct Sections {
     cloud: CloudConfig,
     access: AccessConfig,
     limits: Limits,
+    directory: DirectoryConfig,
     client: ClientConfig,
     log: LogConfig,
 }

@@ -19,7 +19,9 @@ mod service;
 mod store;
 
 pub(crate) use forms::{Member, NodeNumber};
-pub(crate) use group::{Group, GroupOptions, MemberView, Timing, Unfinished, View};
+#[cfg(test)]
+pub(crate) use group::MemberView;
+pub(crate) use group::{Group, GroupOptions, Timing, Unfinished, View};
 pub(crate) use service::RaftService;
 
 use std::io;

@@ -17,9 +17,9 @@ mod filter;
 mod json;
 pub(crate) mod protocol;
 mod query;
-mod refusal;
 #[cfg(feature = "node")]
 mod reads;
+mod refusal;
 #[cfg(feature = "node")]
 mod replica;
 #[cfg(feature = "node")]
@@ -38,12 +38,12 @@ pub use document::{Document, Event, Events};
 pub use filter::{Field, Filter, FilterError};
 pub use json::{InvalidJson, Json};
 pub use protocol::CollectionInfo;
+pub use query::{Page, Query, Sort};
+pub use refusal::Refusal;
 #[cfg(feature = "node")]
 pub(crate) use replica::Replica;
 #[cfg(feature = "node")]
 pub(crate) use server::{DirectoryService, Server};
-pub use query::{Page, Query, Sort};
-pub use refusal::Refusal;
 
 /// Bounds on what the directory takes. A command that exceeds one is refused with
 /// [`Refusal::TooLarge`], which names it.

@@ -180,7 +180,7 @@ const fn little_endian_y(first: u8, middle: u8, last: u8) -> [u8; 32] {
     bytes
 }
 
-fn new_seed() -> Zeroizing<[u8; 32]> {
+pub(crate) fn new_seed() -> Zeroizing<[u8; 32]> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut_slice()).expect("the operating system gives random bytes");
     seed

@@ -15,6 +15,7 @@
 #[path = "private.rs"]
 pub mod __private;
 pub mod client;
+pub mod cluster;
 pub mod config;
 #[cfg(feature = "node")]
 mod consensus;

@@ -3,24 +3,34 @@
 //! [`Node`] is the owner; [`NodeHandle`] is what services get of it. `host` dispatches calls,
 //! `driver` owns the tasks, [`introspect`] is the service by which every node describes itself.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use crate::{
     client::Client,
+    cluster::JoinToken,
     config::{Config, ConfigError},
+    consensus::Group,
+    directory::CollectionSpec,
     error::{Error, Result},
     id::PublicKey,
     identity::{Identity, IdentityError},
     registry::{self, RegistryError},
     service::{Service, ServiceDescriptor},
+    storage::{Disk, StorageError},
     transport::{Address, Endpoint, Listener, Transport, TransportError},
 };
 
 mod driver;
 pub(crate) mod host;
 pub mod introspect;
+mod keeper;
 
 pub(crate) use host::HostsNothing;
+pub use keeper::{found_cluster, join_cluster};
 
 use driver::Running;
 
@@ -46,6 +56,8 @@ struct Shared {
     key: PublicKey,
     name: String,
     client: Client,
+    /// The node's part in the cluster, once it has one.
+    group: OnceLock<Group>,
 }
 
 impl NodeHandle {
@@ -67,6 +79,33 @@ impl NodeHandle {
     /// The directory of the cloud.
     pub fn directory(&self) -> crate::directory::Directory {
         self.client().directory()
+    }
+}
+
+impl NodeHandle {
+    /// The node that leads the cluster, as far as this one knows; `None` while there is none, and
+    /// where no directory is kept.
+    pub fn leader(&self) -> Option<PublicKey> {
+        let group = self.shared.group.get()?;
+        Some(group.member(group.leader()?)?.key)
+    }
+
+    /// Waits until the node that leads is another than `known`, and tells which.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn leader_changed(&self, known: Option<PublicKey>) -> Option<PublicKey> {
+        let Some(group) = self.shared.group.get() else {
+            return std::future::pending().await;
+        };
+        let changed = group.wait_for(|_| {
+            let leader = self.leader();
+            (leader != known).then_some(leader)
+        });
+        match changed.await {
+            Some(leader) => leader,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -106,6 +145,54 @@ pub enum StartError {
         /// Why.
         source: Error,
     },
+    /// The data folder cannot be used.
+    #[error("the node's data cannot be used")]
+    Storage(#[from] StorageError),
+    /// The data folder is of no cluster. Found one in it, or join one.
+    #[error("the folder `{folder}` belongs to no cluster: make one with `init`, or `join` one")]
+    NoCluster {
+        /// The folder.
+        folder: String,
+    },
+    /// The data folder is of a cluster already, so nothing can be founded or joined in it.
+    #[error("the folder `{folder}` belongs to cluster {cluster} already")]
+    InCluster {
+        /// The folder.
+        folder: String,
+        /// The cluster's id.
+        cluster: String,
+    },
+    /// The data folder is of another node.
+    #[error(
+        "the folder `{folder}` is of the node {of}, this is {this}: use that node's key, or another folder"
+    )]
+    OtherNode {
+        /// The folder.
+        folder: String,
+        /// Whose it is.
+        of: PublicKey,
+        /// This node's key.
+        this: PublicKey,
+    },
+    /// The cluster does not take this node.
+    #[error("the node cannot join the cluster")]
+    Join(#[source] Error),
+    /// A collection that the configuration or a service declares cannot be made.
+    #[error("the collection `{name}` cannot be made as it is declared")]
+    Collection {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Error,
+    },
+    /// A collection is declared, and the node keeps no directory.
+    #[error(
+        "the collection `{collection}` is declared, and this node keeps no directory: set `directory.path` and make a cluster with `init`"
+    )]
+    NoDirectory {
+        /// Its name.
+        collection: String,
+    },
     /// A service asks for what this version does not offer.
     #[error("service `{name}` asks for {what}, which this version does not offer")]
     Unsupported {
@@ -124,6 +211,19 @@ pub struct NodeBuilder {
     listener: Option<Box<dyn Listener>>,
     services: Vec<Arc<dyn Service>>,
     registry: bool,
+    disk: Option<Arc<dyn Disk>>,
+    entry: Entry,
+}
+
+/// How a node without a cluster comes to one.
+#[derive(Debug)]
+enum Entry {
+    /// It must have one.
+    Resume,
+    /// It founds one.
+    Found,
+    /// It joins one.
+    Join(JoinToken),
 }
 
 impl Node {
@@ -136,6 +236,8 @@ impl Node {
             listener: None,
             services: Vec::new(),
             registry: true,
+            disk: None,
+            entry: Entry::Resume,
         }
     }
 
@@ -188,6 +290,15 @@ impl Node {
     /// How many links stand, to other nodes and from clients.
     pub fn links(&self) -> usize {
         self.running.links()
+    }
+
+    /// Waits until the node has been removed from its cluster, after which it serves no purpose
+    /// there: shut it down.
+    pub async fn removed(&self) {
+        match &self.running.keeper {
+            Some(keeper) => keeper.removed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// How the node stands.
@@ -252,6 +363,28 @@ impl NodeBuilder {
         self
     }
 
+    /// Founds a cluster of which this node is the first, unless its data folder is of one already.
+    /// Without `directory.path` the directory is kept in memory and ends with the node.
+    #[must_use]
+    pub fn found(mut self) -> Self {
+        self.entry = Entry::Found;
+        self
+    }
+
+    /// Joins the cluster that `token` is for, unless the node's data folder is of one already.
+    #[must_use]
+    pub fn join(mut self, token: JoinToken) -> Self {
+        self.entry = Entry::Join(token);
+        self
+    }
+
+    /// Keeps log and snapshots on `disk` instead of the folder `directory.path`.
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
     /// Starts the node.
     ///
     /// # Errors
@@ -266,25 +399,19 @@ impl NodeBuilder {
         })
     }
 
-    /// Makes the services, sorted by name.
-    async fn make_services(
+    /// All services that the node will offer, `own` ones among them.
+    fn describe(
         &self,
-        node: &NodeHandle,
-    ) -> Result<BTreeMap<String, Arc<dyn Service>>, StartError> {
-        let registrations = if self.registry {
-            registry::linked()?
-        } else {
-            Vec::new()
-        };
-        let by_hand = self
-            .services
+        own: &[Arc<dyn Service>],
+    ) -> Result<Vec<&'static ServiceDescriptor>, StartError> {
+        let registrations = self.registrations()?;
+        let by_hand = self.services.iter().map(|service| service.descriptor());
+        let others: Vec<_> = registrations
             .iter()
-            .map(|service| service.descriptor().name.as_str());
-        let mut names: Vec<&str> = registrations
-            .iter()
-            .map(registry::Registration::name)
+            .map(registry::Registration::descriptor)
             .chain(by_hand)
             .collect();
+        let mut names: Vec<&str> = others.iter().map(|service| service.name.as_str()).collect();
         names.sort_unstable();
         registry::check_configured(self.config.configured_services(), &names)?;
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -295,8 +422,28 @@ impl NodeBuilder {
             }
             .into());
         }
+        for service in &others {
+            check(service)?;
+        }
+        let own = own.iter().map(|service| service.descriptor());
+        Ok(own.chain(others).collect())
+    }
+
+    fn registrations(&self) -> Result<Vec<registry::Registration>, StartError> {
+        Ok(if self.registry {
+            registry::linked()?
+        } else {
+            Vec::new()
+        })
+    }
+
+    /// Makes the services, sorted by name.
+    async fn make_services(
+        &self,
+        node: &NodeHandle,
+    ) -> Result<BTreeMap<String, Arc<dyn Service>>, StartError> {
         let mut services = BTreeMap::new();
-        for registration in registrations {
+        for registration in self.registrations()? {
             let name = registration.name();
             let config = self.config.service(name);
             let service =
@@ -312,10 +459,19 @@ impl NodeBuilder {
         for service in &self.services {
             services.insert(service.descriptor().name.clone(), service.clone());
         }
-        for service in services.values() {
-            check(service.descriptor())?;
-        }
         Ok(services)
+    }
+
+    /// The collections that the configuration declares.
+    fn collections(&self) -> Result<Vec<CollectionSpec>, StartError> {
+        let declared = &self.config.directory.collections;
+        let spec = |(name, collection): (&String, &crate::config::CollectionConfig)| {
+            collection.spec(name).map_err(|why| StartError::Collection {
+                name: name.clone(),
+                source: Error::invalid_argument(why),
+            })
+        };
+        declared.iter().map(spec).collect()
     }
 }
 

@@ -78,6 +78,12 @@ pub trait Service: Send + Sync + 'static {
     /// Travel to the caller as they are.
     async fn call(self: Arc<Self>, cx: Context, request: Request) -> Result<Reply>;
 
+    /// The collections of the directory that it owns: a node creates them before the service gets
+    /// its first call, or makes them as they are declared here.
+    fn collections(&self) -> Vec<crate::directory::CollectionSpec> {
+        Vec::new()
+    }
+
     /// Whether it can serve now; a node with a service that cannot says so to those who place calls.
     fn health(&self) -> Health {
         Health::Serving

@@ -171,6 +171,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`TransportError::Bind`] if the address cannot be listened on.
     async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError>;
+
+    /// A transport of the same kind that proves `identity` instead. A node that joins with a token
+    /// needs one; `None`, the default, means that nodes on this transport cannot.
+    fn proving(&self, identity: crate::identity::Identity) -> Option<Arc<dyn Transport>> {
+        let _ = identity;
+        None
+    }
 }
 
 /// Accepts links. Dropping it stops listening; accepted links live on.

@@ -19,7 +19,9 @@ pub(crate) fn now() -> Instant {
 /// Milliseconds since 1970, by the system's clock, which may jump.
 pub(crate) fn unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 /// Waits for so long. For pauses between tries, never for a condition that could be waited for.

@@ -260,6 +260,7 @@ impl Layers {
             cloud,
             access,
             limits,
+            directory,
             client,
             log,
         } = sections;
@@ -269,6 +270,7 @@ impl Layers {
             cloud,
             access,
             limits,
+            directory,
             client,
             log,
             services,

@@ -266,13 +266,12 @@ impl From<openraft::type_config::alias::EntryOf<Types>> for EntryForm {
     }
 }
 
-impl TryFrom<EntryForm> for openraft::type_config::alias::EntryOf<Types> {
-    type Error = io::Error;
-
-    fn try_from(form: EntryForm) -> io::Result<Self> {
-        Ok(Self {
-            log_id: form.at.into(),
-            payload: form.payload.try_into()?,
+impl EntryForm {
+    /// The entry as openraft has it.
+    pub(crate) fn entry(self) -> io::Result<openraft::type_config::alias::EntryOf<Types>> {
+        Ok(openraft::Entry {
+            log_id: self.at.into(),
+            payload: self.payload.try_into()?,
         })
     }
 }

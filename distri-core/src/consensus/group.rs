@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use openraft::{
     ChangeMembers, Config, Raft, ReadPolicy, ServerState, SnapshotPolicy,
+    async_runtime::watch::WatchReceiver,
     errors::{ClientWriteError, Fatal, LinearizableReadError, RaftError},
 };
 
@@ -59,7 +60,7 @@ pub(crate) struct Group {
 struct Inner {
     number: NodeNumber,
     raft: Raft<Types, Machine>,
-    log: Arc<Log>,
+    log: Log,
     snapshots: Arc<Snapshots>,
     growth: Arc<Growth>,
     inline: bool,
@@ -124,20 +125,25 @@ impl Group {
             inline,
         } = options;
         let (log, snapshots) = super::machine::with_files(inline, move || {
-            let snapshots = Snapshots::open(disk.clone());
+            // The log first: it holds the folder.
             let log = Log::open(
-                disk,
+                disk.clone(),
                 LogOptions {
                     inline,
+                    // Zeros written ahead speed up a disk, not memory.
+                    allocate_bytes: if inline {
+                        0
+                    } else {
+                        LogOptions::default().allocate_bytes
+                    },
                     ..LogOptions::default()
                 },
             );
-            Ok((log, snapshots))
+            Ok(log.and_then(|(log, _)| Ok((log, Snapshots::open(disk)?.0))))
         })
         .await
-        .map_err(StorageError::io("open", "the data folder"))?;
-        let (log, _) = log?;
-        let (log, snapshots) = (Arc::new(log), Arc::new(snapshots?));
+        .map_err(StorageError::io("open", "the data folder"))??;
+        let snapshots = Arc::new(snapshots);
         let growth = Arc::new(Growth::default());
         let machine = Machine::new(state, snapshots.clone(), growth.clone(), inline);
         let network = Network {
@@ -221,7 +227,11 @@ impl Group {
             applied_index: metrics.last_applied.as_ref().map_or(0, |at| at.index),
             changing: membership.get_joint_config().len() > 1,
             members,
-            stopped: metrics.running_state.as_ref().err().map(ToString::to_string),
+            stopped: metrics
+                .running_state
+                .as_ref()
+                .err()
+                .map(ToString::to_string),
         }
     }
 
@@ -233,7 +243,12 @@ impl Group {
 
     /// The term, as far as this node knows.
     pub(crate) fn term(&self) -> u64 {
-        self.raft().server_metrics().borrow_watched().current_term()
+        self.raft()
+            .server_metrics()
+            .borrow_watched()
+            .vote
+            .leader_id
+            .term
     }
 
     /// The member with this number.
@@ -258,14 +273,13 @@ impl Group {
         }
     }
 
-    /// Waits for the next change of anything that [`Group::view`] tells.
-    pub(crate) async fn changed(&self, seen: &mut Changes) -> bool {
-        seen.0.changed().await.is_ok()
-    }
-
-    /// For [`Group::changed`].
-    pub(crate) fn changes(&self) -> Changes {
-        Changes(self.raft().metrics())
+    /// Waits until this node leads where it did not (`led`), or does not where it did. False if
+    /// its part has ended.
+    pub(crate) async fn leadership_changed(&self, led: bool) -> bool {
+        let leads = |group: &Self| group.leader() == Some(group.number());
+        self.wait_for(|group| (leads(group) != led).then_some(()))
+            .await
+            .is_some()
     }
 
     /// Puts `payload` into the log and waits until it has been applied here.
@@ -358,12 +372,14 @@ impl Group {
         if let Err(error) = self.raft().shutdown().await {
             tracing::warn!(%error, "the node's part in the cluster ended badly");
         }
-        self.inner.log.close().await;
+        if let Err(error) = self.inner.log.close().await {
+            tracing::warn!(
+                error = crate::error::chain(&error),
+                "the log could not be closed"
+            );
+        }
     }
 }
-
-/// What [`Group::changed`] has seen.
-pub(crate) struct Changes(openraft::alias::WatchReceiverOf<Types, openraft::RaftMetrics<Types>>);
 
 fn config(timing: &Timing) -> Config {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);

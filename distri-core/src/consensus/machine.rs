@@ -119,7 +119,7 @@ impl RaftSnapshotBuilder<Types> for std::sync::Mutex<Builder> {
             .take()
             .ok_or_else(|| io::Error::other("this snapshot was made before"))?;
         let metadata = encode(&builder.form)?;
-        let place = builder.form.last.unwrap_or(LogIdForm { term: 0, index: 0 });
+        let id = id_of(builder.last);
         let snapshots = builder.snapshots.clone();
         let growth = builder.growth.clone();
         let meta = openraft::SnapshotMeta {
@@ -128,17 +128,15 @@ impl RaftSnapshotBuilder<Types> for std::sync::Mutex<Builder> {
         };
         let inline = builder.inline;
         let snapshot = with_files(inline, move || {
-            let mut writer = snapshots
-                .create(place.term, place.index, &metadata)
-                .map_err(io::Error::other)?;
+            let mut writer = snapshots.write(id, &metadata)?;
             let mut size = 0;
             for block in blocks {
                 size += block.len() as u64;
-                writer.block(&block).map_err(io::Error::other)?;
+                writer.block(&block)?;
             }
-            let id = writer.finish().map_err(io::Error::other)?;
+            writer.finish()?;
             growth.snapshot_made(size);
-            snapshots.keep_only(id).map_err(io::Error::other)?;
+            snapshots.remove_older(id)?;
             Ok(id)
         })
         .await?;
@@ -205,16 +203,17 @@ impl RaftStateMachine<Types> for Machine {
         let (snapshots, state) = (self.snapshots.clone(), self.state.clone());
         let growth = self.growth.clone();
         with_files(self.inline, move || {
-            let mut reader = snapshots.open(snapshot).map_err(io::Error::other)?;
+            let mut reader = snapshots.read(snapshot)?;
             let mut size = 0;
-            let mut blocks = std::iter::from_fn(|| {
-                let block = reader.next_block().transpose()?;
-                Some(block.map_err(io::Error::other))
-            })
-            .inspect(|block| size += block.as_ref().map_or(0, Vec::len) as u64);
+            let mut blocks = reader.by_ref().map(|block| {
+                let block = block?;
+                size += block.len() as u64;
+                Ok(Vec::from(block))
+            });
             state.restore(&mut blocks)?;
             growth.snapshot_made(size);
-            snapshots.keep_only(snapshot).map_err(io::Error::other)
+            snapshots.remove_older(snapshot)?;
+            Ok(())
         })
         .await?;
         self.last = meta.last_log_id;
@@ -224,17 +223,23 @@ impl RaftStateMachine<Types> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, SnapshotId>>> {
-        let Some(id) = self.snapshots.newest() else {
-            return Ok(None);
-        };
         let snapshots = self.snapshots.clone();
         with_files(self.inline, move || {
-            let reader = snapshots.open(id).map_err(io::Error::other)?;
+            let Some(id) = snapshots.newest()? else {
+                return Ok(None);
+            };
+            let reader = snapshots.read(id)?;
             let meta = meta_of(reader.metadata())?;
             Ok(Some(SnapshotOf::<Types, _> { meta, snapshot: id }))
         })
         .await
     }
+}
+
+/// Under which name a snapshot up to `last` is kept.
+pub(super) fn id_of(last: Option<LogIdOf<Types>>) -> SnapshotId {
+    let (term, index) = last.map_or((0, 0), |last| (*last.leader_id, last.index));
+    SnapshotId { term, index }
 }
 
 /// What a snapshot says of itself, as openraft has it.

@@ -2,7 +2,13 @@
 //!
 //! Every call has a deadline, since a message that hangs would hold up all that follow it.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, IntoFuture},
+    io,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use openraft::{
@@ -150,9 +156,12 @@ impl RaftNetworkV2<Types> for Path {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let failed = |error: io::Error| StreamingError::Network(NetworkError::new(&error));
-        let file = snapshot_blob(&self.snapshots, snapshot.snapshot, self.inline).map_err(failed)?;
+        let file =
+            snapshot_blob(&self.snapshots, snapshot.snapshot, self.inline).map_err(failed)?;
+        let SnapshotId { term, index } = snapshot.snapshot;
         let packet = SnapshotPacket {
             to: self.to,
+            at: (term, index),
             vote: encode(&VoteForm::from(&vote)).map_err(failed)?,
             file,
         };
@@ -161,7 +170,7 @@ impl RaftNetworkV2<Types> for Path {
             .call::<_, Packet>(descriptor(), SNAPSHOT, packet)
             .to(self.key)
             .timeout(SNAPSHOT_TIME);
-        let mut sending = pin!(std::future::IntoFuture::into_future(sending));
+        let mut sending = pin!(sending.into_future());
         let answer = tokio::select! {
             answer = &mut sending => answer,
             closed = cancel => return Err(StreamingError::Closed(closed)),
@@ -191,37 +200,28 @@ impl RaftNetworkV2<Types> for Path {
 }
 
 /// The bytes of a snapshot file, read as they are sent.
-fn snapshot_blob(
-    snapshots: &Arc<Snapshots>,
-    id: SnapshotId,
-    inline: bool,
-) -> io::Result<Blob> {
-    let reader = snapshots.open_raw(id).map_err(io::Error::other)?;
-    let len = reader.len();
-    let chunks = futures_util::stream::unfold(Some((reader, 0)), move |state| async move {
-        let (reader, offset) = state?;
-        if offset >= len {
-            return None;
-        }
-        let read = with_files(inline, move || {
-            let mut reader = reader;
-            let size = SNAPSHOT_CHUNK.min(usize::try_from(len - offset).unwrap_or(usize::MAX));
-            let mut chunk = vec![0; size];
-            let read = reader.read_at(&mut chunk, offset).map_err(io::Error::other)?;
-            chunk.truncate(read);
-            if chunk.is_empty() {
-                return Err(io::Error::other("the snapshot ended early"));
+fn snapshot_blob(snapshots: &Arc<Snapshots>, id: SnapshotId, inline: bool) -> io::Result<Blob> {
+    let reader = Arc::new(snapshots.send(id)?);
+    let length = reader.length();
+    let chunks = futures_util::stream::unfold(0, move |offset| {
+        let reader = reader.clone();
+        async move {
+            if offset >= length {
+                return None;
             }
-            Ok((reader, Bytes::from(chunk)))
-        })
-        .await;
-        match read {
-            Ok((reader, chunk)) => {
-                let next = offset + chunk.len() as u64;
-                Some((Ok(chunk), Some((reader, next))))
+            let read = with_files(inline, move || Ok(reader.read(offset, SNAPSHOT_CHUNK)?)).await;
+            match read {
+                Ok(chunk) if chunk.is_empty() => None,
+                Ok(chunk) => {
+                    let next = offset + chunk.len() as u64;
+                    Some((Ok(chunk), next))
+                }
+                Err(error) => {
+                    let error = Error::internal("the snapshot cannot be read", error);
+                    Some((Err(error), length))
+                }
             }
-            Err(error) => Some((Err(Error::internal("the snapshot cannot be read", error)), None)),
         }
     });
-    Ok(Blob::from_chunks(Some(len), chunks))
+    Ok(Blob::from_chunks(Some(length), chunks))
 }

@@ -22,9 +22,8 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     message::Blob,
-    service::{
-        Access, Context, MethodDescriptor, Reply, Request, Service, ServiceDescriptor,
-    },
+    service::{Access, Context, MethodDescriptor, Reply, Request, Service, ServiceDescriptor},
+    storage::SnapshotId,
 };
 
 pub(super) const APPEND: usize = 0;
@@ -46,6 +45,8 @@ pub(super) struct Packet {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct SnapshotPacket {
     pub(super) to: NodeNumber,
+    /// Term and index of the last entry in it.
+    pub(super) at: (u64, u64),
     #[schemars(with = "Vec<u8>")]
     pub(super) vote: Bytes,
     pub(super) file: Blob,
@@ -175,32 +176,37 @@ impl RaftService {
     }
 
     async fn receive(&self, packet: SnapshotPacket) -> Result<Bytes> {
-        let SnapshotPacket { vote, mut file, .. } = packet;
+        let SnapshotPacket {
+            vote, at, mut file, ..
+        } = packet;
         let vote: VoteForm = decode(&vote, "a vote").map_err(bad_message)?;
+        let length = file
+            .len()
+            .ok_or_else(|| Error::invalid_argument("a snapshot came without its length"))?;
+        let id = SnapshotId {
+            term: at.0,
+            index: at.1,
+        };
         let snapshots = self.group.snapshots().clone();
         let inline = self.group.inline();
         let broken = |error| Error::internal("the snapshot cannot be kept", error);
         let mut writer = with_files(inline, {
             let snapshots = snapshots.clone();
-            move || snapshots.receive().map_err(std::io::Error::other)
+            move || Ok(snapshots.receive(id, length)?)
         })
         .await
         .map_err(broken)?;
-        let mut offset = 0;
         while let Some(chunk) = file.next_chunk().await? {
-            let length = chunk.len() as u64;
             writer = with_files(inline, move || {
-                writer.write(offset, &chunk).map_err(std::io::Error::other)?;
+                writer.write(writer.received(), &chunk)?;
                 Ok(writer)
             })
             .await
             .map_err(broken)?;
-            offset += length;
         }
-        let (id, meta) = with_files(inline, move || {
-            let id = writer.finish().map_err(std::io::Error::other)?;
-            let reader = snapshots.open(id).map_err(std::io::Error::other)?;
-            Ok((id, meta_of(reader.metadata())?))
+        let meta = with_files(inline, move || {
+            writer.finish()?;
+            meta_of(snapshots.read(id)?.metadata())
         })
         .await
         .map_err(broken)?;
@@ -220,7 +226,11 @@ fn bad_message(error: std::io::Error) -> Error {
 }
 
 fn stopped(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(Code::Unavailable, "this node's part in the cluster has stopped").with_source(error)
+    Error::new(
+        Code::Unavailable,
+        "this node's part in the cluster has stopped",
+    )
+    .with_source(error)
 }
 
 #[async_trait]
@@ -257,7 +267,7 @@ impl TryFrom<AppendForm> for AppendEntriesRequest<Types> {
             entries: form
                 .entries
                 .into_iter()
-                .map(TryInto::try_into)
+                .map(EntryForm::entry)
                 .collect::<std::io::Result<_>>()?,
             leader_commit: form.committed.map(Into::into),
         })

@@ -4,7 +4,6 @@ use std::{
     fmt::Debug,
     io,
     ops::{Bound, RangeBounds},
-    sync::Arc,
 };
 
 use openraft::{
@@ -14,7 +13,7 @@ use openraft::{
 };
 
 use super::forms::{EntryForm, LogIdForm, PayloadForm, Types, VoteForm, decode, encode};
-use crate::storage::{Entry, Log, StorageError};
+use crate::storage::{Entry, Log};
 
 /// Bytes of entries that are read from the log at once, to be sent or applied. More makes a
 /// follower that lags catch up in fewer messages, and holds more memory for each of them.
@@ -23,18 +22,17 @@ const READ_BYTES: usize = 2 << 20;
 /// The log as openraft uses it.
 #[derive(Clone)]
 pub(crate) struct Store {
-    log: Arc<Log>,
+    log: Log,
 }
 
 impl Store {
-    pub(crate) fn new(log: Arc<Log>) -> Self {
+    pub(crate) fn new(log: Log) -> Self {
         Self { log }
     }
 
     fn read(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<EntryOf<Types>>> {
         self.log
-            .read(start..end, bytes)
-            .map_err(as_io)?
+            .read(start..end, bytes)?
             .into_iter()
             .map(entry_of)
             .collect()
@@ -47,15 +45,7 @@ fn entry_of(entry: Entry) -> io::Result<EntryOf<Types>> {
         term: entry.term,
         index: entry.index,
     };
-    EntryForm { at, payload }.try_into()
-}
-
-fn as_io(error: StorageError) -> io::Error {
-    let kind = match &error {
-        StorageError::Corrupt { .. } => io::ErrorKind::InvalidData,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
+    EntryForm { at, payload }.entry()
 }
 
 impl RaftLogReader<Types> for Store {
@@ -116,12 +106,12 @@ impl RaftLogStorage<Types> for Store {
 
     async fn save_vote(&mut self, vote: &VoteOf<Types>) -> io::Result<()> {
         let vote = encode(&VoteForm::from(vote))?;
-        self.log.save_vote(vote).await.map_err(as_io)
+        self.log.save_vote(vote).await.map_err(Into::into)
     }
 
     async fn save_committed(&mut self, committed: Option<LogIdOf<Types>>) -> io::Result<()> {
         let committed = encode(&committed.as_ref().map(LogIdForm::from))?;
-        self.log.save_committed(committed).map_err(as_io)
+        self.log.save_committed(committed).map_err(Into::into)
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogIdOf<Types>>> {
@@ -150,20 +140,19 @@ impl RaftLogStorage<Types> for Store {
                 })
             })
             .collect();
-        let done = Box::new(move |result: Result<(), StorageError>| {
-            callback.io_completed(result.map_err(as_io));
-        });
-        self.log.append(entries?, done).map_err(as_io)
+        let done = Box::new(move |result| callback.io_completed(result));
+        self.log.append(entries?, done);
+        Ok(())
     }
 
     async fn truncate_after(&mut self, last: Option<LogIdOf<Types>>) -> io::Result<()> {
         let last = last.map(|id| id.index);
-        self.log.truncate_after(last).await.map_err(as_io)
+        self.log.truncate_after(last).await.map_err(Into::into)
     }
 
     async fn purge(&mut self, upto: LogIdOf<Types>) -> io::Result<()> {
         let LogIdForm { term, index } = (&upto).into();
-        self.log.purge(term, index).await.map_err(as_io)
+        self.log.purge(term, index).await.map_err(Into::into)
     }
 }
 

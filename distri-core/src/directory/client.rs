@@ -228,7 +228,10 @@ impl Directory {
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
         let outcome = self.write(Command::GrantLease { ttl_ms }).await?;
         let id = outcome.lease.ok_or_else(|| {
-            Error::new(Code::Incompatible, "the node granted a lease without a number")
+            Error::new(
+                Code::Incompatible,
+                "the node granted a lease without a number",
+            )
         })?;
         Ok(Lease::new(self.clone(), id, ttl))
     }
@@ -267,8 +270,11 @@ impl Directory {
 /// `value` as the content of a document.
 fn content<T: Serialize + ?Sized>(value: &T) -> Result<Json> {
     Json::of(value).map_err(|error| {
-        Error::new(Code::InvalidArgument, "the document cannot be written as JSON")
-            .with_source(error)
+        Error::new(
+            Code::InvalidArgument,
+            "the document cannot be written as JSON",
+        )
+        .with_source(error)
     })
 }
 

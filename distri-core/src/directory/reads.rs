@@ -53,9 +53,8 @@ impl Reads {
     pub(crate) async fn run(&self, group: Group, client: Client) {
         loop {
             self.arrived.notified().await;
-            let waiting = std::mem::take(
-                &mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner),
-            );
+            let waiting =
+                std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             if waiting.is_empty() {
                 continue;
             }

@@ -101,8 +101,7 @@ impl Server {
         let answers = self.inner.writes.submit(vec![proposal.into()]).await?;
         let answer = answers.first().map(Bytes::as_ref).unwrap_or_default();
         let verdict: Verdict = postcard::from_bytes(answer).map_err(|error| {
-            Error::new(Code::Incompatible, "the leader's answer does not decode")
-                .with_source(error)
+            Error::new(Code::Incompatible, "the leader's answer does not decode").with_source(error)
         })?;
         Ok(verdict?)
     }

@@ -219,8 +219,8 @@ impl Way {
             new_leader,
             proposals,
         };
-        let payload = postcard::to_stdvec(&batch)
-            .map_err(|error| Unfinished::Refused(error.to_string()))?;
+        let payload =
+            postcard::to_stdvec(&batch).map_err(|error| Unfinished::Refused(error.to_string()))?;
         let answers = self.group.propose(payload.into()).await?;
         self.has_begun(term);
         Ok(answers)

@@ -1,7 +1,8 @@
 //! What a node does in the world: it accepts links, tells how it stands, and stops.
 //!
-//! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one).
-//! All end with [`Running`]. Links have tasks of their own, see [`crate::rpc`].
+//! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
+//! and those of the directory (see [`super::keeper`]). All end with [`Running`]. Links have tasks
+//! of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the node's tasks"
@@ -21,8 +22,9 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     NodeBuilder, NodeHandle, Shared, StartError,
-    host::{Host, HostFor, HostsNothing, caller_of},
+    host::{Host, HostFor, HostsNothing},
     introspect,
+    keeper::{Keeper, Place},
 };
 use crate::{
     client::{
@@ -30,11 +32,12 @@ use crate::{
         pool::{Pool, PoolOptions},
         program,
     },
-    config::{AccessConfig, ClientAccess, Limits},
+    cluster::Roster,
+    config::{ClientAccess, Limits},
     identity::Identity,
     rpc::{Link, Serve},
     service::{Caller, Role},
-    transport::{Address, ByteLink, Endpoint, Listener, tcp::Tcp, tcp::TcpLimits},
+    transport::{Address, ByteLink, Listener, tcp::Tcp, tcp::TcpLimits},
     wire::{Hello, Status},
     world,
 };
@@ -48,6 +51,7 @@ pub(super) struct Running {
     pub(super) handle: NodeHandle,
     pub(super) host: Arc<Host>,
     pub(super) address: Address,
+    pub(super) keeper: Option<Keeper>,
     gate: Arc<Gate>,
     pool: Arc<Pool>,
     tasks: Vec<AbortHandle>,
@@ -56,8 +60,7 @@ pub(super) struct Running {
 
 /// Who may come in, and who has.
 struct Gate {
-    access: AccessConfig,
-    nodes: Vec<Endpoint>,
+    roster: Arc<Roster>,
     limits: Limits,
     hello: Arc<dyn Fn() -> Hello + Send + Sync>,
     host: Arc<OnceLock<Weak<Host>>>,
@@ -98,7 +101,11 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         let (name, address) = (name.clone(), address.clone());
         Arc::new(move || node_hello(&cell, &limits, &name, &address))
     };
-    let (access, nodes) = (config.access.clone(), config.cloud.nodes.clone());
+    let place = Place::find(&builder, &transport, key, &name, &address).await?;
+    let config = &builder.config;
+    let mut nodes = config.cloud.nodes.clone();
+    nodes.extend(place.iter().flat_map(|place| place.nodes()).cloned());
+    let roster = Arc::new(Roster::new(config.access.clone(), nodes));
     let pool = Pool::new(PoolOptions {
         transport,
         limits: config.limits.clone(),
@@ -107,24 +114,34 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
             Box::new(move || hello())
         },
         serve: {
-            let (cell, access, nodes) = (cell.clone(), access.clone(), nodes.clone());
-            Box::new(move |key| serve_for(&cell, caller_of(key, &access, &nodes)))
+            let (cell, roster) = (cell.clone(), roster.clone());
+            Box::new(move |key| serve_for(&cell, roster.caller(key)))
         },
         learns: false,
     });
     let client = Client::from_pool(pool.clone());
     let handle = NodeHandle {
-        shared: Arc::new(Shared { key, name, client }),
+        shared: Arc::new(Shared {
+            key,
+            name,
+            client,
+            group: OnceLock::new(),
+        }),
     };
-    let mut services = builder.make_services(&handle).await?;
-    introspect::add(&mut services, &cell, &handle);
-    let host = Arc::new(Host::new(services, handle.clone()));
+    let keeper = match place {
+        Some(place) => Some(Keeper::open(place, config, &handle, &address).await?),
+        None => None,
+    };
+    let mut own = keeper.as_ref().map_or_else(Vec::new, Keeper::services);
+    own.push(introspect::service(&cell, &handle));
+    let descriptors = builder.describe(&own)?;
+    let host = Arc::new(Host::new(descriptors, handle.clone()));
+    own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
     let _ = cell.set(Arc::downgrade(&host));
     pool.set_local(&host);
     let gate = Arc::new(Gate {
-        access,
-        nodes: nodes.clone(),
+        roster: roster.clone(),
         limits: config.limits.clone(),
         hello,
         host: cell,
@@ -133,8 +150,10 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         faulty: AtomicU64::new(0),
         status_changed: Notify::new(),
     });
-    nodes.into_iter().for_each(|node| pool.add(node));
-    let tasks = vec![
+    for node in roster.configured() {
+        pool.add(node.clone());
+    }
+    let mut tasks = vec![
         tokio::spawn(accept(listener, gate.clone(), Arc::downgrade(&pool))).abort_handle(),
         tokio::spawn(report(
             gate.clone(),
@@ -143,7 +162,46 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         ))
         .abort_handle(),
     ];
-    let limits = config.limits.clone();
+    if let Some(keeper) = &keeper {
+        let watch_links = {
+            let gate = gate.clone();
+            move || gate.look_again()
+        };
+        tasks.extend(keeper.start(&roster, &pool, watch_links));
+    }
+    let running = Running {
+        handle: handle.clone(),
+        host: host.clone(),
+        address: address.clone(),
+        keeper,
+        gate,
+        pool,
+        tasks,
+        limits: config.limits.clone(),
+    };
+    // From here on an error drops `running`, which stops what was started.
+    let services = builder.make_services(&handle).await?;
+    let mut collections = builder.collections()?;
+    for service in services.values() {
+        collections.extend(service.collections());
+    }
+    if !collections.is_empty() {
+        if running.keeper.is_none() {
+            return Err(StartError::NoDirectory {
+                collection: collections[0].name.clone(),
+            });
+        }
+        for spec in collections {
+            let name = spec.name.clone();
+            let made = handle.directory().create(spec).await;
+            made.map_err(|source| StartError::Collection { name, source })?;
+        }
+    }
+    for service in services.into_values() {
+        host.put(service);
+    }
+    running.pool.set_local(&host);
+    running.gate.status_changed.notify_one();
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -151,15 +209,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         services = ?host.descriptors().map(|service| service.name.as_str()).collect::<Vec<_>>(),
         "node started"
     );
-    Ok(Running {
-        handle,
-        host,
-        address,
-        gate,
-        pool,
-        tasks,
-        limits,
-    })
+    Ok(running)
 }
 
 fn tcp_limits(limits: &Limits) -> TcpLimits {
@@ -230,12 +280,16 @@ impl Gate {
 
     /// Lets a link in, or tells the other end why not.
     fn admit(self: Arc<Self>, bytes: ByteLink, pool: &Weak<Pool>) {
-        let caller = caller_of(bytes.peer, &self.access, &self.nodes);
-        let refusal = match (caller.role, self.access.clients) {
-            (Role::Stranger, ClientAccess::Listed) => {
+        let caller = self.roster.caller(bytes.peer);
+        let is_guest = caller
+            .roles
+            .iter()
+            .any(|role| role == crate::cluster::GUEST);
+        let refusal = match (caller.role, self.roster.access().clients) {
+            (Role::Stranger, ClientAccess::Listed) if !is_guest => {
                 Some(format!("key {} is not admitted here", bytes.peer))
             }
-            (Role::Node | Role::Known, _) | (Role::Stranger, ClientAccess::Open) => {
+            (Role::Node | Role::Known | Role::Stranger, _) => {
                 (self.lock().len() >= self.limits.links as usize).then(|| {
                     format!(
                         "this node keeps {} links already, its bound",
@@ -262,6 +316,19 @@ impl Gate {
         let link = Link::start(bytes, false, &hello, self.limits.clone(), serve);
         self.lock().push(link.clone());
         tokio::spawn(meet(self.clone(), link, pool.clone(), is_node));
+    }
+
+    /// Closes links of keys that are no longer what they were when they came in.
+    fn look_again(&self) {
+        let links = self.lock().clone();
+        for link in links {
+            let caller = self.roster.caller(link.peer());
+            let is_node = caller.role == Role::Node;
+            let came_as_node = link.hello_now().is_some_and(|hello| hello.is_node);
+            if came_as_node && !is_node {
+                link.close("the node was removed from the cluster");
+            }
+        }
     }
 
     /// Logs a refusal: the first, and then each time their number has doubled.
@@ -292,7 +359,10 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
-            link.close(&format!("key {} is not in `cloud.nodes` here", link.peer()));
+            link.close(&format!(
+                "key {} is neither a member of the cluster nor in `cloud.nodes` here",
+                link.peer()
+            ));
         }
         Ok(_) => {}
         Err(_) => link.close("no hello in time"),
@@ -338,6 +408,9 @@ impl Running {
     }
 
     pub(super) async fn shutdown(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.hand_over().await;
+        }
         self.host.drain();
         self.gate.status_changed.notify_one();
         self.tasks.first().into_iter().for_each(AbortHandle::abort);
@@ -360,6 +433,9 @@ impl Running {
             .for_each(|link| link.close("the node has stopped"));
         self.pool.close("the node has stopped");
         self.host.stop().await;
+        if let Some(keeper) = &self.keeper {
+            keeper.close().await;
+        }
         tracing::info!(name = self.handle.name(), "node stopped");
     }
 }
@@ -372,6 +448,9 @@ impl Drop for Running {
             .drain(..)
             .for_each(|link| link.close("the node has stopped"));
         self.pool.close("the node has stopped");
+        if let Some(keeper) = self.keeper.take() {
+            keeper.abandon();
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     error::{Code, Error, Result},
     hash::IdMap,
-    id::{MethodId, PublicKey},
+    id::MethodId,
     message::{Codec, Message},
     node::NodeHandle,
     rpc::{Incoming, Link, OnProgress, Reporter, Serve, Serving, Trace},

@@ -2,10 +2,7 @@
 //!
 //! Written by hand, as a service without the macro is.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock, Weak},
-};
+use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -136,17 +133,12 @@ impl Service for Introspection {
     }
 }
 
-/// Adds the service to those that a node hosts.
-pub(super) fn add(
-    services: &mut BTreeMap<String, Arc<dyn Service>>,
-    host: &Arc<OnceLock<Weak<Host>>>,
-    node: &NodeHandle,
-) {
-    let service = Introspection {
+/// The service, of a node whose host will be in `host`.
+pub(super) fn service(host: &Arc<OnceLock<Weak<Host>>>, node: &NodeHandle) -> Arc<dyn Service> {
+    Arc::new(Introspection {
         host: host.clone(),
         node: node.clone(),
-    };
-    services.insert(descriptor().name.clone(), Arc::new(service));
+    })
 }
 
 /// Asks a node for its services.

@@ -23,6 +23,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// How errors name the folder.
     fn describe(&self) -> String;
 
+    /// True if nothing on it outlives the process, so that nobody need wait for it elsewhere.
+    fn in_memory(&self) -> bool {
+        false
+    }
+
     /// The names of all files, in no particular order.
     ///
     /// # Errors

@@ -266,6 +266,10 @@ impl Transport for Memory {
             ready: tokio::sync::Mutex::new(ready),
         }))
     }
+
+    fn proving(&self, identity: Identity) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(self.network.transport(identity)))
+    }
 }
 
 impl Memory {

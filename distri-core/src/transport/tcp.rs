@@ -118,6 +118,13 @@ impl Transport for Tcp {
         let listener = connect::bind(at).await?;
         Ok(Box::new(TcpAccept::start(listener, self.clone(), at)?))
     }
+
+    fn proving(&self, identity: Identity) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(Self::with_limits(
+            identity,
+            self.inner.limits.clone(),
+        )))
+    }
 }
 
 impl Tcp {

@@ -167,12 +167,7 @@ impl<T: Serialize> Collection<T> {
     /// # Errors
     /// [`Refusal::Revision`] if somebody changed it meanwhile, [`Refusal::Missing`], and as
     /// [`Collection::insert`].
-    pub async fn replace_if(
-        &self,
-        id: impl Into<String>,
-        revision: u64,
-        value: &T,
-    ) -> Result<u64> {
+    pub async fn replace_if(&self, id: impl Into<String>, revision: u64, value: &T) -> Result<u64> {
         let operation = Operation::Replace {
             collection: self.name.clone(),
             id: id.into(),
@@ -302,7 +297,10 @@ impl<T: Serialize + DeserializeOwned> Collection<T> {
             let mut value = document.value;
             change(&mut value)?;
             tries += 1;
-            match self.replace_if(id.as_str(), document.revision, &value).await {
+            match self
+                .replace_if(id.as_str(), document.revision, &value)
+                .await
+            {
                 Ok(_) => return Ok(value),
                 Err(error)
                     if tries < UPDATE_TRIES

@@ -142,7 +142,11 @@ impl<T: DeserializeOwned> Watch<T> {
             }),
         };
         Ok(Events {
-            events: events.events.into_iter().map(typed).collect::<Result<_>>()?,
+            events: events
+                .events
+                .into_iter()
+                .map(typed)
+                .collect::<Result<_>>()?,
             revision: events.revision,
         })
     }

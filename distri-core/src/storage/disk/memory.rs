@@ -133,6 +133,10 @@ impl Disk for MemoryDisk {
         "memory".into()
     }
 
+    fn in_memory(&self) -> bool {
+        true
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         let inner = self.lock_inner();
         inner.check_running()?;

@@ -1,0 +1,29 @@
+//! Which nodes belong to the cluster: founding one, joining it with a token, leaving it.
+//!
+//! The list of members is a collection of the directory, `_members`, so all nodes agree on it and
+//! watch it. From it every node knows whom it admits as a node (`roster`); the node that leads
+//! also sees to it that the members follow the log and that an odd number of them votes
+//! (`steward`). A join token ([`JoinToken`]) is a key that may be used once: whoever proves it may
+//! ask to be made a member.
+//!
+//! - `folder`: what a data folder says about the cluster that it belongs to.
+//! - `records`: members, tokens and granted roles as they stand in the directory.
+//! - `service`: `distri-cluster`, by which nodes join, are listed and removed.
+
+mod client;
+mod folder;
+mod protocol;
+mod records;
+mod roster;
+mod service;
+mod steward;
+mod token;
+
+pub use client::{ClusterInfo, NodeInfo, NodeRole};
+pub(crate) use folder::Folder;
+pub(crate) use protocol::{GUEST, JoinArguments};
+pub(crate) use records::MemberRecord;
+pub(crate) use roster::{Roster, follow};
+pub(crate) use service::{ClusterService, redeem};
+pub(crate) use steward::Steward;
+pub use token::{InvalidToken, JoinToken};

@@ -1,0 +1,86 @@
+//! The service `distri-cluster`: what is said about members.
+
+use std::sync::OnceLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::client::ClusterInfo;
+use crate::{
+    id::PublicKey,
+    service::{Access, MethodDescriptor, ServiceDescriptor},
+    transport::{Address, Endpoint},
+};
+
+pub(crate) const JOIN: usize = 0;
+pub(crate) const TOKEN: usize = 1;
+pub(crate) const NODES: usize = 2;
+pub(crate) const REMOVE: usize = 3;
+
+/// The role of whoever proves a join token.
+pub(crate) const GUEST: &str = "distri-guest";
+
+/// The role of operators.
+pub(crate) const ADMIN: &str = "admin";
+
+/// Who wants to be a member.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct JoinArguments {
+    pub(crate) key: PublicKey,
+    pub(crate) name: String,
+    #[schemars(with = "String")]
+    pub(crate) address: Address,
+    /// A key of the new node's operator, which gets the role `admin`.
+    pub(crate) admin: Option<PublicKey>,
+}
+
+/// What a new member must know.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Ticket {
+    pub(crate) cluster: String,
+    pub(crate) number: u64,
+    #[schemars(with = "Vec<String>")]
+    pub(crate) nodes: Vec<Endpoint>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct TokenArguments {
+    pub(crate) valid_ms: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RemoveArguments {
+    pub(crate) number: u64,
+}
+
+pub(crate) fn descriptor() -> &'static ServiceDescriptor {
+    static DESCRIPTOR: OnceLock<ServiceDescriptor> = OnceLock::new();
+    DESCRIPTOR.get_or_init(|| {
+        ServiceDescriptor::new("distri-cluster")
+            .docs("Which nodes belong to the cluster.")
+            .method(
+                MethodDescriptor::new::<JoinArguments, Ticket>("join")
+                    .docs("Makes the holder of a join token a member.")
+                    .access(Access::Role(GUEST.to_owned()))
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<TokenArguments, String>("token")
+                    .docs("A token with which one node may join.")
+                    .access(Access::Role(ADMIN.to_owned()))
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<(), ClusterInfo>("nodes")
+                    .docs("The nodes, as the leader sees them.")
+                    .access(Access::Authenticated)
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<RemoveArguments, ()>("remove")
+                    .docs("Takes a node out, for good.")
+                    .access(Access::Role(ADMIN.to_owned()))
+                    .idempotent(),
+            )
+    })
+}

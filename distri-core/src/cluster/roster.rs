@@ -1,0 +1,187 @@
+//! Whom a node admits, and as what: from its configuration, and from the directory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, PoisonError, RwLock, Weak},
+};
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    protocol::GUEST,
+    records::{MEMBERS, MemberRecord, ROLES, RolesRecord, TOKENS},
+};
+use crate::{
+    client::pool::Pool,
+    config::AccessConfig,
+    directory::{Actor, Query, Replica},
+    id::PublicKey,
+    service::{Caller, Role},
+    transport::Endpoint,
+};
+
+/// Who is what to this node.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    access: AccessConfig,
+    /// Nodes named in the configuration, or in the folder of a node that joined.
+    configured: Vec<Endpoint>,
+    known: RwLock<Known>,
+}
+
+/// What the directory says.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Known {
+    members: BTreeMap<PublicKey, Endpoint>,
+    guests: BTreeSet<PublicKey>,
+    roles: BTreeMap<PublicKey, Vec<String>>,
+    /// The directory has been read once: it alone says who is a node from then on.
+    read: bool,
+}
+
+impl Roster {
+    pub(crate) fn new(access: AccessConfig, configured: Vec<Endpoint>) -> Self {
+        Self {
+            access,
+            configured,
+            known: RwLock::default(),
+        }
+    }
+
+    /// Nodes to link to until the directory tells more.
+    pub(crate) fn configured(&self) -> &[Endpoint] {
+        &self.configured
+    }
+
+    pub(crate) fn access(&self) -> &AccessConfig {
+        &self.access
+    }
+
+    /// What the key is to this node.
+    pub(crate) fn caller(&self, key: PublicKey) -> Caller {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let mut roles: Vec<String> = self
+            .access
+            .roles
+            .iter()
+            .filter(|(_, keys)| keys.contains(&key))
+            .map(|(role, _)| role.clone())
+            .collect();
+        roles.extend(known.roles.get(&key).into_iter().flatten().cloned());
+        roles.sort();
+        roles.dedup();
+        let is_node = known.members.contains_key(&key)
+            || (!known.read && self.configured.iter().any(|node| node.key == key));
+        let role = if is_node {
+            Role::Node
+        } else if known.guests.contains(&key) {
+            roles.push(GUEST.to_owned());
+            Role::Stranger
+        } else if self.access.keys.contains(&key) || !roles.is_empty() {
+            Role::Known
+        } else {
+            Role::Stranger
+        };
+        Caller { key, role, roles }
+    }
+
+    fn update(&self, known: Known) -> Option<Known> {
+        let mut held = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        (*held != known).then(|| std::mem::replace(&mut *held, known))
+    }
+}
+
+/// Keeps the roster and the links as the directory says, until this node is no member any more.
+/// `changed` is told of every change.
+pub(crate) async fn follow(
+    roster: Arc<Roster>,
+    replica: Arc<Replica>,
+    pool: Weak<Pool>,
+    me: PublicKey,
+    changed: impl Fn(),
+) {
+    let mut changes = [MEMBERS, TOKENS, ROLES].map(|name| replica.subscribe(name));
+    let mut was_member = false;
+    loop {
+        for change in &mut changes {
+            change.borrow_and_update();
+        }
+        let known = look(&replica);
+        let is_member = known.members.contains_key(&me);
+        if was_member && !is_member {
+            return;
+        }
+        was_member |= is_member;
+        // A node that has not heard of its own membership yet knows too little to judge others.
+        if is_member && let Some(former) = roster.update(known.clone()) {
+            let Some(pool) = pool.upgrade() else { return };
+            for endpoint in known.members.values() {
+                pool.place(endpoint.clone());
+            }
+            let gone = former.members.keys().chain(
+                (!former.read)
+                    .then(|| roster.configured().iter().map(|node| &node.key))
+                    .into_iter()
+                    .flatten(),
+            );
+            for key in gone.filter(|key| !known.members.contains_key(key)) {
+                pool.remove(*key, "the node was removed from the cluster");
+            }
+            changed();
+        }
+        let [members, tokens, roles] = &mut changes;
+        let more = tokio::select! {
+            more = members.changed() => more,
+            more = tokens.changed() => more,
+            more = roles.changed() => more,
+        };
+        if more.is_err() {
+            return;
+        }
+    }
+}
+
+fn look(replica: &Replica) -> Known {
+    let key_of = |id: &str| id.parse::<PublicKey>().ok();
+    let members = all::<MemberRecord>(replica, MEMBERS)
+        .into_iter()
+        .map(|(_, member)| (member.key, member.endpoint()))
+        .collect();
+    let guests = all::<serde_json::Value>(replica, TOKENS)
+        .into_iter()
+        .filter_map(|(id, _)| key_of(&id))
+        .collect();
+    let roles = all::<RolesRecord>(replica, ROLES)
+        .into_iter()
+        .filter_map(|(id, record)| Some((key_of(&id)?, record.roles)))
+        .collect();
+    Known {
+        members,
+        guests,
+        roles,
+        read: true,
+    }
+}
+
+/// All documents of a collection of the directory's own, as this node has them.
+pub(super) fn all<T: DeserializeOwned>(replica: &Replica, collection: &str) -> Vec<(String, T)> {
+    let mut query = Query::new(collection);
+    query.limit = 10_000;
+    let mut found = Vec::new();
+    // A collection that is not there yet has no documents.
+    let Ok(view) = replica.read(|state| state.view(&Actor::Node, collection)) else {
+        return found;
+    };
+    while let Ok(page) = view.find(&query) {
+        found.extend(page.documents.into_iter().filter_map(|document| {
+            // Written by a newer version: not for this one.
+            let value = document.value.to().ok()?;
+            Some((document.id, value))
+        }));
+        match page.cursor {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    found
+}

@@ -1,0 +1,400 @@
+//! A node's part in the directory: opened before anything else is served, closed after everything.
+//!
+//! Its tasks: `writes` and `reads` (commands into the log, questions to the leader), `steward` (the
+//! cluster's members), `roster` (whom the node admits), `snapshots`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: it owns the directory's tasks"
+)]
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use data_encoding::BASE32_NOPAD;
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+};
+
+use super::{Entry, NodeBuilder, NodeHandle, StartError};
+use crate::{
+    client::pool::Pool,
+    cluster::{
+        self, ClusterService, Folder, JoinArguments, JoinToken, MemberRecord, Roster, Steward,
+        redeem,
+    },
+    config::{self, Config},
+    consensus::{Group, GroupOptions, Member, RaftService, Timing},
+    directory::{DirectoryService, Replica, Server},
+    error::{Code, Error},
+    id::PublicKey,
+    identity::Identity,
+    service::Service,
+    storage::{Disk, FsDisk, MemoryDisk, StorageError},
+    transport::{Address, Endpoint, Transport, tcp::Tcp},
+    world,
+};
+
+/// How long a node that stops waits until another leads.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// Where a node's data is, and of which cluster it is.
+pub(super) struct Place {
+    disk: Arc<dyn Disk>,
+    folder: Folder,
+    /// The disk is memory: nothing waits for it, and it ends with the node.
+    in_memory: bool,
+}
+
+impl Place {
+    /// Finds the node's data, or makes it: by founding a cluster or joining one. `None` for a node
+    /// that keeps no directory.
+    pub(super) async fn find(
+        builder: &NodeBuilder,
+        transport: &Arc<dyn Transport>,
+        key: PublicKey,
+        name: &str,
+        address: &Address,
+    ) -> Result<Option<Self>, StartError> {
+        let config = &builder.config;
+        let (disk, in_memory): (Arc<dyn Disk>, bool) = match (&builder.disk, &config.directory.path)
+        {
+            (Some(disk), _) => (disk.clone(), disk.in_memory()),
+            (None, Some(path)) => {
+                let disk = FsDisk::open(path)
+                    .map_err(StorageError::io("open", &path.display().to_string()))?;
+                (Arc::new(disk), false)
+            }
+            (None, None) => {
+                let is_alone = config.cloud.nodes.iter().all(|node| node.key == key);
+                if !is_alone && matches!(builder.entry, Entry::Resume) {
+                    return Ok(None);
+                }
+                (Arc::new(MemoryDisk::new(world::dice())), true)
+            }
+        };
+        let found = Folder::read(&disk)?;
+        let folder = match (found, &builder.entry) {
+            (Some(folder), _) => folder,
+            (None, Entry::Resume) if !in_memory => {
+                return Err(StartError::NoCluster {
+                    folder: disk.describe(),
+                });
+            }
+            (None, Entry::Resume | Entry::Found) => found_in(&disk, key, None)?,
+            (None, Entry::Join(token)) => {
+                let asks = JoinArguments {
+                    key,
+                    name: name.to_owned(),
+                    address: address.clone(),
+                    admin: None,
+                };
+                join_in(&disk, token, transport, asks).await?
+            }
+        };
+        if folder.key != key {
+            return Err(StartError::OtherNode {
+                folder: disk.describe(),
+                of: folder.key,
+                this: key,
+            });
+        }
+        Ok(Some(Self {
+            disk,
+            folder,
+            in_memory,
+        }))
+    }
+
+    /// Nodes of the cluster, as they were when this one joined.
+    pub(super) fn nodes(&self) -> &[Endpoint] {
+        &self.folder.nodes
+    }
+}
+
+/// Makes a cluster: writes into `directory.path` that the node of `config`, which need not run, is
+/// its first. The key `admin` gets the role of that name. Returns the cluster's id.
+///
+/// # Errors
+/// [`StartError::InCluster`], [`StartError::Storage`], [`StartError::Identity`].
+pub fn found_cluster(config: &Config, admin: Option<PublicKey>) -> Result<String, StartError> {
+    let identity = Identity::load_or_create(&config.node.identity)?;
+    let disk = fresh_folder(config)?;
+    Ok(found_in(&disk, identity.public(), admin)?.cluster)
+}
+
+/// Makes the node of `config`, which does not run yet, a member of the cluster that `token` is for.
+/// The key `admin` gets the role of that name. Returns the node's number in the cluster.
+///
+/// # Errors
+/// [`StartError::Join`] if the cluster does not take it, [`StartError::InCluster`],
+/// [`StartError::Storage`], [`StartError::Identity`].
+pub async fn join_cluster(
+    config: &Config,
+    token: &JoinToken,
+    admin: Option<PublicKey>,
+) -> Result<u64, StartError> {
+    let identity = Identity::load_or_create(&config.node.identity)?;
+    let disk = fresh_folder(config)?;
+    let key = identity.public();
+    let address = config.node.advertise.as_ref();
+    let asks = JoinArguments {
+        key,
+        name: config.node.name.clone().unwrap_or_else(|| key.short()),
+        address: address.unwrap_or(&config.node.listen).clone(),
+        admin,
+    };
+    let transport: Arc<dyn Transport> = Arc::new(Tcp::new(identity));
+    Ok(join_in(&disk, token, &transport, asks).await?.number)
+}
+
+/// The folder of `directory.path`, if it is of no cluster yet.
+fn fresh_folder(config: &Config) -> Result<Arc<dyn Disk>, StartError> {
+    let path = config
+        .directory
+        .path
+        .clone()
+        .unwrap_or_else(|| "data".into());
+    let disk: Arc<dyn Disk> = Arc::new(
+        FsDisk::open(&path).map_err(StorageError::io("open", &path.display().to_string()))?,
+    );
+    match Folder::read(&disk)? {
+        None => Ok(disk),
+        Some(folder) => Err(StartError::InCluster {
+            folder: disk.describe(),
+            cluster: folder.cluster,
+        }),
+    }
+}
+
+fn found_in(
+    disk: &Arc<dyn Disk>,
+    key: PublicKey,
+    admin: Option<PublicKey>,
+) -> Result<Folder, StartError> {
+    let mut bits = [0; 16];
+    bits[..8].copy_from_slice(&world::dice().to_be_bytes());
+    bits[8..].copy_from_slice(&world::dice().to_be_bytes());
+    let cluster = BASE32_NOPAD.encode(&bits).to_ascii_lowercase();
+    let folder = Folder::founding(cluster, key, admin);
+    folder.write(disk)?;
+    Ok(folder)
+}
+
+async fn join_in(
+    disk: &Arc<dyn Disk>,
+    token: &JoinToken,
+    transport: &Arc<dyn Transport>,
+    asks: JoinArguments,
+) -> Result<Folder, StartError> {
+    let key = asks.key;
+    let Some(transport) = transport.proving(token.identity()) else {
+        return Err(StartError::Join(Error::new(
+            Code::Unsupported,
+            "nodes on this transport cannot join with a token",
+        )));
+    };
+    let ticket = redeem(token, transport, asks)
+        .await
+        .map_err(StartError::Join)?;
+    let folder = Folder::joined(ticket.cluster, ticket.number, key, ticket.nodes);
+    folder.write(disk)?;
+    Ok(folder)
+}
+
+/// A node's part in the directory.
+pub(super) struct Keeper {
+    group: Group,
+    server: Server,
+    handle: NodeHandle,
+    steward: Mutex<Option<Steward>>,
+    removed: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Keeper {
+    /// Opens the node's data and takes part in the cluster.
+    pub(super) async fn open(
+        place: Place,
+        config: &Config,
+        handle: &NodeHandle,
+        address: &Address,
+    ) -> Result<Self, StartError> {
+        let Place {
+            disk,
+            folder,
+            in_memory,
+        } = place;
+        let replica = Arc::new(Replica::default());
+        let group = Group::start(GroupOptions {
+            number: folder.number,
+            disk,
+            state: replica.clone(),
+            client: handle.client().clone(),
+            timing: timing(config.directory.timing),
+            inline: in_memory,
+        })
+        .await?;
+        let me = MemberRecord {
+            key: handle.key(),
+            name: handle.name().to_owned(),
+            address: address.clone(),
+        };
+        if folder.founder {
+            let member = Member {
+                key: me.key,
+                address: address.clone(),
+            };
+            group.found(member).await.map_err(|error| {
+                StorageError::io("found a cluster in", "the log")(std::io::Error::other(error))
+            })?;
+        }
+        let server = Server::new(group.clone(), replica);
+        // Set once, here.
+        let _ = handle.shared.group.set(group.clone());
+        let steward = Steward {
+            server: server.clone(),
+            group: group.clone(),
+            folder,
+            me,
+            voters_max: config.directory.voters as usize,
+        };
+        Ok(Self {
+            group,
+            server,
+            handle: handle.clone(),
+            steward: Mutex::new(Some(steward)),
+            removed: watch::Sender::new(false),
+            tasks: Mutex::default(),
+        })
+    }
+
+    /// The services by which nodes and clients use it.
+    pub(super) fn services(&self) -> Vec<Arc<dyn Service>> {
+        vec![
+            Arc::new(RaftService::new(self.group.clone())),
+            Arc::new(DirectoryService(self.server.clone())),
+            Arc::new(ClusterService {
+                server: self.server.clone(),
+                group: self.group.clone(),
+                client: self.handle.client().clone(),
+            }),
+        ]
+    }
+
+    /// Starts its tasks.
+    pub(super) fn start(
+        &self,
+        roster: &Arc<Roster>,
+        pool: &Arc<Pool>,
+        on_change: impl Fn() + Send + Sync + 'static,
+    ) -> Vec<AbortHandle> {
+        let client = self.handle.client().clone();
+        let steward = self
+            .steward
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut tasks = vec![
+            tokio::spawn(self.server.clone().run_writes(client.clone())),
+            tokio::spawn(self.server.clone().run_reads(client)),
+        ];
+        tasks.extend(steward.map(|steward| tokio::spawn(steward.run())));
+        let group = self.group.clone();
+        tasks.push(tokio::spawn(async move { group.keep_short().await }));
+        let follow = cluster::follow(
+            roster.clone(),
+            self.server.replica().clone(),
+            Arc::downgrade(pool),
+            self.handle.key(),
+            on_change,
+        );
+        let removed = self.removed.clone();
+        tasks.push(tokio::spawn(async move {
+            follow.await;
+            tracing::warn!("this node has been removed from its cluster");
+            removed.send_replace(true);
+        }));
+        let handles = tasks.iter().map(JoinHandle::abort_handle).collect();
+        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        handles
+    }
+
+    /// Waits until the node is no member any more.
+    pub(super) async fn removed(&self) {
+        let mut removed = self.removed.subscribe();
+        if removed.wait_for(|removed| *removed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Lets another node lead, if this one does and there is one that can.
+    pub(super) async fn hand_over(&self) {
+        let view = self.group.view();
+        if !view.leads {
+            return;
+        }
+        let next = view
+            .members
+            .iter()
+            .filter(|(number, at)| **number != self.group.number() && at.votes)
+            .max_by_key(|(_, at)| at.matched)
+            .map(|(number, _)| *number);
+        let Some(next) = next else { return };
+        if let Err(error) = self.group.transfer(next).await {
+            tracing::warn!(%error, "leadership could not be handed over");
+            return;
+        }
+        let led = tokio::time::timeout(
+            HAND_OVER,
+            self.group
+                .wait_for(|group| (group.leader() == Some(next)).then_some(())),
+        );
+        match led.await {
+            Ok(_) => tracing::info!(to = next, "leadership handed over"),
+            Err(_) => tracing::warn!(to = next, "nobody took over leadership in {HAND_OVER:?}"),
+        }
+    }
+
+    /// Ends the node's part, with everything on disk.
+    pub(super) async fn close(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.iter().for_each(JoinHandle::abort);
+        self.group.shutdown().await;
+    }
+
+    /// Ends the node's part without waiting for it.
+    pub(super) fn abandon(self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.iter().for_each(JoinHandle::abort);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let group = self.group.clone();
+            runtime.spawn(async move { group.shutdown().await });
+        }
+    }
+}
+
+fn timing(profile: config::Timing) -> Timing {
+    let millis = Duration::from_millis;
+    match profile {
+        config::Timing::Lan => Timing {
+            heartbeat: millis(50),
+            election: millis(150)..millis(300),
+        },
+        config::Timing::Cloud => Timing {
+            heartbeat: millis(100),
+            election: millis(400)..millis(800),
+        },
+    }
+}
+
+impl fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keeper")
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
