@@ -16,6 +16,16 @@ mod filter;
 mod json;
 mod query;
 mod refusal;
+#[cfg(feature = "node")]
+mod schema;
+#[cfg(feature = "node")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "a machine with its tests; the node's driver uses what it needs"
+)]
+mod state;
+mod value;
 
 pub use collection::{CollectionSpec, IndexSpec, Who};
 pub(crate) use command::{Actor, Batch, Command, Outcome, Proposal, RequestId, Verdict};
@@ -45,6 +55,8 @@ pub mod limits {
     pub const COLLECTIONS: usize = 1024;
     /// Indexes of one collection, and fields of one index.
     pub const INDEXES: usize = 16;
+    /// Bytes of a document's values in one index.
+    pub const INDEX_KEY: usize = 4096;
     /// Parts of one filter, all levels together.
     pub const FILTER: usize = 256;
     /// Levels of one filter.
@@ -60,6 +72,8 @@ pub mod limits {
     /// The shortest and the longest time to live of a lease.
     pub const LEASE: std::ops::RangeInclusive<Duration> =
         Duration::from_millis(500)..=Duration::from_secs(30 * 24 * 3600);
+    /// Leases that have not ended.
+    pub const LEASES: usize = 65_536;
     /// Sessions whose replies are remembered. The one longest silent is forgotten first.
     pub const SESSIONS: usize = 65_536;
     /// How long the replies of a silent session are remembered.
