@@ -27,11 +27,11 @@ use tokio::sync::oneshot;
 use self::{
     driver::Driver,
     index::Source,
-    queue::{Done, Shared},
+    queue::{Done, Files, Shared},
     record::{HEAD, Head, Record},
     writer::LogWriter,
 };
-use super::{Disk, DiskFile, StorageError};
+use super::{Disk, StorageError};
 
 mod driver;
 mod index;
@@ -216,15 +216,12 @@ impl Log {
     /// # Errors
     /// `Io` and `Corrupt` if an entry cannot be read back, `Poisoned`, `Closed`.
     pub fn read(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<Entry>, StorageError> {
-        let sources = self.driver.shared().sources(range, bytes_max)?;
-        let mut entries = Vec::with_capacity(sources.len());
-        for (source, file) in sources {
-            entries.push(match (source, file) {
-                (Source::Memory(entry), _) => entry,
-                (Source::Segment(index, found), file) => read_entry(index, found, file)?,
-            });
-        }
-        Ok(entries)
+        let (sources, files) = self.driver.shared().sources(range, bytes_max)?;
+        let entries = sources.into_iter().map(|source| match source {
+            Source::Memory(entry) => Ok(entry),
+            Source::Segment(index, found) => read_entry(index, found, &files),
+        });
+        entries.collect()
     }
 
     /// Term and index of the last entry, durable or not, be it purged.
@@ -300,14 +297,11 @@ impl fmt::Debug for Durable {
     }
 }
 
-fn read_entry(
-    index: u64,
-    found: index::Found,
-    file: Option<Arc<dyn DiskFile>>,
-) -> Result<Entry, StorageError> {
+fn read_entry(index: u64, found: index::Found, files: &Files) -> Result<Entry, StorageError> {
     let name = segment::name(found.place.segment);
     let offset = found.place.offset.into();
     let corrupt = |what| StorageError::corrupt(&name, offset, what);
+    let file = files.get(&found.place.segment);
     let file = file.ok_or_else(|| corrupt("the segment is missing"))?;
     let mut bytes = vec![0; found.size as usize];
     file.read_at(offset, &mut bytes)

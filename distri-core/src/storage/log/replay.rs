@@ -88,6 +88,9 @@ fn segments(disk: &dyn Disk) -> Result<Vec<u64>, StorageError> {
         disk.remove(segment::UNFINISHED)
             .map_err(StorageError::io("remove", segment::UNFINISHED))?;
     }
+    // A name that is seen may not be durable, after a sync that failed.
+    disk.sync()
+        .map_err(StorageError::io("sync the folder", &disk.describe()))?;
     let mut numbers: Vec<u64> = names
         .iter()
         .filter_map(|name| segment::number(name))

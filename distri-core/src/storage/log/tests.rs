@@ -11,6 +11,8 @@ use super::{Entry, Log, LogOptions, Recovered};
 use crate::storage::{Disk, FsDisk, MemoryDisk, StorageError};
 
 mod basics;
+mod crash;
+mod program;
 
 /// Segments of a few records, and callers that write themselves.
 fn small() -> LogOptions {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::*;
-use crate::storage::{DiskFile, FsDisk, MemoryDisk};
+use crate::storage::{FsDisk, MemoryDisk};
 
 const ID: SnapshotId = SnapshotId { term: 3, index: 70 };
 
@@ -39,7 +41,6 @@ fn check(disk: &dyn Disk, id: SnapshotId) -> Result<(), StorageError> {
     Ok(())
 }
 
-use bytes::Bytes;
 
 #[test]
 fn a_finished_snapshot_is_found_again_on_both_disks() {
