@@ -162,6 +162,11 @@ impl Shared {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn cached_bytes(&self) -> usize {
+        self.lock().index.cached_bytes()
+    }
+
     pub(super) fn poisoned(&self) -> Option<StorageError> {
         self.lock().failure.clone()
     }

@@ -41,7 +41,6 @@ fn check(disk: &dyn Disk, id: SnapshotId) -> Result<(), StorageError> {
     Ok(())
 }
 
-
 #[test]
 fn a_finished_snapshot_is_found_again_on_both_disks() {
     let folder = tempfile::tempdir().unwrap();
