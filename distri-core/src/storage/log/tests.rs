@@ -19,6 +19,7 @@ mod basics;
 mod crash;
 mod damage;
 mod faults;
+mod model;
 mod program;
 mod queueing;
 

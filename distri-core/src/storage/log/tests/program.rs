@@ -45,7 +45,21 @@ impl Model {
         model
     }
 
-    fn last(&self) -> Option<(u64, u64)> {
+    /// The log as it is, durable or not.
+    pub(super) fn now(log: &Log) -> Self {
+        Self {
+            vote: log.vote(),
+            committed: log.committed(),
+            purged: log.purged(),
+            entries: all(log),
+        }
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub(super) fn last(&self) -> Option<(u64, u64)> {
         let last = self.entries.last().map(|entry| (entry.term, entry.index));
         last.or(self.purged)
     }
@@ -121,17 +135,23 @@ impl Run {
         self.number
     }
 
-    /// Asks for operations that end up in one batch: all are in the queue when the first callback
-    /// of an inline log returns. Returns whether all were acknowledged.
-    pub(super) fn batch(&mut self, log: &Log, dice: &mut Dice) -> bool {
-        let mut operations = Vec::new();
-        for _ in 0..1 + dice.below(4) {
-            let model = self.states.last().unwrap();
-            self.number += 1;
-            let operation = Operation::random(dice, model, self.number);
-            self.expect(&operation);
-            operations.push((operation, self.states.len() - 1));
+    /// What the log is when everything asked for is done.
+    pub(super) fn expected(&self) -> &Model {
+        self.states.last().unwrap()
+    }
+
+    /// Asks for some operations, one by one.
+    pub(super) fn direct(&mut self, log: &Log, dice: &mut Dice) {
+        let failed = Arc::default();
+        for (operation, state) in self.operations(dice) {
+            ask(log, operation, state, &self.acknowledged, &failed);
         }
+    }
+
+    /// Asks for some operations that end up in one batch: all are in the queue when the first
+    /// callback of an inline log returns. Returns whether all were acknowledged.
+    pub(super) fn batch(&mut self, log: &Log, dice: &mut Dice) -> bool {
+        let operations = self.operations(dice);
         let failures = Arc::new(AtomicUsize::new(0));
         let (acknowledged, failed) = (self.acknowledged.clone(), failures.clone());
         let handle = log.clone();
@@ -147,6 +167,19 @@ impl Run {
             }),
         );
         failures.load(Ordering::Relaxed) == 0
+    }
+
+    /// The next operations, each with the number of the state to which it leads.
+    fn operations(&mut self, dice: &mut Dice) -> Vec<(Operation, usize)> {
+        let count = 1 + dice.below(4);
+        (0..count)
+            .map(|_| {
+                self.number += 1;
+                let operation = Operation::random(dice, self.expected(), self.number);
+                self.expect(&operation);
+                (operation, self.states.len() - 1)
+            })
+            .collect()
     }
 
     /// Adds the states to which `operation` leads, record by record.
