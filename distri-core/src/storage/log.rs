@@ -121,8 +121,9 @@ pub struct Recovered {
 
 /// A durable log. Clones are handles to the same log.
 ///
-/// Operations keep the order of their calls. Dropping the last handle writes what is queued, waits
-/// for that, and releases the folder; [`close`](Self::close) also tells whether it went well.
+/// Operations keep the order of their calls. Dropping the last handle writes what is queued, blocks
+/// until that is done, and releases the folder; [`close`](Self::close) does not block, and tells
+/// whether it went well.
 #[derive(Debug, Clone)]
 pub struct Log {
     driver: Arc<Driver>,
@@ -131,7 +132,7 @@ pub struct Log {
 impl Log {
     /// Opens the log in a folder, or makes one, and holds the folder until it is closed.
     ///
-    /// Everything that it reports is durable. Reads all segments once.
+    /// Everything that it reports is durable. Reads all segments once, and blocks meanwhile.
     ///
     /// # Errors
     /// `Locked`, `Version`, `Corrupt`, or `Io`. Nothing was lost; only a torn tail was repaired.
@@ -183,6 +184,9 @@ impl Log {
     }
 
     /// Saves the vote, at most [`SMALL_MAX`] bytes.
+    ///
+    /// Like all but [`append`](Self::append), it is never refused for lack of room: who waits for
+    /// one before asking for the next bounds their number.
     pub fn save_vote(&self, vote: Bytes) -> Durable {
         self.durably(|shared, done| shared.save_vote(vote, done))
     }

@@ -238,8 +238,9 @@ impl Record {
                     payload: body,
                 }));
             }
-            Self::VOTE => return Some(Self::Vote(body)),
-            Self::COMMITTED => return Some(Self::Committed(body)),
+            // Copied, as they outlive the piece of the file they are in.
+            Self::VOTE => return Some(Self::Vote(Bytes::copy_from_slice(&body))),
+            Self::COMMITTED => return Some(Self::Committed(Bytes::copy_from_slice(&body))),
             Self::TRUNCATE => {
                 let some = body.try_get_u8().ok()? != 0;
                 let index = body.try_get_u64_le().ok()?;
@@ -331,7 +332,7 @@ fn take_optional(body: &mut Bytes) -> Option<Option<Bytes>> {
         return Some(None);
     }
     let length = body.try_get_u32_le().ok()? as usize;
-    (length <= body.len()).then(|| Some(body.split_to(length)))
+    (length <= body.len()).then(|| Some(Bytes::copy_from_slice(&body.split_to(length))))
 }
 
 fn take_id(body: &mut Bytes) -> Option<LogId> {

@@ -175,11 +175,16 @@ fn an_unfinished_snapshot_leaves_nothing_and_hides_nothing() {
     drop(writer);
     assert_eq!(memory.names().unwrap().len(), 0);
 
-    // A process that dies cannot clean up.
+    // A process that dies cannot clean up, neither at once nor later.
     let writer = SnapshotWriter::create(disk.clone(), ID, b"").unwrap();
-    std::mem::forget(writer);
-    assert_eq!(Snapshots::open(disk).unwrap().1, None);
+    disk.sync().unwrap();
+    memory.crash();
+    assert_eq!(memory.names().unwrap().len(), 1);
+    assert_eq!(Snapshots::open(disk.clone()).unwrap().1, None);
     assert_eq!(memory.names().unwrap().len(), 0);
+    let next = SnapshotWriter::create(disk, ID, b"").unwrap();
+    drop(writer);
+    next.finish().unwrap();
 }
 
 #[test]

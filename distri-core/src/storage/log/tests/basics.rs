@@ -52,7 +52,6 @@ fn entries_are_read_from_memory_and_from_segments_alike() {
         entries(3, 103..105)
     );
     assert_eq!(log.read(105..200, usize::MAX).unwrap(), []);
-    assert_eq!(log.read(9..7, usize::MAX).unwrap(), []);
 }
 
 #[test]
