@@ -162,6 +162,21 @@ fn purged_segments_are_removed_and_what_they_said_is_kept() {
 }
 
 #[test]
+fn segments_of_replaced_entries_are_removed_with_those_before_them() {
+    let (_, disk) = memory(1);
+    let (log, _) = Log::open(disk.clone(), small()).unwrap();
+    append(&log, entries(1, 0..100)).unwrap();
+    wait(log.truncate_after(Some(4))).unwrap();
+    append(&log, entries(2, 5..30)).unwrap();
+
+    wait(log.purge(2, 29)).unwrap();
+
+    assert_eq!(disk.names().unwrap().len(), 1);
+    drop(log);
+    assert_eq!(Log::open(disk, small()).unwrap().1.last, Some((2, 29)));
+}
+
+#[test]
 fn a_folder_has_one_owner_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let open = || -> Arc<dyn Disk> { Arc::new(FsDisk::open(folder.path()).unwrap()) };

@@ -183,3 +183,30 @@ fn a_payload_that_looks_like_the_log_is_only_a_payload() {
     let (log, _) = Log::open(disk, small()).unwrap();
     assert_eq!(all(&log), [entries(1, 0..3), vec![copy]].concat());
 }
+
+#[test]
+fn what_was_cut_off_never_comes_back() {
+    let (memory, disk) = memory(1);
+    let (log, _) = Log::open(disk, small()).unwrap();
+    append(&log, entries(1, 0..1)).unwrap();
+    append(&log, entries(1, 1..3)).unwrap();
+    // Of the last write, only the second half reached the disk.
+    let torn = memory.copy(1);
+    let file = torn.open(&segments(&memory).remove(0)).unwrap();
+    let mut bytes = vec![0; file.length().unwrap() as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    let text = b"entry 1 of";
+    let at = bytes.windows(text.len()).position(|window| window == text);
+    file.write_at(at.unwrap() as u64, b"entry X").unwrap();
+
+    let torn = Arc::new(torn);
+    let (log, _) = Log::open(torn.clone(), small()).unwrap();
+    assert_eq!(all(&log), entries(1, 0..1));
+    // As long as the lost one, so the next record would begin where the other half does.
+    append(&log, entries(2, 1..2)).unwrap();
+
+    // Not closed, as then the mark would be in between.
+    torn.crash();
+    let (log, _) = Log::open(torn, small()).unwrap();
+    assert_eq!(all(&log), [entries(1, 0..1), entries(2, 1..2)].concat());
+}
