@@ -78,7 +78,7 @@ fn fail_and_reopen(seed: u64, fault: Fault) {
 
 #[test]
 fn after_any_fault_nothing_is_acknowledged_and_a_new_start_finds_what_was() {
-    for seed in 0..30 {
+    for seed in 0..20 {
         for fault in all_faults() {
             fail_and_reopen(seed, fault);
         }
