@@ -146,11 +146,7 @@ impl Group {
         let snapshots = Arc::new(snapshots);
         let growth = Arc::new(Growth::default());
         let machine = Machine::new(state, snapshots.clone(), growth.clone(), inline);
-        let network = Network {
-            client,
-            snapshots: snapshots.clone(),
-            inline,
-        };
+        let network = Network { client, inline };
         let config = Arc::new(config(&timing));
         let raft = Raft::new(number, config, network, Store::new(log.clone()), machine)
             .await
