@@ -14,7 +14,7 @@ use distri::{
     Client, Code, Config, Node,
     directory::{CollectionSpec, Condition, Event, Filter, Operation, Refusal, Transaction},
     identity::Identity,
-    transport::memory::Network,
+    transport::{Address, memory::Network},
 };
 
 mod directory_support;
@@ -37,9 +37,11 @@ fn image(title: &str, bytes: u64) -> Image {
 #[tokio::test]
 async fn a_node_alone_keeps_a_directory_in_memory_without_being_told() {
     let network = Network::new(1);
+    let mut config = Config::default();
+    config.node.listen = Address::new("memory:1");
     let node = Node::builder()
         .transport(std::sync::Arc::new(network.transport(Identity::generate())))
-        .config(Config::default())
+        .config(config)
         .without_registry()
         .start()
         .await
@@ -338,7 +340,8 @@ async fn leadership_is_handed_over_when_the_leader_stops_in_order() {
 
 #[tokio::test]
 async fn nodes_that_crash_and_restart_on_their_disks_have_everything() {
-    let mut cluster = Cluster::of(3, 10).await;
+    let seed = std::env::var("SEED").map_or(10, |s| s.parse().unwrap());
+    let mut cluster = Cluster::of(3, seed).await;
     cluster.all_vote().await;
     cluster
         .node(0)
@@ -368,6 +371,9 @@ async fn nodes_that_crash_and_restart_on_their_disks_have_everything() {
         cluster.restart(i).await;
     }
 
+    let all = images(&cluster, 1).find(Filter::All).await.unwrap();
+    let missing: Vec<_> = (0..50).filter(|i| !all.documents.iter().any(|d| d.id == i.to_string())).collect();
+    assert_eq!(missing, Vec::<i32>::new());
     assert_eq!(images(&cluster, 1).count(Filter::All).await.unwrap(), 50);
 }
 

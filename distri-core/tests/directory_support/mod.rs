@@ -105,7 +105,17 @@ impl Cluster {
     pub async fn restart(&mut self, index: usize) {
         let network = self.network.clone();
         let seat = &mut self.seats[index];
-        seat.start(&network, |builder| builder).await.unwrap();
+        // The tasks of the node that was killed let go of its address a moment later.
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            match seat.start(&network, |builder| builder).await {
+                Ok(()) => return,
+                Err(StartError::Listen(_)) if tokio::time::Instant::now() < until => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => panic!("{}", distri::error::chain(&error)),
+            }
+        }
     }
 
     /// Which node leads.
