@@ -236,6 +236,11 @@ impl Directory {
         Ok(Lease::new(self.clone(), id, ttl))
     }
 
+    /// The node that led when this program last wrote; writes go there first. `None` before.
+    pub fn leader(&self) -> Option<PublicKey> {
+        self.client.pool().session().leader()
+    }
+
     async fn write(&self, command: Command) -> Result<Outcome> {
         let session = self.client.pool().session();
         let opened = session.begin();
