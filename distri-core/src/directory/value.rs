@@ -532,6 +532,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            self.at += plain(&bytes[self.at.min(bytes.len())..]);
             match bytes.get(self.at) {
                 Some(b'"') => {
                     let raw = &self.text[start..self.at];
@@ -669,6 +670,23 @@ impl<'a> Reader<'a> {
             expected,
         }
     }
+}
+
+/// With how many bytes, in steps of eight, a text goes on in which nothing ends it or escapes.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // The high bit of a byte is set where the byte is zero, and perhaps where it is above one that
+    // is; so nothing is missed.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    let is_plain = |chunk: &[u8; 8]| {
+        let word = u64::from_le_bytes(*chunk);
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let escapes = zeros(word ^ (ONES * u64::from(b'\\')));
+        let controls = word.wrapping_sub(ONES * 0x20) & !word;
+        (quotes | escapes | controls) & (ONES << 7) == 0
+    };
+    let (chunks, _) = bytes.as_chunks::<8>();
+    8 * chunks.iter().take_while(|chunk| is_plain(chunk)).count()
 }
 
 /// An array's index, without leading zeros.

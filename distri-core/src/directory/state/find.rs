@@ -168,7 +168,7 @@ impl<'a> Search<'a, '_> {
         for record in self.filter(self.through(plan)) {
             let rank = rank(record, sort);
             let is_before = start.as_ref().is_some_and(|(start, id)| {
-                (rank.as_slice(), &*record.id) <= (start.as_slice(), *id)
+                (rank.as_slice(), record.id.as_bytes()) <= (start.as_slice(), id.as_bytes())
             });
             if is_before {
                 continue;
