@@ -321,8 +321,8 @@ impl<'a> Iterator for Falling<'a> {
             if self.from >= self.to {
                 return None;
             }
-            let rest = self.index.0.range::<_, [u8]>(between(&self.from, &self.to));
-            let (last, record) = rest.rev().next()?;
+            let mut rest = self.index.0.range::<_, [u8]>(between(&self.from, &self.to));
+            let (last, record) = rest.next_back()?;
             let values = last[..last.len() - record.id.len()].to_vec();
             let end = after(&values);
             self.group = Some(self.index.walk(between(&values, &end)));
