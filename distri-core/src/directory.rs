@@ -27,6 +27,15 @@ mod schema;
 #[cfg(feature = "node")]
 mod server;
 #[cfg(feature = "node")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "a machine with its tests; the node's driver uses what it needs"
+)]
+#[allow(
+    clippy::result_large_err,
+    reason = "refusals name many things, and are rare and not passed on far"
+)]
 mod state;
 mod value;
 #[cfg(feature = "node")]

@@ -109,7 +109,7 @@ impl JsonSchema for PublicKey {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[a-z2-7]{52}$" })
+        json_schema!({ "type": "string", "minLength": 52, "maxLength": 52 })
     }
 
     fn inline_schema() -> bool {

@@ -21,6 +21,7 @@ mod collection;
 mod edit;
 mod find;
 mod history;
+mod id;
 mod leases;
 mod plan;
 mod record;

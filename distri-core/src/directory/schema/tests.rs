@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -320,12 +322,12 @@ struct Photo {
     letter: char,
     place: Option<Place>,
     tags: Vec<String>,
-    set: std::collections::BTreeSet<u8>,
-    counts: std::collections::BTreeMap<String, u64>,
+    set: BTreeSet<u8>,
+    counts: BTreeMap<String, u64>,
     pair: (u8, String),
     state: State,
     shape: Shape,
-    inner: Option<Box<Photo>>,
+    inner: Option<Box<Self>>,
 }
 
 #[derive(JsonSchema, Serialize)]

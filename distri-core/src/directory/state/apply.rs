@@ -7,6 +7,7 @@ use super::{
     collection::Collection,
     edit::{self, Addition, NotAdded},
     history::Change,
+    id::Id,
     record::Record,
 };
 use crate::{
@@ -434,7 +435,7 @@ impl Work<'_> {
                 lease,
             },
             None => Record {
-                id: id.into_boxed_str(),
+                id: Id::new(&id),
                 owner: inserter(self.actor).map(Box::new),
                 created_revision: self.revision,
                 created_ms: now,

@@ -127,7 +127,7 @@ impl Index {
             return Err(Refusal::TooLarge {
                 what: format!(
                     "`{collection}/{}` in the index of {}",
-                    record.id,
+                    &*record.id,
                     named(spec)
                 ),
                 size: key.len() as u64,

@@ -168,7 +168,7 @@ impl<'a> Search<'a, '_> {
         for record in self.filter(self.through(plan)) {
             let rank = rank(record, sort);
             let is_before = start.as_ref().is_some_and(|(start, id)| {
-                (rank.as_slice(), &*record.id) <= (start.as_slice(), *id)
+                (rank.as_slice(), record.id.as_bytes()) <= (start.as_slice(), id.as_bytes())
             });
             if is_before {
                 continue;
@@ -321,8 +321,8 @@ impl<'a> Iterator for Falling<'a> {
             if self.from >= self.to {
                 return None;
             }
-            let rest = self.index.0.range::<_, [u8]>(between(&self.from, &self.to));
-            let (last, record) = rest.rev().next()?;
+            let mut rest = self.index.0.range::<_, [u8]>(between(&self.from, &self.to));
+            let (last, record) = rest.next_back()?;
             let values = last[..last.len() - record.id.len()].to_vec();
             let end = after(&values);
             self.group = Some(self.index.walk(between(&values, &end)));

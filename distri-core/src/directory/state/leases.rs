@@ -143,9 +143,7 @@ impl Leases {
     /// Leases after this one, in the order of their numbers.
     pub(super) fn after(&self, number: u64) -> impl Iterator<Item = (&u64, &Lease)> {
         use std::ops::Bound::{Excluded, Unbounded};
-        self.by_number
-            .range((Excluded(number), Unbounded))
-            .map(|(number, lease)| (number, lease))
+        self.by_number.range((Excluded(number), Unbounded))
     }
 
     /// Takes a lease from a snapshot.

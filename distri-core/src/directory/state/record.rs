@@ -4,6 +4,7 @@ use std::{borrow::Borrow, cmp::Ordering, num::NonZeroU64, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::id::Id;
 use crate::{
     directory::{Document, Json, filter::Facts},
     id::PublicKey,
@@ -12,7 +13,7 @@ use crate::{
 /// One version of a document. Collections, indexes, events and frozen copies share it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
-    pub(super) id: Box<str>,
+    pub(super) id: Id,
     pub(super) value: Json,
     pub(super) revision: u64,
     pub(super) created_revision: u64,

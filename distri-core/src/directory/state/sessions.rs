@@ -79,9 +79,7 @@ impl Sessions {
     /// Sessions after this one, in the order of their ids.
     pub(super) fn after(&self, id: Option<u128>) -> impl Iterator<Item = (&u128, &Session)> {
         let from = id.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        self.by_id
-            .range((from, std::ops::Bound::Unbounded))
-            .map(|(id, session)| (id, session))
+        self.by_id.range((from, std::ops::Bound::Unbounded))
     }
 
     /// Takes a session from a snapshot.

@@ -14,6 +14,7 @@ use super::{
     State,
     collection::Collection,
     history::{Change, Ring},
+    id::Id,
     leases::Terms,
     record::{Entry, Record},
     sessions::Session,
@@ -155,7 +156,7 @@ enum Next {
     /// After the collection of this name.
     Collections(Option<Arc<str>>),
     /// In this collection, after this id.
-    Documents(Arc<str>, Option<Box<str>>),
+    Documents(Arc<str>, Option<Id>),
     /// After the ring of this collection.
     Rings(Option<Arc<str>>),
     /// In this ring, from this change on.
@@ -170,11 +171,16 @@ impl Frozen {
     }
 
     fn write(&mut self, part: &Part) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0; 4]);
+        let bytes = std::mem::take(&mut self.bytes);
         // Postcard writes every such value.
-        let record = postcard::to_stdvec(part).unwrap_or_default();
-        let length = u32::try_from(record.len()).unwrap_or(u32::MAX);
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&record);
+        self.bytes = postcard::to_extend(part, bytes).unwrap_or_default();
+        let length = self.bytes.len().saturating_sub(start + 4);
+        let length = u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
+        if let Some(place) = self.bytes.get_mut(start..start + 4) {
+            place.copy_from_slice(&length);
+        }
         self.records += 1;
     }
 
@@ -221,7 +227,7 @@ impl Frozen {
             }
             Next::Documents(name, after) => {
                 let from = after
-                    .as_deref()
+                    .as_ref()
                     .map_or(Unbounded, |id| Excluded(id.as_bytes()));
                 let mut last = None;
                 if let Some(collection) = state.collections.get(&name) {

@@ -207,3 +207,17 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn long_texts_end_where_they_end(start in "[ -!#-\\[\\]-~é😀]{0,30}", end in prop::sample::select(vec!["\"", "\\", "\u{1f}", "\n"])) {
+        let text = format!("\"{start}{end}");
+
+        let result = check(&text);
+
+        match end {
+            "\"" => prop_assert_eq!(result, Ok(())),
+            _ => prop_assert_eq!(result.unwrap_err().at, 1 + start.len()),
+        }
+    }
+}

@@ -460,3 +460,41 @@ fn values_too_long_for_an_index_are_refused() {
 
     assert!(matches!(refused, Err(Refusal::TooLarge { .. })));
 }
+
+/// What random queries seldom meet: an index that narrows and orders at once, or nearly so.
+#[test]
+fn an_index_orders_only_what_it_can() {
+    let mut directory =
+        Directory::with(CollectionSpec::new("things").index(["x"]).index(["y", "x"]));
+    for n in 0..40 {
+        let value = format!("{{\"x\":{},\"y\":{}}}", n % 5, n % 3);
+        directory
+            .run(transact([put(&format!("{n:02}"), &value)]))
+            .unwrap();
+    }
+    let everything = all_pages(&directory, Query::new("things"));
+    for filter in [
+        "*", "x=1", "x=[1,2]", "x=[]", "x>0 x<=3", "y=1", "y=1 x>1", "y=[0,2]", "x=1 x=2",
+    ] {
+        for sort in [
+            vec![],
+            vec![sorted("@id", true)],
+            vec![sorted("x", false)],
+            vec![sorted("x", true)],
+            vec![sorted("x", false), sorted("@id", true)],
+            vec![sorted("x", true), sorted("@id", false)],
+            vec![sorted("y", true), sorted("x", true)],
+            vec![sorted("y", false), sorted("x", true)],
+        ] {
+            let mut query = Query::new("things");
+            query.filter = Filter::parse(filter).unwrap();
+            query.sort = sort;
+            query.limit = 3;
+
+            let found = all_pages(&directory, query.clone());
+
+            let expected = naive(&everything, &query);
+            assert_eq!(ids(&found), ids(&expected), "{filter} by {:?}", query.sort);
+        }
+    }
+}
