@@ -60,6 +60,8 @@ pub struct Failure {
     /// None where there is nothing to tell, as with a closed pipe.
     error: Option<Box<dyn StdError + Send + Sync>>,
     remedy: Option<String>,
+    /// Where in the input it was met.
+    place: Option<String>,
 }
 
 impl Failure {
@@ -69,6 +71,7 @@ impl Failure {
             exit,
             error: Some(error.into()),
             remedy: None,
+            place: None,
         }
     }
 
@@ -83,6 +86,7 @@ impl Failure {
             exit,
             error: None,
             remedy: None,
+            place: None,
         }
     }
 
@@ -90,6 +94,13 @@ impl Failure {
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says where in the input it was met.
+    #[must_use]
+    pub(super) fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
         self
     }
 
@@ -126,6 +137,7 @@ impl Failure {
                 "node": call.and_then(Error::node).map(|node| node.to_string()),
                 "details": details,
                 "remedy": self.remedy,
+                "place": self.place,
             }
         })
         .to_string()
@@ -137,7 +149,11 @@ impl fmt::Display for Failure {
         let Some(error) = &self.error else {
             return f.write_str("stopped");
         };
-        write!(f, "error: {error}")?;
+        f.write_str("error: ")?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        write!(f, "{error}")?;
         for cause in causes(&**error) {
             write!(f, "\n  caused by: {cause}")?;
         }
@@ -188,6 +204,7 @@ impl From<Error> for Failure {
             exit: Exit::of(error.code()),
             error: Some(error.into()),
             remedy,
+            place: None,
         }
     }
 }
@@ -216,12 +233,28 @@ impl From<StartError> for Failure {
             _ => false,
         };
         let exit = match &error {
-            StartError::Identity(_) | StartError::Registry(_) | StartError::Config(_) => {
-                Exit::Usage
-            }
+            StartError::Identity(_)
+            | StartError::Registry(_)
+            | StartError::Config(_)
+            | StartError::NoCluster { .. }
+            | StartError::InCluster { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
+        let remedy = match &error {
+            StartError::NoCluster { .. } => Some(format!(
+                "`{0} init` makes a cluster here, `{0} join TOKEN` joins one",
+                program()
+            )),
+            StartError::Join(cause) if cause.code() == Code::Denied => Some(format!(
+                "`{} token`, where a node of the cluster is, prints another",
+                program()
+            )),
+            _ => None,
+        };
         let failure = Self::new(exit, error);
+        if let Some(remedy) = remedy {
+            return failure.with_remedy(remedy);
+        }
         if in_use {
             return failure.with_remedy(
                 "another program listens there: `--listen HOST:PORT` takes another address, port 0 \
