@@ -17,6 +17,8 @@ mod machine;
 mod network;
 mod service;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use forms::{Member, NodeNumber};
 #[cfg(test)]

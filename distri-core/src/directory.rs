@@ -23,9 +23,12 @@ mod refusal;
 #[cfg(feature = "node")]
 mod replica;
 #[cfg(feature = "node")]
+mod schema;
+#[cfg(feature = "node")]
 mod server;
 #[cfg(feature = "node")]
 mod state;
+mod value;
 #[cfg(feature = "node")]
 mod writes;
 
@@ -64,6 +67,8 @@ pub mod limits {
     pub const COLLECTIONS: usize = 1024;
     /// Indexes of one collection, and fields of one index.
     pub const INDEXES: usize = 16;
+    /// Bytes of a document's values in one index.
+    pub const INDEX_KEY: usize = 4096;
     /// Parts of one filter, all levels together.
     pub const FILTER: usize = 256;
     /// Levels of one filter.
@@ -79,6 +84,8 @@ pub mod limits {
     /// The shortest and the longest time to live of a lease.
     pub const LEASE: std::ops::RangeInclusive<Duration> =
         Duration::from_millis(500)..=Duration::from_secs(30 * 24 * 3600);
+    /// Leases that have not ended.
+    pub const LEASES: usize = 65_536;
     /// Sessions whose replies are remembered. The one longest silent is forgotten first.
     pub const SESSIONS: usize = 65_536;
     /// How long the replies of a silent session are remembered.

@@ -169,10 +169,10 @@ pub(super) fn all<T: DeserializeOwned>(replica: &Replica, collection: &str) -> V
     query.limit = 10_000;
     let mut found = Vec::new();
     // A collection that is not there yet has no documents.
-    let Ok(view) = replica.read(|state| state.view(&Actor::Node, collection)) else {
+    let Ok(view) = replica.read(|state| state.view(collection)) else {
         return found;
     };
-    while let Ok(page) = view.find(&query) {
+    while let Ok(page) = view.find(&Actor::Node, &query) {
         found.extend(page.documents.into_iter().filter_map(|document| {
             // Written by a newer version: not for this one.
             let value = document.value.to().ok()?;

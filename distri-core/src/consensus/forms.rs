@@ -28,6 +28,17 @@ pub(crate) struct Member {
     pub(crate) address: Address,
 }
 
+// What openraft's suite makes members of.
+#[cfg(test)]
+impl Default for Member {
+    fn default() -> Self {
+        Self {
+            key: PublicKey::from_bytes([0; 32]),
+            address: Address::new(String::new()),
+        }
+    }
+}
+
 /// The types that openraft is made of here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Types;

@@ -5,6 +5,9 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned, ser};
 
+use super::value;
+use crate::id::PublicKey;
+
 /// A JSON value (RFC 8259), kept as its text: reading a document copies bytes and parses nothing.
 ///
 /// In JSON and other self-describing formats for people it stands as the value itself, in compact
@@ -74,6 +77,62 @@ impl From<serde_json::Value> for Json {
     }
 }
 
+impl From<&str> for Json {
+    fn from(text: &str) -> Self {
+        let mut json = String::with_capacity(text.len() + 2);
+        value::write_text(text, &mut json);
+        Self(json.into())
+    }
+}
+
+impl From<String> for Json {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<PublicKey> for Json {
+    fn from(key: PublicKey) -> Self {
+        Self::from(key.to_string())
+    }
+}
+
+impl From<bool> for Json {
+    fn from(value: bool) -> Self {
+        Self(if value { "true" } else { "false" }.into())
+    }
+}
+
+impl From<f64> for Json {
+    /// The number, or `null` if it is not finite.
+    fn from(value: f64) -> Self {
+        value::Number::of_float(value)
+            .map_or_else(Self::null, |number| Self(number.as_str().into()))
+    }
+}
+
+macro_rules! from_integers {
+    ($($integer:ty)*) => {$(
+        impl From<$integer> for Json {
+            fn from(value: $integer) -> Self {
+                Self(value.to_string().into())
+            }
+        }
+    )*};
+}
+
+from_integers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
+
+impl<T: Into<Self>> From<Vec<T>> for Json {
+    fn from(items: Vec<T>) -> Self {
+        let items: Vec<String> = items
+            .into_iter()
+            .map(|item| item.into().to_string())
+            .collect();
+        Self(format!("[{}]", items.join(",")).into())
+    }
+}
+
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -103,9 +162,23 @@ impl<'de> Deserialize<'de> for Json {
         if deserializer.is_human_readable() {
             serde_json::Value::deserialize(deserializer).map(Self::from)
         } else {
-            let text = Cow::<str>::deserialize(deserializer)?;
-            text.parse().map_err(de::Error::custom)
+            deserializer.deserialize_str(JsonText)
         }
+    }
+}
+
+/// Takes the text from where it stands, so that it is copied once.
+struct JsonText;
+
+impl de::Visitor<'_> for JsonText {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json, E> {
+        text.parse().map_err(E::custom)
     }
 }
 

@@ -89,7 +89,8 @@ impl Replicated for Replica {
     }
 
     fn restore(&self, blocks: &mut dyn Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()> {
-        let restored = State::from_blocks(blocks)?;
+        let restored = State::from_blocks(blocks)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = restored;
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     client::Client,
     consensus::Group,
-    directory::{Document, Page, Session},
+    directory::{CollectionInfo, Document, Page, Session},
     error::{Code, Error, Result},
     message::Stream,
     service::{Caller, Context, Reply, Request, Role, Service, ServiceDescriptor},
@@ -126,16 +126,30 @@ impl Server {
         self.ready(find.local).await?;
         let view = self
             .replica()
-            .read(|state| state.view(actor, &find.query.collection))?;
-        Ok(view.find(&find.query)?)
+            .read(|state| state.view(&find.query.collection))?;
+        Ok(view.find(actor, &find.query)?)
     }
 
     async fn count(&self, actor: &Actor, count: Count) -> Result<u64> {
         self.ready(count.local).await?;
         let view = self
             .replica()
-            .read(|state| state.view(actor, &count.collection))?;
-        Ok(view.count(&count.filter)?)
+            .read(|state| state.view(&count.collection))?;
+        Ok(view.count(actor, &count.filter)?)
+    }
+
+    /// The collections; those of the directory itself only for nodes.
+    fn collections(&self, actor: &Actor) -> Vec<CollectionInfo> {
+        self.replica().read(|state| {
+            state
+                .collections()
+                .filter(|(spec, _)| *actor == Actor::Node || !spec.name.starts_with('_'))
+                .map(|(spec, documents)| CollectionInfo {
+                    spec: spec.clone(),
+                    documents: documents as u64,
+                })
+                .collect()
+        })
     }
 
     /// Changes, as they are made, for whoever reads the stream. A reader that falls behind holds
@@ -175,7 +189,14 @@ impl Server {
             loop {
                 changes.borrow_and_update();
                 match look(seen) {
-                    Ok(events) if events.events.is_empty() => seen = events.revision,
+                    Ok(events) if events.events.is_empty() => {
+                        // It looks at a bounded number of changes at once.
+                        let looked_at_all = events.revision >= *changes.borrow();
+                        seen = events.revision;
+                        if !looked_at_all {
+                            continue;
+                        }
+                    }
                     Ok(events) => {
                         let seen = events.revision;
                         return Some((Ok(events), Some((seen, None, changes, look))));
@@ -254,8 +275,7 @@ impl Service for DirectoryService {
             COLLECTIONS => {
                 let Collections { local } = request.arguments()?;
                 server.ready(local).await?;
-                let collections = server.replica().read(|state| state.collections(&actor));
-                request.reply(&collections)
+                request.reply(&server.collections(&actor))
             }
             WATCH => {
                 let stream = server.watch(actor, request.arguments()?).await?;
