@@ -133,24 +133,30 @@ impl Session {
 
     /// Why the directory does not do what it was asked, with what to do about it.
     fn refused(&self, error: Error) -> Failure {
-        let remedy = match error.details::<Refusal>() {
-            Some(refusal) => remedy(&refusal),
-            None if error.code() == Code::UnknownService => Some(format!(
+        let is_denied = error.code() == Code::Denied;
+        let is_unknown = error.code() == Code::UnknownService;
+        let refusal = error.details::<Refusal>();
+        let remedy = refusal.as_ref().and_then(remedy);
+        let mut failure = Failure::from(error);
+        if refusal.is_some() {
+            failure = failure.of_all_nodes();
+        }
+        if let Some(remedy) = remedy {
+            return failure.with_remedy(remedy);
+        }
+        if is_unknown {
+            return failure.with_remedy(format!(
                 "the nodes of this cloud keep no directory; `{} init` makes a cluster that does",
                 program()
-            )),
-            None => None,
-        };
-        let is_denied = error.code() == Code::Denied;
-        let failure = Failure::from(error);
-        match remedy {
-            Some(remedy) => failure.with_remedy(remedy),
-            None if is_denied => failure.with_remedy(format!(
+            ));
+        }
+        if is_denied {
+            return failure.with_remedy(format!(
                 "this client is {}; --set client.identity=FILE makes it another",
                 self.client.key()
-            )),
-            None => failure,
+            ));
         }
+        failure
     }
 }
 
@@ -160,18 +166,19 @@ fn remedy(refusal: &Refusal) -> Option<String> {
     Some(match refusal {
         Refusal::NoCollection { name } => {
             let name = quote(name);
-            format!("`{directory} collections create {name}` makes it, `{directory} collections` lists those there are")
+            format!(
+                "`{directory} collections create {name}` makes it, `{directory} collections` lists those there are"
+            )
         }
         Refusal::Exists { .. } => "without --insert, `put` replaces it".to_owned(),
-        Refusal::Revision {
-            collection, id, ..
-        } => format!(
+        Refusal::Revision { collection, id, .. } => format!(
             "somebody changed it meanwhile: `{directory} get --json {} {}` shows how it is now",
             quote(collection),
             quote(id)
         ),
         Refusal::Compacted { .. } => {
-            "without --after, `find … --follow` reads all there is and goes on from there".to_owned()
+            "without --after, `find … --follow` reads all there is and goes on from there"
+                .to_owned()
         }
         Refusal::NoLease { .. } => format!("`{directory} lease grant 1m` grants one"),
         _ => return None,

@@ -62,6 +62,8 @@ pub struct Failure {
     remedy: Option<String>,
     /// Where in the input it was met.
     place: Option<String>,
+    /// Which node said so is of interest.
+    names_node: bool,
 }
 
 impl Failure {
@@ -72,6 +74,7 @@ impl Failure {
             error: Some(error.into()),
             remedy: None,
             place: None,
+            names_node: true,
         }
     }
 
@@ -87,6 +90,7 @@ impl Failure {
             error: None,
             remedy: None,
             place: None,
+            names_node: true,
         }
     }
 
@@ -101,6 +105,13 @@ impl Failure {
     #[must_use]
     pub(super) fn at(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());
+        self
+    }
+
+    /// Leaves out which node said so, where all would say the same.
+    #[must_use]
+    pub(super) fn of_all_nodes(mut self) -> Self {
+        self.names_node = false;
         self
     }
 
@@ -157,7 +168,8 @@ impl fmt::Display for Failure {
         for cause in causes(&**error) {
             write!(f, "\n  caused by: {cause}")?;
         }
-        if let Some(node) = error.downcast_ref::<Error>().and_then(Error::node) {
+        let node = error.downcast_ref::<Error>().and_then(Error::node);
+        if let Some(node) = node.filter(|_| self.names_node) {
             write!(f, "\n  at node {}", node.short())?;
         }
         if let Some(remedy) = &self.remedy {
@@ -205,6 +217,7 @@ impl From<Error> for Failure {
             error: Some(error.into()),
             remedy,
             place: None,
+            names_node: true,
         }
     }
 }

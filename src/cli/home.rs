@@ -314,7 +314,10 @@ fn new_config(args: &PlaceArgs, global: &Global, folder: &Path) -> Result<Config
 fn existing_config(args: &PlaceArgs, global: &Global, file: &Path) -> Result<Config, Failure> {
     let config = global.load()?;
     if config.directory.path.is_none() {
-        let message = format!("{} does not say where the node keeps its data", file.display());
+        let message = format!(
+            "{} does not say where the node keeps its data",
+            file.display()
+        );
         return Err(Failure::usage(message)
             .with_remedy("write `path = \"data\"` under [directory], or use an empty folder"));
     }

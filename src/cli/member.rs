@@ -37,7 +37,11 @@ pub(super) fn called<'a>(cluster: &'a ClusterInfo, text: &str) -> Result<&'a Nod
                 .with_remedy(format!("give the number of one of: {}", known.join(", "))))
         }
         None => {
-            let known: Vec<&str> = cluster.nodes.iter().map(|node| node.name.as_str()).collect();
+            let known: Vec<&str> = cluster
+                .nodes
+                .iter()
+                .map(|node| node.name.as_str())
+                .collect();
             Err(Failure::usage(format!("the cluster has no node `{text}`"))
                 .with_remedy(describe::suggest(text, &known, "nodes")))
         }

@@ -60,21 +60,38 @@ async fn of_cluster(
                 node.name.clone(),
                 node.role.to_string(),
                 health(node, *view).to_owned(),
-                node.lag.map_or_else(|| "-".to_owned(), |lag| lag.to_string()),
+                node.lag
+                    .map_or_else(|| "-".to_owned(), |lag| lag.to_string()),
                 node.address.to_string(),
                 node.key.short(),
-                view.map_or_else(|| "-".to_owned(), |view| services(view)),
+                view.map_or_else(|| "-".to_owned(), |view| others(view)),
             ]
         })
         .collect();
     output.table(
-        &["NODE", "NAME", "ROLE", "HEALTH", "LAG", "ADDRESS", "KEY", "SERVICES"],
+        &[
+            "NODE", "NAME", "ROLE", "HEALTH", "LAG", "ADDRESS", "KEY", "SERVICES",
+        ],
         &rows,
     )?;
     if output.is_terminal() {
-        tell(&format!("cluster {}, term {}", cluster.cluster, cluster.term));
+        tell(&format!(
+            "cluster {}, term {}",
+            cluster.cluster, cluster.term
+        ));
     }
     Ok(())
+}
+
+/// The services of a node, but for those that every node has.
+fn others(view: &NodeView) -> String {
+    let is_own = |name: &str| name == "distri" || name.starts_with("distri-");
+    let names = view.services.iter().map(String::as_str);
+    let others: Vec<&str> = names.filter(|name| !is_own(name)).collect();
+    if others.is_empty() {
+        return "-".to_owned();
+    }
+    others.join(", ")
 }
 
 /// How a node is: as this client sees it, or else as the leader does.

@@ -43,3 +43,23 @@ fn date(days: u64) -> (u64, u64, u64) {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leap_days_and_the_ends_of_years_are_told_right() {
+        let told = [0, 951_782_400_000, 1_735_689_599_999, 4_107_542_400_000].map(utc);
+
+        assert_eq!(
+            told,
+            [
+                "1970-01-01 00:00:00 UTC",
+                "2000-02-29 00:00:00 UTC",
+                "2024-12-31 23:59:59 UTC",
+                "2100-03-01 00:00:00 UTC",
+            ]
+        );
+    }
+}

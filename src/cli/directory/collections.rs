@@ -7,7 +7,7 @@ use distri_core::directory::{CollectionInfo, CollectionSpec, Field, IndexSpec, W
 use serde_json::json;
 
 use super::{Session, Start, input};
-use crate::cli::{Failure, output::tell, failure::program};
+use crate::cli::{Failure, failure::program, output::tell};
 
 /// What `directory collections` takes.
 #[derive(Clone, Debug, Args)]
@@ -81,7 +81,14 @@ async fn list(session: &Session) -> Result<(), Failure> {
     }
     let rows: Vec<Vec<String>> = collections.iter().map(row).collect();
     session.output.table(
-        &["COLLECTION", "DOCUMENTS", "READ", "WRITE", "SCHEMA", "INDEXES"],
+        &[
+            "COLLECTION",
+            "DOCUMENTS",
+            "READ",
+            "WRITE",
+            "SCHEMA",
+            "INDEXES",
+        ],
         &rows,
     )
 }
@@ -89,7 +96,13 @@ async fn list(session: &Session) -> Result<(), Failure> {
 fn row(collection: &CollectionInfo) -> Vec<String> {
     let spec = &collection.spec;
     let indexes: Vec<String> = spec.indexes.iter().map(index_text).collect();
-    let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let or_dash = |text: String| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text
+        }
+    };
     vec![
         spec.name.clone(),
         collection.documents.to_string(),
@@ -157,5 +170,7 @@ async fn drop(name: String, start: Start<'_>) -> Result<(), Failure> {
     if session.json {
         return session.output.json(&json!({ "collection": name }));
     }
-    session.output.line(&format!("dropped {name} and its documents"))
+    session
+        .output
+        .line(&format!("dropped {name} and its documents"))
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use distri_core::directory::{CollectionInfo, CollectionSpec, Document, Filter, Json, Refusal};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Session, Start, find::Pages};
+use super::{Session, Start, find::Pages, table::documents};
 use crate::cli::{Failure, ProgressLine, output::tell};
 
 /// What `directory export` takes.
@@ -65,15 +65,22 @@ pub(super) async fn run(args: ExportArgs, start: Start<'_>) -> Result<(), Failur
         work.export(collection).await?;
     }
     work.progress.clear();
+    let names: Vec<&str> = collections
+        .iter()
+        .map(|found| found.spec.name.as_str())
+        .collect();
     tell(&format!(
-        "wrote {} documents of {} collections",
-        work.written,
-        collections.len()
+        "wrote {} of {}",
+        documents(work.written),
+        match names.as_slice() {
+            [name] => (*name).to_owned(),
+            names => format!("{} collections", names.len()),
+        }
     ));
     if work.left_out > 0 {
         tell(&format!(
-            "left out {} documents that end with a lease: --leased takes them along, without it",
-            work.left_out
+            "left out {} that end with a lease: --leased takes them along, without it",
+            documents(work.left_out)
         ));
     }
     Ok(())
@@ -91,9 +98,8 @@ async fn chosen(names: &[String], session: &Session) -> Result<Vec<CollectionInf
         .iter()
         .map(|name| {
             let found = all.iter().find(|found| found.spec.name == *name).cloned();
-            found.ok_or_else(|| {
-                session.refused(Refusal::NoCollection { name: name.clone() }.into())
-            })
+            found
+                .ok_or_else(|| session.refused(Refusal::NoCollection { name: name.clone() }.into()))
         })
         .collect()
 }
@@ -133,7 +139,7 @@ impl Work<'_> {
             // The progress line would stand in the middle of what a terminal shows.
             if !output.is_terminal() {
                 let fraction = self.written as f32 / self.total.max(1) as f32;
-                let note = format!("{} documents, {name}", self.written);
+                let note = format!("{}, {name}", documents(self.written));
                 self.progress.show(fraction, &note);
             }
             output.bytes(text.as_bytes())?;
@@ -150,6 +156,5 @@ fn line(collection: &str, document: Document) -> Result<String, Failure> {
         value: Some(document.value),
         owner: document.owner.map(|key| key.to_string()),
     };
-    serde_json::to_string(&line)
-        .map_err(|error| Failure::new(crate::cli::Exit::Failed, error))
+    serde_json::to_string(&line).map_err(|error| Failure::new(crate::cli::Exit::Failed, error))
 }

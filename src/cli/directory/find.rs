@@ -3,10 +3,7 @@
 use clap::Args;
 use distri_core::directory::{Field, Filter, Page, Refusal};
 
-use super::{
-    Session, Start, follow, input,
-    table::Table,
-};
+use super::{Session, Start, follow, input, table::Table};
 use crate::cli::{Failure, output::tell};
 
 /// Documents asked for at once. More would make the first wait for the last, fewer cost a round
@@ -52,9 +49,10 @@ pub(super) struct FindArgs {
 }
 
 pub(super) const FILTERS: &str = "\
-Tests: = != < <= > >=, ^= begins with, *= contains; and, or, not, ( ). A field is size,
-address.city or tags.0; @id, @owner, @revision, @created, @updated, @lease are the directory's.
-Shells read < > ( ) and quotes themselves, so put these in single quotes:
+Tests: = != < <= > >=, ^= begins with, ~= contains, =[a,b] one of, size? is there; or, not, ( ).
+A field is size, address.city or tags.0; @id, @owner, @revision, @created, @updated and @lease are
+the directory's. Shells read < > ( ) ? [ and quotes themselves: put such tests in single quotes.
+A text with a space goes in double quotes inside of them:
   find images owner=alice 'size>=1000' name^=cat
   find images 'title=\"A cat\"' '(kind=png or kind=gif)' 'not private=true'
   find images @id^=2026- --sort -size --limit 10";
@@ -103,7 +101,9 @@ pub(super) async fn run(args: FindArgs, start: Start<'_>) -> Result<(), Failure>
     if !session.json {
         table.tell_left_out();
         if pages.are_more {
-            tell(&format!("{shown} shown, more match: --limit N or --all shows them"));
+            tell(&format!(
+                "{shown} shown, more match: --limit N or --all shows them"
+            ));
         } else if shown == 0 {
             tell("no document matches");
         }

@@ -67,9 +67,7 @@ async fn watch(
 }
 
 /// Ctrl-C is how one has enough.
-async fn until_interrupted(
-    work: impl Future<Output = Result<(), Failure>>,
-) -> Result<(), Failure> {
+async fn until_interrupted(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     tokio::select! {
         done = work => done,
         _ = tokio::signal::ctrl_c() => Err(Failure::silent(Exit::Interrupted)),

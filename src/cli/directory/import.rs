@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Session, Start, export::Line};
+use super::{Session, Start, export::Line, table::documents};
 use crate::cli::{Exit, Failure, ProgressLine, output::tell};
 
 /// Documents of one batch; a transaction takes twice as many.
@@ -134,9 +134,13 @@ impl Source {
             }
             if !text.trim_ascii().is_empty() {
                 let line = serde_json::from_slice(&text);
-                return line
-                    .map(Some)
-                    .map_err(|error| self.wrong(&format!("is no line of an export: {error}")));
+                return line.map(Some).map_err(|error: serde_json::Error| {
+                    // It counts the lines of this one text.
+                    let what = error
+                        .to_string()
+                        .replace(" at line 1 column", ", at column");
+                    self.wrong(&format!("is no line of an export: {what}"))
+                });
             }
         }
     }
@@ -231,7 +235,7 @@ impl Import<'_> {
             }
             if let Some(fraction) = source.fraction() {
                 let count = self.done.written + self.done.skipped;
-                progress.show(fraction, &format!("{count} documents"));
+                progress.show(fraction, &documents(count));
             }
         }
         self.finish().await
@@ -338,8 +342,7 @@ impl Import<'_> {
         let is_there = matches!(error.details(), Some(Refusal::Exists { .. }));
         let failure = self.session.refused(error).at(format!("line {line}"));
         if is_there {
-            return failure
-                .with_remedy("--if-missing leaves it as it is, --overwrite replaces it");
+            return failure.with_remedy("--if-missing leaves it as it is, --overwrite replaces it");
         }
         failure
     }
@@ -350,15 +353,12 @@ impl Import<'_> {
             let report = json!({ "written": written, "skipped": skipped });
             return self.session.output.json(&report);
         }
-        let mut text = format!("wrote {written} documents");
+        let mut text = format!("wrote {}", documents(written));
         if skipped > 0 {
             text.push_str(&format!(", left {skipped} as they were"));
         }
-        if self.foreign > 0 && is_whole {
-            text.push_str(&format!(
-                "; {} had another owner, and are this client's now where they are owned",
-                self.foreign
-            ));
+        if self.foreign > 0 && written > 0 {
+            text.push_str("\nthose of other owners are this client's now, if they were not there");
         }
         if !self.session.json {
             tell(&text);

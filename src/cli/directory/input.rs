@@ -10,17 +10,22 @@ use crate::cli::{Exit, Failure};
 /// JSON as it is typed, `@FILE`, or `-` for stdin.
 pub(super) fn json(text: &str) -> Result<Json, Failure> {
     match text.strip_prefix('@') {
-        Some(file) => parse(&read_file(Path::new(file))?, &format!("what is in `{file}`")),
+        Some(file) => parse(
+            &read_file(Path::new(file))?,
+            &format!("what is in `{file}`"),
+        ),
         None if text == "-" => parse(&read_stdin()?, "what came on stdin"),
         None => parse(text, &format!("`{}`", short(text))),
     }
 }
 
 fn parse(text: &str, what: &str) -> Result<Json, Failure> {
-    text.trim().parse().map_err(|error: distri_core::directory::InvalidJson| {
-        let failure = Failure::usage(format!("{what} is {error}"));
-        failure.with_remedy("JSON is {\"a\":1}, [1,2], 5, true, null or, as a text, '\"text\"'")
-    })
+    text.trim()
+        .parse()
+        .map_err(|error: distri_core::directory::InvalidJson| {
+            let failure = Failure::usage(format!("{what} is {error}"));
+            failure.with_remedy("JSON is {\"a\":1}, [1,2], 5, true, null or, as a text, '\"text\"'")
+        })
 }
 
 /// A JSON number.
@@ -34,9 +39,7 @@ pub(super) fn number(text: &str) -> Result<Json, String> {
 
 fn read_file(path: &Path) -> Result<String, Failure> {
     let read = || -> io::Result<String> { bounded(fs::File::open(path)?) };
-    read().map_err(|error| {
-        Failure::usage(format!("could not read `{}`: {error}", path.display()))
-    })
+    read().map_err(|error| Failure::usage(format!("could not read `{}`: {error}", path.display())))
 }
 
 fn read_stdin() -> Result<String, Failure> {
@@ -47,7 +50,9 @@ fn read_stdin() -> Result<String, Failure> {
 /// All of `source`, unless it is more than any command may have.
 fn bounded(source: impl Read) -> io::Result<String> {
     let mut text = String::new();
-    source.take(limits::COMMAND as u64 + 1).read_to_string(&mut text)?;
+    source
+        .take(limits::COMMAND as u64 + 1)
+        .read_to_string(&mut text)?;
     if text.len() > limits::COMMAND {
         let message = format!("it is longer than {} bytes", limits::COMMAND);
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -82,7 +87,10 @@ pub(super) fn order(text: &str) -> Result<(String, bool), String> {
 
 /// The fields of an index, `a` or `a,b`.
 pub(super) fn fields(text: &str) -> Result<Vec<Field>, String> {
-    let fields: Vec<Field> = text.split(',').map(|field| Field::from(field.trim())).collect();
+    let fields: Vec<Field> = text
+        .split(',')
+        .map(|field| Field::from(field.trim()))
+        .collect();
     if fields.iter().any(|field| field.as_str().is_empty()) {
         return Err("expected FIELD or FIELD,FIELD".to_owned());
     }

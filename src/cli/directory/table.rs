@@ -231,6 +231,14 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     format!("{start}…")
 }
 
+/// So many documents, in words.
+pub(super) fn documents(count: u64) -> String {
+    match count {
+        1 => "1 document".to_owned(),
+        many => format!("{many} documents"),
+    }
+}
+
 /// A document's content on one line.
 pub(super) fn content(value: &Json) -> String {
     value.value().to_string()
