@@ -4,13 +4,15 @@
 //! makes and drops what they are in, `export` and `import` move them as lines of JSON, `lease`
 //! grants and renews leases. `input` reads what was typed, `table` draws what was found.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use distri_core::{
     Client, Code, Error,
     directory::{Collection, Directory, Json, Refusal},
 };
 
-use super::{Failure, Global, failure::program, output::Output, shell::quote};
+use super::{Failure, Global, failure::program, output::Output, shell::quote, token::time_text};
 
 mod change;
 mod collections;
@@ -34,8 +36,11 @@ use lease::LeaseCommand;
 #[derive(Clone, Debug, Args)]
 pub struct DirectoryArgs {
     /// Read what the node asked has, perhaps a little old [default: off]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     local: bool,
+    /// Wait at most so long for each read or write [default: 15s]
+    #[arg(long, value_name = "TIME", value_parser = time_text, global = true, help_heading = "Everywhere")]
+    timeout: Option<Duration>,
     #[command(subcommand)]
     command: DirectoryCommand,
 }
@@ -76,6 +81,7 @@ enum DirectoryCommand {
 struct Start<'a> {
     global: &'a Global,
     local: bool,
+    timeout: Option<Duration>,
 }
 
 /// What it works with from then on.
@@ -91,6 +97,7 @@ pub(super) async fn run(args: DirectoryArgs, global: &Global) -> Result<(), Fail
     let start = Start {
         global,
         local: args.local,
+        timeout: args.timeout,
     };
     match args.command {
         DirectoryCommand::Collections(args) => collections::run(args, start).await,
@@ -111,13 +118,15 @@ pub(super) async fn run(args: DirectoryArgs, global: &Global) -> Result<(), Fail
 impl Start<'_> {
     async fn connect(self) -> Result<Session, Failure> {
         let client = self.global.connect().await?;
-        let directory = client.directory();
+        let mut directory = client.directory();
+        if self.local {
+            directory = directory.local();
+        }
+        if let Some(timeout) = self.timeout {
+            directory = directory.timeout(timeout);
+        }
         Ok(Session {
-            directory: if self.local {
-                directory.local()
-            } else {
-                directory
-            },
+            directory,
             client,
             output: Output::new(self.global),
             json: self.global.json,
@@ -135,6 +144,7 @@ impl Session {
     fn refused(&self, error: Error) -> Failure {
         let is_denied = error.code() == Code::Denied;
         let is_unknown = error.code() == Code::UnknownService;
+        let is_late = error.code() == Code::DeadlineExceeded;
         let refusal = error.details::<Refusal>();
         let remedy = refusal.as_ref().and_then(remedy);
         let mut failure = Failure::from(error);
@@ -147,6 +157,13 @@ impl Session {
         if is_unknown {
             return failure.with_remedy(format!(
                 "the nodes of this cloud keep no directory; `{} init` makes a cluster that does",
+                program()
+            ));
+        }
+        if is_late {
+            return failure.with_remedy(format!(
+                "a majority of the voters must be up, which `{} nodes` shows; --timeout 2m waits \
+                 longer",
                 program()
             ));
         }

@@ -45,13 +45,15 @@ pub(super) fn start(config: &Config, usual: Verbosity, steps: i16) -> Result<(),
     Ok(())
 }
 
-/// Adds that consensus keeps to warnings: what it calls information is for those who work on it. Who
+/// Adds that consensus keeps to errors: its warnings repeat many times a second what the node says
+/// once when it loses a link, and what it calls information is for those who work on it. Who
 /// wants more says so, with `debug` or with a level for `openraft`.
 fn calm(directives: String) -> String {
     let mut parts = directives.split(',').map(str::trim);
     let is_named = parts.clone().any(|part| part.starts_with("openraft"));
-    if !is_named && parts.any(|part| part.eq_ignore_ascii_case("info")) {
-        return format!("{directives},openraft=warn");
+    if !is_named && parts.any(|part| ["info", "warn"].contains(&part.to_ascii_lowercase().as_str()))
+    {
+        return format!("{directives},openraft=error");
     }
     directives
 }

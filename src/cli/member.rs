@@ -65,6 +65,9 @@ pub(super) fn refused(error: Error, key: PublicKey) -> Failure {
             "the nodes of this cloud keep no directory, so they are no cluster: `{program} init` \
              makes one"
         ),
+        Code::DeadlineExceeded => format!(
+            "a majority of the voters must be up to decide anything: `{program} nodes` shows them"
+        ),
         _ => return error.into(),
     };
     Failure::from(error).with_remedy(remedy)

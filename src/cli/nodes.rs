@@ -10,7 +10,7 @@ use distri_core::{
 use serde_json::{Value, json};
 
 use super::{
-    Failure, Global,
+    Failure, Global, member,
     output::{Output, tell},
 };
 
@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global) -> Result<(), Failure> {
         Err(error) if matches!(error.code(), Code::UnknownService | Code::Denied) => {
             of_client(&client, &output, global).await
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(member::refused(error, client.key())),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct PutArgs {
     /// Only if it stands at this revision [default: any]
     #[arg(long, value_name = "REV")]
     if_revision: Option<u64>,
-    /// Delete it when this lease ends, as `lease grant` prints it [default: none]
+    /// Delete it when this lease ends [default: none]
     #[arg(long, value_name = "LEASE", conflicts_with = "if_revision")]
     lease: Option<u64>,
 }

@@ -30,6 +30,7 @@ enum Change {
 
 /// What `directory collections create` takes.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = WHO)]
 struct CreateArgs {
     /// Its name: a-z, 0-9, - and _
     name: String,
@@ -42,13 +43,17 @@ struct CreateArgs {
     /// JSON Schema that documents must meet [default: none]
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
-    /// Who may read: public, authenticated, owner, node or a role [default: authenticated]
+    /// Who may read [default: authenticated]
     #[arg(long, value_name = "WHO", value_parser = input::who)]
     read: Option<Who>,
-    /// Who may write, as for --read [default: authenticated]
+    /// Who may insert, change and delete [default: authenticated]
     #[arg(long, value_name = "WHO", value_parser = input::who)]
     write: Option<Who>,
 }
+
+const WHO: &str = "\
+WHO is public, authenticated (keys that the nodes list), owner (whoever inserted the document), node
+(no client), or a role. A collection that is there already becomes as it is said here.";
 
 /// The fields of one index. A type of its own, for clap would take a list as many values.
 #[derive(Clone, Debug)]

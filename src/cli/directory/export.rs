@@ -22,8 +22,9 @@ pub(super) struct ExportArgs {
 }
 
 const AFTER: &str = "\
-  export > all.jsonl                      everything
-  export images owners | gzip > b.gz      two collections
+export > all.jsonl                  everything
+export images owners | gzip > b.gz  two collections
+
 Documents are read a thousand at a time: what is changed meanwhile may be told as before or after.";
 
 /// A line of an export.

@@ -38,10 +38,10 @@ pub(super) struct ImportArgs {
     /// What `export` wrote; - is stdin
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Leave documents and collections as they are where there are some [default: refuse]
+    /// Keep what is there already [default: refuse]
     #[arg(long, conflicts_with = "overwrite")]
     if_missing: bool,
-    /// Replace documents and change collections where there are some [default: refuse]
+    /// Replace what is there already [default: refuse]
     #[arg(long)]
     overwrite: bool,
 }
