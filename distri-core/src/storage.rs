@@ -70,7 +70,7 @@ pub enum StorageError {
     #[error("the log stopped after a failed write")]
     Poisoned {
         /// The failure that ended it.
-        source: Arc<StorageError>,
+        source: Arc<Self>,
     },
     /// The log was closed. Nothing was written.
     #[error("the log is closed")]

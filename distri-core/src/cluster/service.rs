@@ -36,6 +36,12 @@ const VALID_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How often a change of the member list is tried again when others change it meanwhile.
 const TRIES: u32 = 32;
 
+/// How long a new token may take to be known to the nodes that its holder asks.
+const ADMITTED_WITHIN: Duration = Duration::from_secs(3);
+
+/// The pause before they are asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Nodes named in a token. More would make it longer, fewer would find nobody more often.
 const NODES_IN_TOKEN: usize = 2;
 
@@ -55,9 +61,12 @@ impl ClusterService {
         let found = self
             .server
             .replica()
-            .read(|state| state.get(&Actor::Node, collection, id))?;
-        let Some(document) = found else {
-            return Ok(None);
+            .read(|state| state.get(&Actor::Node, collection, id));
+        let document = match found {
+            Ok(Some(document)) => document,
+            // A node that has just joined does not have the collections yet.
+            Ok(None) | Err(Refusal::NoCollection { .. }) => return Ok(None),
+            Err(refusal) => return Err(refusal.into()),
         };
         let value = document.value.to().map_err(|error| {
             Error::new(
@@ -92,7 +101,7 @@ impl ClusterService {
             let (cluster_document, cluster) = self.cluster()?;
             let (token_document, record) = self
                 .document::<TokenRecord>(TOKENS, &token.to_string())?
-                .ok_or_else(|| Error::new(Code::Denied, "the token has expired"))?;
+                .ok_or_else(|| Error::new(Code::FailedPrecondition, "the token has expired"))?;
             let members = self.members();
             let known = members.iter().find(|(_, member)| member.key == asks.key);
             let ticket = |number| Ticket {
@@ -106,7 +115,10 @@ impl ClusterService {
             match (record.used_by, known) {
                 (Some(by), Some((number, _))) if by == asks.key => return Ok(ticket(*number)),
                 (Some(_), _) => {
-                    return Err(Error::new(Code::Denied, "the token has been used"));
+                    return Err(Error::new(
+                        Code::FailedPrecondition,
+                        "the token has been used",
+                    ));
                 }
                 (None, Some((number, _))) => {
                     let message =
@@ -116,7 +128,10 @@ impl ClusterService {
                 (None, None) => {}
             }
             if record.expires_ms <= world::unix_ms() {
-                return Err(Error::new(Code::Denied, "the token has expired"));
+                return Err(Error::new(
+                    Code::FailedPrecondition,
+                    "the token has expired",
+                ));
             }
             let number = cluster.last_number + 1;
             let (key, admin) = (asks.key, asks.admin);
@@ -338,9 +353,36 @@ impl Service for ClusterService {
 /// Joins the cluster that `token` is for, over a transport that proves the token.
 ///
 /// # Errors
-/// [`Code::Denied`] if the token has expired or been used, [`Code::Unavailable`] if no node of it
-/// can be reached.
+/// [`Code::FailedPrecondition`] if the token has expired or been used, [`Code::Unavailable`] if no
+/// node of the cluster can be reached or admits it.
 pub(crate) async fn redeem(
+    token: &JoinToken,
+    transport: Arc<dyn Transport>,
+    asks: JoinArguments,
+) -> Result<Ticket> {
+    let until = world::now() + ADMITTED_WITHIN;
+    loop {
+        let error = match ask_to_join(token, transport.clone(), asks.clone()).await {
+            Ok(ticket) => return Ok(ticket),
+            Err(error) => error,
+        };
+        // A node that has not heard of the token yet takes its holder for a stranger.
+        let too_early = matches!(error.code(), Code::Denied | Code::Unavailable);
+        if !too_early || world::now() >= until {
+            let message = match error.code() {
+                Code::Denied | Code::Unavailable => format!(
+                    "no node of the cluster admits the token, which may have expired: {}",
+                    error.message()
+                ),
+                _ => return Err(error),
+            };
+            return Err(Error::new(Code::Unavailable, message));
+        }
+        world::pause(ASK_AGAIN).await;
+    }
+}
+
+async fn ask_to_join(
     token: &JoinToken,
     transport: Arc<dyn Transport>,
     asks: JoinArguments,
@@ -349,23 +391,14 @@ pub(crate) async fn redeem(
         .transport(transport)
         .nodes(token.nodes().iter().cloned())
         .connect()
-        .await
-        .map_err(|error| {
-            Error::new(
-                error.code(),
-                format!(
-                    "no node of the cluster admits the token (it may have expired or been used): {}",
-                    error.message()
-                ),
-            )
-        })?;
+        .await?;
     client
         .call(descriptor(), JOIN, asks)
         .timeout(Duration::from_secs(30))
         .await
 }
 
-/// Not used by the service, but by the steward: which documents of the directory's own are over.
+/// The tokens that are over at `now_ms`, for the steward.
 pub(super) fn expired_tokens(server: &Server, now_ms: u64) -> Vec<String> {
     all::<TokenRecord>(server.replica(), TOKENS)
         .into_iter()

@@ -35,6 +35,33 @@ pub(crate) struct Machine {
     inline: bool,
 }
 
+/// A snapshot in the folder that it is kept in.
+#[derive(Clone, Debug)]
+pub(crate) struct SnapshotFile {
+    pub(super) folder: Arc<Snapshots>,
+    pub(super) id: SnapshotId,
+}
+
+impl SnapshotFile {
+    /// Brings the file into `folder`, unless it is there.
+    fn bring_to(&self, folder: &Arc<Snapshots>) -> io::Result<()> {
+        if Arc::ptr_eq(&self.folder, folder) {
+            return Ok(());
+        }
+        let reader = self.folder.send(self.id)?;
+        let mut writer = folder.receive(self.id, reader.length())?;
+        while writer.received() < reader.length() {
+            let chunk = reader.read(writer.received(), SNAPSHOT_CHUNK)?;
+            writer.write(writer.received(), &chunk)?;
+        }
+        writer.finish()?;
+        Ok(())
+    }
+}
+
+/// Bytes of a snapshot file that are read at once when it is copied or sent.
+pub(super) const SNAPSHOT_CHUNK: usize = 256 * 1024;
+
 /// How far the log has grown since the last snapshot.
 #[derive(Default)]
 pub(crate) struct Growth {
@@ -108,9 +135,9 @@ pub(crate) struct Builder {
 
 // The iterator is only ever touched through `&mut self`.
 impl RaftSnapshotBuilder<Types> for std::sync::Mutex<Builder> {
-    type SnapshotData = SnapshotId;
+    type SnapshotData = SnapshotFile;
 
-    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Types, SnapshotId>> {
+    async fn build_snapshot(&mut self) -> io::Result<SnapshotOf<Types, SnapshotFile>> {
         let builder = self
             .get_mut()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -137,7 +164,10 @@ impl RaftSnapshotBuilder<Types> for std::sync::Mutex<Builder> {
             writer.finish()?;
             growth.snapshot_made(size);
             snapshots.remove_older(id)?;
-            Ok(id)
+            Ok(SnapshotFile {
+                folder: snapshots,
+                id,
+            })
         })
         .await?;
         Ok(SnapshotOf::<Types, _> { meta, snapshot })
@@ -145,7 +175,7 @@ impl RaftSnapshotBuilder<Types> for std::sync::Mutex<Builder> {
 }
 
 impl RaftStateMachine<Types> for Machine {
-    type SnapshotData = SnapshotId;
+    type SnapshotData = SnapshotFile;
     type SnapshotBuilder = std::sync::Mutex<Builder>;
 
     async fn applied_state(
@@ -198,12 +228,13 @@ impl RaftStateMachine<Types> for Machine {
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMetaOf<Types>,
-        snapshot: SnapshotId,
+        snapshot: SnapshotFile,
     ) -> io::Result<()> {
         let (snapshots, state) = (self.snapshots.clone(), self.state.clone());
         let growth = self.growth.clone();
         with_files(self.inline, move || {
-            let mut reader = snapshots.read(snapshot)?;
+            snapshot.bring_to(&snapshots)?;
+            let mut reader = snapshots.read(snapshot.id)?;
             let mut size = 0;
             let mut blocks = reader.by_ref().map(|block| {
                 let block = block?;
@@ -212,7 +243,7 @@ impl RaftStateMachine<Types> for Machine {
             });
             state.restore(&mut blocks)?;
             growth.snapshot_made(size);
-            snapshots.remove_older(snapshot)?;
+            snapshots.remove_older(snapshot.id)?;
             Ok(())
         })
         .await?;
@@ -222,7 +253,9 @@ impl RaftStateMachine<Types> for Machine {
         Ok(())
     }
 
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<Types, SnapshotId>>> {
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> io::Result<Option<SnapshotOf<Types, SnapshotFile>>> {
         let snapshots = self.snapshots.clone();
         with_files(self.inline, move || {
             let Some(id) = snapshots.newest()? else {
@@ -230,7 +263,11 @@ impl RaftStateMachine<Types> for Machine {
             };
             let reader = snapshots.read(id)?;
             let meta = meta_of(reader.metadata())?;
-            Ok(Some(SnapshotOf::<Types, _> { meta, snapshot: id }))
+            let snapshot = SnapshotFile {
+                folder: snapshots,
+                id,
+            };
+            Ok(Some(SnapshotOf::<Types, _> { meta, snapshot }))
         })
         .await
     }

@@ -25,7 +25,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     forms::{LogIdForm, Member, NodeNumber, Types, VoteForm, decode, encode},
-    machine::with_files,
+    machine::{SNAPSHOT_CHUNK, SnapshotFile, with_files},
     service::{
         APPEND, AppendAnswer, AppendForm, PRE_VOTE, Packet, SNAPSHOT, SnapshotPacket, TRANSFER,
         TransferAnswer, TransferForm, VOTE, VoteAnswer, VoteAsk, descriptor,
@@ -36,14 +36,11 @@ use crate::{
     error::{Code, Error},
     id::PublicKey,
     message::Blob,
-    storage::{SnapshotId, Snapshots},
+    storage::SnapshotId,
 };
 
 /// Pauses between tries to reach a node that cannot be reached.
 const BACKOFF: Duration = Duration::from_millis(50);
-
-/// Bytes of a snapshot that are read at once while it is sent.
-const SNAPSHOT_CHUNK: usize = 256 * 1024;
 
 /// How long a snapshot may take to travel. A larger one than a link can carry in this time cannot
 /// be sent; a shorter time would notice a dead receiver sooner.
@@ -52,7 +49,6 @@ const SNAPSHOT_TIME: Duration = Duration::from_secs(600);
 /// Makes the way to each node.
 pub(crate) struct Network {
     pub(crate) client: Client,
-    pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) inline: bool,
 }
 
@@ -61,7 +57,6 @@ pub(crate) struct Path {
     client: Client,
     to: NodeNumber,
     key: PublicKey,
-    snapshots: Arc<Snapshots>,
     inline: bool,
 }
 
@@ -73,7 +68,6 @@ impl RaftNetworkFactory<Types> for Network {
             client: self.client.clone(),
             to: target,
             key: node.key,
-            snapshots: self.snapshots.clone(),
             inline: self.inline,
         }
     }
@@ -113,7 +107,7 @@ fn as_rpc(error: &Error) -> RPCError<Types> {
 }
 
 impl RaftNetworkV2<Types> for Path {
-    type SnapshotData = SnapshotId;
+    type SnapshotData = SnapshotFile;
 
     async fn append_entries(
         &mut self,
@@ -151,14 +145,13 @@ impl RaftNetworkV2<Types> for Path {
     async fn full_snapshot(
         &mut self,
         vote: VoteOf<Types>,
-        snapshot: SnapshotOf<Types, SnapshotId>,
+        snapshot: SnapshotOf<Types, SnapshotFile>,
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let failed = |error: io::Error| StreamingError::Network(NetworkError::new(&error));
-        let file =
-            snapshot_blob(&self.snapshots, snapshot.snapshot, self.inline).map_err(failed)?;
-        let SnapshotId { term, index } = snapshot.snapshot;
+        let file = snapshot_blob(&snapshot.snapshot, self.inline).map_err(failed)?;
+        let SnapshotId { term, index } = snapshot.snapshot.id;
         let packet = SnapshotPacket {
             to: self.to,
             at: (term, index),
@@ -200,8 +193,8 @@ impl RaftNetworkV2<Types> for Path {
 }
 
 /// The bytes of a snapshot file, read as they are sent.
-fn snapshot_blob(snapshots: &Arc<Snapshots>, id: SnapshotId, inline: bool) -> io::Result<Blob> {
-    let reader = Arc::new(snapshots.send(id)?);
+fn snapshot_blob(file: &SnapshotFile, inline: bool) -> io::Result<Blob> {
+    let reader = Arc::new(file.folder.send(file.id)?);
     let length = reader.length();
     let chunks = futures_util::stream::unfold(0, move |offset| {
         let reader = reader.clone();

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     forms::{EntryForm, LogIdForm, NodeNumber, Types, VoteForm, decode, encode},
     group::Group,
-    machine::{meta_of, with_files},
+    machine::{SnapshotFile, meta_of, with_files},
 };
 use crate::{
     error::{Code, Error, Result},
@@ -204,13 +204,15 @@ impl RaftService {
             .await
             .map_err(broken)?;
         }
-        let meta = with_files(inline, move || {
+        let (meta, snapshot) = with_files(inline, move || {
             writer.finish()?;
-            meta_of(snapshots.read(id)?.metadata())
+            let meta = meta_of(snapshots.read(id)?.metadata())?;
+            let folder = snapshots;
+            Ok((meta, SnapshotFile { folder, id }))
         })
         .await
         .map_err(broken)?;
-        let snapshot = SnapshotOf::<Types, _> { meta, snapshot: id };
+        let snapshot = SnapshotOf::<Types, _> { meta, snapshot };
         let answer = self
             .group
             .raft()

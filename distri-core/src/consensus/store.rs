@@ -140,6 +140,8 @@ impl RaftLogStorage<Types> for Store {
                 })
             })
             .collect();
+        // A log that is behind makes its writers wait; one that refused would be taken for broken.
+        self.log.room().await;
         let done = Box::new(move |result| callback.io_completed(result));
         self.log.append(entries?, done);
         Ok(())

@@ -1,10 +1,7 @@
 //! openraft's own suite for logs and state machines, on our storage, on a real disk and in memory.
 //!
 //! The suite never opens a store twice; what survives a crash is proved in [`crate::storage`].
-#![allow(
-    clippy::unwrap_used,
-    reason = "in a test a panic is the report"
-)]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::{
     io,

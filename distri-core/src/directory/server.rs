@@ -132,9 +132,7 @@ impl Server {
 
     async fn count(&self, actor: &Actor, count: Count) -> Result<u64> {
         self.ready(count.local).await?;
-        let view = self
-            .replica()
-            .read(|state| state.view(&count.collection))?;
+        let view = self.replica().read(|state| state.view(&count.collection))?;
         Ok(view.count(actor, &count.filter)?)
     }
 

@@ -743,4 +743,4 @@ fn last_of_each<'a>(members: Vec<(Cow<'a, str>, Value<'a>)>) -> Vec<(Cow<'a, str
 
 #[cfg(test)]
 #[path = "value/tests.rs"]
-mod tests;
+pub(in crate::directory) mod tests;

@@ -10,6 +10,8 @@ use std::{any::Any, fmt, io, sync::Arc};
 
 mod fs;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 pub use fs::FsDisk;
 pub use memory::MemoryDisk;

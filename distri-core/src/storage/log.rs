@@ -27,11 +27,11 @@ use tokio::sync::oneshot;
 use self::{
     driver::Driver,
     index::Source,
-    queue::{Done, Shared},
+    queue::{Done, Files, Shared},
     record::{HEAD, Head, Record},
     writer::LogWriter,
 };
-use super::{Disk, DiskFile, StorageError};
+use super::{Disk, StorageError};
 
 mod driver;
 mod index;
@@ -121,8 +121,9 @@ pub struct Recovered {
 
 /// A durable log. Clones are handles to the same log.
 ///
-/// Operations keep the order of their calls. Dropping the last handle writes what is queued, waits
-/// for that, and releases the folder; [`close`](Self::close) also tells whether it went well.
+/// Operations keep the order of their calls. Dropping the last handle writes what is queued, blocks
+/// until that is done, and releases the folder; [`close`](Self::close) does not block, and tells
+/// whether it went well.
 #[derive(Debug, Clone)]
 pub struct Log {
     driver: Arc<Driver>,
@@ -131,7 +132,7 @@ pub struct Log {
 impl Log {
     /// Opens the log in a folder, or makes one, and holds the folder until it is closed.
     ///
-    /// Everything that it reports is durable. Reads all segments once.
+    /// Everything that it reports is durable. Reads all segments once, and blocks meanwhile.
     ///
     /// # Errors
     /// `Locked`, `Version`, `Corrupt`, or `Io`. Nothing was lost; only a torn tail was repaired.
@@ -183,6 +184,9 @@ impl Log {
     }
 
     /// Saves the vote, at most [`SMALL_MAX`] bytes.
+    ///
+    /// Like all but [`append`](Self::append), it is never refused for lack of room: who waits for
+    /// one before asking for the next bounds their number.
     pub fn save_vote(&self, vote: Bytes) -> Durable {
         self.durably(|shared, done| shared.save_vote(vote, done))
     }
@@ -216,15 +220,12 @@ impl Log {
     /// # Errors
     /// `Io` and `Corrupt` if an entry cannot be read back, `Poisoned`, `Closed`.
     pub fn read(&self, range: Range<u64>, bytes_max: usize) -> Result<Vec<Entry>, StorageError> {
-        let sources = self.driver.shared().sources(range, bytes_max)?;
-        let mut entries = Vec::with_capacity(sources.len());
-        for (source, file) in sources {
-            entries.push(match (source, file) {
-                (Source::Memory(entry), _) => entry,
-                (Source::Segment(index, found), file) => read_entry(index, found, file)?,
-            });
-        }
-        Ok(entries)
+        let (sources, files) = self.driver.shared().sources(range, bytes_max)?;
+        let entries = sources.into_iter().map(|source| match source {
+            Source::Memory(entry) => Ok(entry),
+            Source::Segment(index, found) => read_entry(index, found, &files),
+        });
+        entries.collect()
     }
 
     /// Term and index of the last entry, durable or not, be it purged.
@@ -300,14 +301,11 @@ impl fmt::Debug for Durable {
     }
 }
 
-fn read_entry(
-    index: u64,
-    found: index::Found,
-    file: Option<Arc<dyn DiskFile>>,
-) -> Result<Entry, StorageError> {
+fn read_entry(index: u64, found: index::Found, files: &Files) -> Result<Entry, StorageError> {
     let name = segment::name(found.place.segment);
     let offset = found.place.offset.into();
     let corrupt = |what| StorageError::corrupt(&name, offset, what);
+    let file = files.get(&found.place.segment);
     let file = file.ok_or_else(|| corrupt("the segment is missing"))?;
     let mut bytes = vec![0; found.size as usize];
     file.read_at(offset, &mut bytes)

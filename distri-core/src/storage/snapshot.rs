@@ -95,6 +95,8 @@ impl Snapshots {
                 snapshots.remove(&name)?;
             }
         }
+        // A name that is seen may not be durable, after a sync that failed.
+        snapshots.sync()?;
         let newest = snapshots.newest()?;
         if let Some(newest) = newest {
             snapshots.read(newest)?;
@@ -156,6 +158,10 @@ impl Snapshots {
         if ids.is_empty() {
             return Ok(());
         }
+        self.sync()
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
         let sync = self.disk.sync();
         sync.map_err(StorageError::io("sync the folder", &self.disk.describe()))
     }

@@ -1,4 +1,12 @@
 //! The rules of the directory, by example and by property.
 
+mod access;
+mod edits;
+mod leases;
+mod measure;
+mod replicas;
+mod search;
+mod sessions;
 mod support;
 mod transactions;
+mod watching;

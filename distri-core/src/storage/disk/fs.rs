@@ -25,9 +25,15 @@ impl FsDisk {
     /// What the system says.
     pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
-        if !folder.is_dir() {
+        let missing: Vec<&Path> = folder
+            .ancestors()
+            .take_while(|folder| *folder != Path::new("") && !folder.is_dir())
+            .collect();
+        if !missing.is_empty() {
             private_folders().recursive(true).create(&folder)?;
-            sync_folder(above(&folder))?;
+        }
+        for made in missing {
+            sync_folder(above(made))?;
         }
         Ok(Self { folder })
     }

@@ -26,7 +26,7 @@ pub(super) struct Driver {
 #[derive(Debug)]
 enum Runs {
     Thread(Option<JoinHandle<()>>),
-    Inline(Mutex<Option<LogWriter>>),
+    Inline(Mutex<Option<Box<LogWriter>>>),
 }
 
 impl Driver {
@@ -36,7 +36,7 @@ impl Driver {
         inline: bool,
     ) -> Result<Self, StorageError> {
         let runs = if inline {
-            Runs::Inline(Mutex::new(Some(writer)))
+            Runs::Inline(Mutex::new(Some(Box::new(writer))))
         } else {
             let shared = shared.clone();
             let thread = thread::Builder::new()
@@ -86,14 +86,14 @@ fn run(shared: &Shared, mut writer: LogWriter) {
 }
 
 /// Works until the queue is empty. What callbacks ask for meanwhile is done here too, in order.
-fn run_inline(shared: &Shared, writer: &Mutex<Option<LogWriter>>) {
+fn run_inline(shared: &Shared, writer: &Mutex<Option<Box<LogWriter>>>) {
     while let Some(work) = shared.begin_work() {
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         match (work, &mut *writer) {
             (Work::Batch(batch), Some(writer)) => shared.carry_out(writer, batch),
             (Work::Batch(_), None) => {}
             (Work::Finish, writer) => {
-                let writer = writer.take();
+                let writer = writer.take().map(|writer| *writer);
                 shared.finish(writer);
                 return shared.end_work();
             }

@@ -121,6 +121,11 @@ impl Index {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn cached_bytes(&self) -> usize {
+        self.recent_bytes
+    }
+
     fn forget_oldest(&mut self) {
         let oldest = self.recent.pop_front();
         self.recent_bytes -= oldest.map_or(0, |oldest| oldest.len());

@@ -21,6 +21,9 @@ use crate::storage::{DiskFile, StorageError};
 /// Told once, when an operation is durable or has failed.
 pub(super) type Done = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
 
+/// Open segments by number.
+pub(super) type Files = BTreeMap<u64, Arc<dyn DiskFile>>;
+
 /// What handles, readers and the writer share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -41,12 +44,7 @@ pub(super) enum Work {
 }
 
 impl Shared {
-    pub(super) fn new(
-        options: LogOptions,
-        view: &View,
-        index: Index,
-        files: BTreeMap<u64, Arc<dyn DiskFile>>,
-    ) -> Self {
+    pub(super) fn new(options: LogOptions, view: &View, index: Index, files: Files) -> Self {
         Self {
             state: Mutex::new(State {
                 view: view.clone(),
@@ -136,19 +134,21 @@ impl Shared {
         &self,
         range: Range<u64>,
         bytes_max: usize,
-    ) -> Result<Vec<(Source, Option<Arc<dyn DiskFile>>)>, StorageError> {
+    ) -> Result<(Vec<Source>, Files), StorageError> {
         let state = self.lock();
         state.check_open()?;
-        let sources = state.index.sources(range, bytes_max).into_iter();
-        Ok(sources
-            .map(|source| match &source {
-                Source::Memory(_) => (source, None),
-                Source::Segment(_, found) => {
-                    let file = state.files.get(&found.place.segment).cloned();
-                    (source, file)
-                }
-            })
-            .collect())
+        let sources = state.index.sources(range, bytes_max);
+        let mut files = Files::new();
+        for source in &sources {
+            if let Source::Segment(_, found) = source
+                && let Some(file) = state.files.get(&found.place.segment)
+            {
+                files
+                    .entry(found.place.segment)
+                    .or_insert_with(|| file.clone());
+            }
+        }
+        Ok((sources, files))
     }
 
     pub(super) fn recovered(&self) -> Recovered {
@@ -160,6 +160,11 @@ impl Shared {
             last: state.index.last().or(state.view.purged),
             first_index: state.index.first(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn cached_bytes(&self) -> usize {
+        self.lock().index.cached_bytes()
     }
 
     pub(super) fn poisoned(&self) -> Option<StorageError> {
@@ -212,21 +217,15 @@ impl Shared {
 
     /// Writes a batch, and tells those who asked for it.
     pub(super) fn carry_out(&self, writer: &mut LogWriter, batch: Vec<Item>) {
-        let mut records = batch
-            .iter()
-            .filter_map(|item| item.record.as_ref())
-            .peekable();
-        let hints_only = batch
-            .iter()
-            .all(|item| matches!(item.record, None | Some(Record::Committed(_))));
-        let durability = if hints_only {
-            Durability::Later
-        } else {
+        let records = batch.iter().filter_map(|item| item.record.as_ref());
+        // Nobody waits for a hint, nor for the first entries of many.
+        let durability = if batch.iter().any(|item| item.done.is_some()) {
             Durability::Now
+        } else {
+            Durability::Later
         };
         let result = match self.poisoned() {
             Some(failure) => Err(failure),
-            None if records.peek().is_none() => Ok(Report::default()),
             None => writer.write(records, durability),
         };
         let told = self.lock().end_batch(batch, result, &self.options);
@@ -283,7 +282,7 @@ struct State {
     view: View,
     index: Index,
     /// Every segment that an entry of the index may be in.
-    files: BTreeMap<u64, Arc<dyn DiskFile>>,
+    files: Files,
     queue: VecDeque<Item>,
     /// Of the queue and of the batch being written.
     waiting_bytes: usize,

@@ -21,9 +21,10 @@
 //!
 //! **The limits.** The last batch of all was acknowledged, but nothing after it says so until the
 //! next write or [`Log::close`](super::Log::close), which adds a mark. Damage in there (not a crash:
-//! bits that change later) is taken for a torn tail. So is a file cut short there. A payload made to
-//! look like a head for its very place (its segment and offset would have to be foreseen) can turn
-//! a torn tail into a refusal to start, never the reverse.
+//! bits that change later) is taken for a torn tail. So is a last segment cut short by hand, or taken
+//! away whole: nothing in the others says how long it was. A payload made to look like a head for
+//! its very place (its segment and offset would have to be foreseen) can turn a torn tail into a
+//! refusal to start, never the reverse.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -88,6 +89,9 @@ fn segments(disk: &dyn Disk) -> Result<Vec<u64>, StorageError> {
         disk.remove(segment::UNFINISHED)
             .map_err(StorageError::io("remove", segment::UNFINISHED))?;
     }
+    // A name that is seen may not be durable, after a sync that failed.
+    disk.sync()
+        .map_err(StorageError::io("sync the folder", &disk.describe()))?;
     let mut numbers: Vec<u64> = names
         .iter()
         .filter_map(|name| segment::number(name))

@@ -1,5 +1,10 @@
 //! What the log promises, on both disks.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests hold threads, and wait for them with a deadline"
+)]
+
 use std::{
     future::Future,
     sync::{Arc, mpsc},
@@ -11,6 +16,12 @@ use super::{Entry, Log, LogOptions, Recovered};
 use crate::storage::{Disk, FsDisk, MemoryDisk, StorageError};
 
 mod basics;
+mod crash;
+mod damage;
+mod faults;
+mod model;
+mod program;
+mod queueing;
 
 /// Segments of a few records, and callers that write themselves.
 fn small() -> LogOptions {
@@ -59,6 +70,20 @@ fn append(log: &Log, entries: Vec<Entry>) -> std::io::Result<()> {
     let (tx, rx) = mpsc::channel();
     log.append(entries, Box::new(move |result| tx.send(result).unwrap()));
     rx.recv().unwrap()
+}
+
+/// Holds the writer's thread in a callback, after an entry with index 0, until dropped.
+fn hold(log: &Log) -> mpsc::Sender<()> {
+    let (held, released) = mpsc::channel::<()>();
+    let (tx, rx) = mpsc::channel();
+    let done = move |result: std::io::Result<()>| {
+        tx.send(result.is_ok()).unwrap();
+        // Ends when the other side is dropped.
+        let _ = released.recv();
+    };
+    log.append(entries(1, 0..1), Box::new(done));
+    assert!(rx.recv().unwrap());
+    held
 }
 
 fn all(log: &Log) -> Vec<Entry> {

@@ -42,7 +42,7 @@ pub(super) struct Report {
     pub(super) removed: Vec<u64>,
 }
 
-/// Whether a batch must be durable when it is written.
+/// Whether everything so far must be durable when a batch is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Durability {
     Now,
@@ -86,7 +86,7 @@ impl LogWriter {
         }
         self.flush()?;
         if durability == Durability::Now {
-            self.current.sync()?;
+            self.sync()?;
         }
         if purges {
             self.remove_obsolete(&mut report)?;
@@ -96,12 +96,10 @@ impl LogWriter {
 
     /// Says that everything is durable, after making it so.
     pub(super) fn finish(&mut self) -> Result<(), StorageError> {
-        if self.current.synced < self.current.end {
-            self.current.sync()?;
-        }
+        self.sync()?;
         self.encode(&Record::Mark);
         self.flush()?;
-        self.current.sync()
+        self.sync()
     }
 
     fn is_full(&self, record: &Record) -> bool {
@@ -133,6 +131,13 @@ impl LogWriter {
         self.current.append(&self.buffer)?;
         self.buffer.clear();
         self.buffer.shrink_to(self.options.batch_bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        if self.current.synced < self.current.end {
+            self.current.sync()?;
+        }
         Ok(())
     }
 

@@ -1,9 +1,6 @@
 //! Writes a snapshot, of which nothing is seen until all of it is durable.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::{io, sync::Arc};
 
 use super::{
     BLOCK_MAX, METADATA_MAX, SnapshotId, UNFINISHED,
@@ -111,12 +108,15 @@ pub(super) struct Unfinished {
 impl Unfinished {
     pub(super) fn create(disk: Arc<dyn Disk>, id: SnapshotId) -> Result<Self, StorageError> {
         // Two may write the same snapshot at once, one received and one their own.
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}.{number}{UNFINISHED}", id.name());
-        let file = disk
-            .create(&name)
-            .map_err(StorageError::io("create", &name))?;
+        let mut number = 0;
+        let (name, file) = loop {
+            let name = format!("{}.{number}{UNFINISHED}", id.name());
+            match disk.create(&name) {
+                Ok(file) => break (name, file),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(StorageError::io("create", &name)(error)),
+            }
+        };
         Ok(Self {
             disk,
             id,
@@ -152,7 +152,9 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        if !self.is_kept {
+        // After a simulated crash the name may be that of another file by now.
+        let is_ours = self.file.length().is_ok();
+        if !self.is_kept && is_ours {
             // If it fails, the next start removes it.
             let _ = self.disk.remove(&self.name);
         }
