@@ -219,7 +219,7 @@ fn only_admins_make_tokens() {
 #[test]
 fn a_folder_is_of_one_cluster_and_stays_so() {
     let program = Program::new(DISTRI);
-    let made = program.run(&["init", "--name", "the \"first\""]);
+    let made = program.run(&["init", "--name", "first"]);
     let config = std::fs::read_to_string(program.path("distri.toml")).unwrap();
 
     let again = program.run(&["init"]);

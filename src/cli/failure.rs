@@ -258,10 +258,18 @@ impl From<StartError> for Failure {
                 "`{0} init` makes a cluster here, `{0} join TOKEN` joins one",
                 program()
             )),
-            StartError::Join(cause) if cause.code() == Code::Denied => Some(format!(
-                "`{} token`, where a node of the cluster is, prints another",
-                program()
-            )),
+            StartError::Join(cause) => match cause.code() {
+                Code::Unavailable => Some(format!(
+                    "are the nodes up that it names? If so, `{} token`, where one of them is, \
+                     prints another",
+                    program()
+                )),
+                Code::FailedPrecondition => Some(format!(
+                    "`{} token`, where a node of the cluster is, prints another",
+                    program()
+                )),
+                _ => None,
+            },
             _ => None,
         };
         let failure = Self::new(exit, error);
