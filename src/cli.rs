@@ -38,7 +38,8 @@
 //! Results go to stdout, talk to stderr, and a closed pipe is not an error. What a command returns
 //! to the shell is [`Exit`]. Each command has its module; shared are `global` (flags, and the
 //! configuration they make), `failure` (how errors are told), `output` (what goes to stdout), `log`,
-//! `schema` (what can be read off a method's JSON Schema) and [`ProgressLine`].
+//! `schema` (what can be read off a method's JSON Schema), `member` (a node as one names it), `time`
+//! and `shell` (text forms) and [`ProgressLine`].
 
 use std::{future::Future, process::ExitCode};
 
@@ -47,29 +48,42 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 mod call;
 mod config;
 mod describe;
+mod directory;
 mod failure;
 mod global;
+#[cfg(feature = "node")]
+mod home;
 mod id;
 mod log;
+mod member;
 mod new_cloud;
 #[cfg(feature = "node")]
 mod node;
 mod nodes;
 mod output;
 mod progress;
+mod remove;
 mod schema;
 mod services;
+mod shell;
+mod time;
+mod token;
 
 pub use call::CallArgs;
 pub use config::ConfigCommand;
+pub use directory::DirectoryArgs;
 pub use failure::{Exit, Failure};
 pub use global::Global;
+#[cfg(feature = "node")]
+pub use home::{InitArgs, JoinArgs};
 pub use id::IdArgs;
 pub use new_cloud::NewCloudArgs;
 #[cfg(feature = "node")]
 pub use node::NodeArgs;
 pub use progress::ProgressLine;
+pub use remove::RemoveArgs;
 pub use services::ServicesArgs;
+pub use token::TokenArgs;
 
 /// How a program calls itself in `--help` and `--version`.
 #[derive(Clone, Copy, Debug)]
@@ -93,14 +107,27 @@ pub enum Command {
     Call(CallArgs),
     /// List services, or show the methods of one
     Services(ServicesArgs),
-    /// List the nodes of the cloud, as a client sees them
+    /// List the nodes of the cloud: what they do and how they are
     Nodes,
+    /// Make a cluster, whose first node is this folder's
+    #[cfg(feature = "node")]
+    Init(InitArgs),
+    /// Print a token with which one node may join the cluster
+    Token(TokenArgs),
+    /// Make this folder's node a member of a cluster
+    #[cfg(feature = "node")]
+    Join(JoinArgs),
+    /// Take a node out of the cluster, for good
+    Remove(RemoveArgs),
+    /// Read, change and follow the documents of the cloud
+    #[command(visible_alias = "dir")]
+    Directory(DirectoryArgs),
     /// Print the key of this folder's node
     Id(IdArgs),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Write keys and configuration for a cloud of several nodes
+    /// Write keys and configuration for a cloud of fixed nodes
     NewCloud(NewCloudArgs),
 }
 
@@ -150,6 +177,13 @@ pub fn run(command: Command, global: &Global) -> ExitCode {
         Command::Call(args) => run_async(global, call::run(args, global)),
         Command::Services(args) => run_async(global, services::run(args, global)),
         Command::Nodes => run_async(global, nodes::run(global)),
+        #[cfg(feature = "node")]
+        Command::Init(args) => run_async(global, home::init(args, global)),
+        Command::Token(args) => run_async(global, token::run(args, global)),
+        #[cfg(feature = "node")]
+        Command::Join(args) => run_async(global, home::join(args, global)),
+        Command::Remove(args) => run_async(global, remove::run(args, global)),
+        Command::Directory(args) => run_async(global, directory::run(args, global)),
         Command::Id(args) => run_async(global, async { id::run(&args, global) }),
         Command::Config(command) => run_async(global, async { config::run(&command, global) }),
         Command::NewCloud(args) => run_async(global, async { new_cloud::run(&args, global) }),

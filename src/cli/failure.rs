@@ -60,6 +60,10 @@ pub struct Failure {
     /// None where there is nothing to tell, as with a closed pipe.
     error: Option<Box<dyn StdError + Send + Sync>>,
     remedy: Option<String>,
+    /// Where in the input it was met.
+    place: Option<String>,
+    /// Which node said so is of interest.
+    names_node: bool,
 }
 
 impl Failure {
@@ -69,6 +73,8 @@ impl Failure {
             exit,
             error: Some(error.into()),
             remedy: None,
+            place: None,
+            names_node: true,
         }
     }
 
@@ -83,6 +89,8 @@ impl Failure {
             exit,
             error: None,
             remedy: None,
+            place: None,
+            names_node: true,
         }
     }
 
@@ -90,6 +98,20 @@ impl Failure {
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says where in the input it was met.
+    #[must_use]
+    pub(super) fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// Leaves out which node said so, where all would say the same.
+    #[must_use]
+    pub(super) fn of_all_nodes(mut self) -> Self {
+        self.names_node = false;
         self
     }
 
@@ -126,6 +148,7 @@ impl Failure {
                 "node": call.and_then(Error::node).map(|node| node.to_string()),
                 "details": details,
                 "remedy": self.remedy,
+                "place": self.place,
             }
         })
         .to_string()
@@ -137,11 +160,16 @@ impl fmt::Display for Failure {
         let Some(error) = &self.error else {
             return f.write_str("stopped");
         };
-        write!(f, "error: {error}")?;
+        f.write_str("error: ")?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        write!(f, "{error}")?;
         for cause in causes(&**error) {
             write!(f, "\n  caused by: {cause}")?;
         }
-        if let Some(node) = error.downcast_ref::<Error>().and_then(Error::node) {
+        let node = error.downcast_ref::<Error>().and_then(Error::node);
+        if let Some(node) = node.filter(|_| self.names_node) {
             write!(f, "\n  at node {}", node.short())?;
         }
         if let Some(remedy) = &self.remedy {
@@ -188,6 +216,8 @@ impl From<Error> for Failure {
             exit: Exit::of(error.code()),
             error: Some(error.into()),
             remedy,
+            place: None,
+            names_node: true,
         }
     }
 }
@@ -216,12 +246,36 @@ impl From<StartError> for Failure {
             _ => false,
         };
         let exit = match &error {
-            StartError::Identity(_) | StartError::Registry(_) | StartError::Config(_) => {
-                Exit::Usage
-            }
+            StartError::Identity(_)
+            | StartError::Registry(_)
+            | StartError::Config(_)
+            | StartError::NoCluster { .. }
+            | StartError::InCluster { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
+        let remedy = match &error {
+            StartError::NoCluster { .. } => Some(format!(
+                "`{0} init` makes a cluster here, `{0} join TOKEN` joins one",
+                program()
+            )),
+            StartError::Join(cause) => match cause.code() {
+                Code::Unavailable => Some(format!(
+                    "are the nodes up that it names? If so, `{} token`, where one of them is, \
+                     prints another",
+                    program()
+                )),
+                Code::FailedPrecondition => Some(format!(
+                    "`{} token`, where a node of the cluster is, prints another",
+                    program()
+                )),
+                _ => None,
+            },
+            _ => None,
+        };
         let failure = Self::new(exit, error);
+        if let Some(remedy) = remedy {
+            return failure.with_remedy(remedy);
+        }
         if in_use {
             return failure.with_remedy(
                 "another program listens there: `--listen HOST:PORT` takes another address, port 0 \

@@ -66,11 +66,20 @@ impl Global {
 
     /// The same before it is read, so that a command can add flags of its own.
     pub fn loader(&self) -> Loader {
-        let mut loader = match &self.config {
+        self.loader_over(match &self.config {
             Some(path) => Config::loader().file(path),
             None => Config::loader().optional_file(FILE),
-        };
-        loader = loader.env();
+        })
+    }
+
+    /// The file that a command writes, and others then read.
+    pub(super) fn file(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| FILE.into())
+    }
+
+    /// Environment and flags over what `loader` has.
+    pub(super) fn loader_over(&self, loader: Loader) -> Loader {
+        let mut loader = loader.env();
         if !self.node.is_empty() {
             loader = loader.flag("--node", "cloud.nodes", join(&self.node));
         }

@@ -28,7 +28,7 @@ pub(super) fn start(config: &Config, usual: Verbosity, steps: i16) -> Result<(),
         Verbosity::Brief if is_level_unset(config) => "warn",
         Verbosity::Brief | Verbosity::Configured => config.log.level.as_str(),
     };
-    let directives = shift(configured, steps);
+    let directives = calm(shift(configured, steps));
     let filter = EnvFilter::try_new(&directives)
         .map_err(|error| Failure::usage(format!("`{directives}` is no log level: {error}")))?;
 
@@ -43,6 +43,19 @@ pub(super) fn start(config: &Config, usual: Verbosity, steps: i16) -> Result<(),
         _ => lines.with_target(true).try_init(),
     };
     Ok(())
+}
+
+/// Adds that consensus keeps to errors: its warnings repeat many times a second what the node says
+/// once when it loses a link, and what it calls information is for those who work on it. Who
+/// wants more says so, with `debug` or with a level for `openraft`.
+fn calm(directives: String) -> String {
+    let mut parts = directives.split(',').map(str::trim);
+    let is_named = parts.clone().any(|part| part.starts_with("openraft"));
+    if !is_named && parts.any(|part| ["info", "warn"].contains(&part.to_ascii_lowercase().as_str()))
+    {
+        return format!("{directives},openraft=error");
+    }
+    directives
 }
 
 /// Moves the general level of `directives` (`info,distri_core=debug`) by `steps`.

@@ -16,6 +16,7 @@ use super::{
     Exit, Failure, Global,
     failure::program,
     output::{Output, tell},
+    shell::{quote, quote_path},
 };
 
 /// What `new-cloud` takes.
@@ -167,18 +168,4 @@ fn report(nodes: &[NewNode], client_file: &Path, global: &Global) -> Result<(), 
         "{program} nodes --config {}",
         quote_path(client_file)
     ))
-}
-
-fn quote_path(path: &Path) -> String {
-    quote(&path.display().to_string())
-}
-
-/// `text` as a shell takes it for one word.
-fn quote(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }

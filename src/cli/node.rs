@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{
     Exit, Failure, Global,
+    failure::program,
     global::join,
     log::Verbosity,
     output::{Output, tell},
@@ -47,7 +48,10 @@ pub(super) async fn run(args: NodeArgs, global: &Global) -> Result<(), Failure> 
     };
     announce(&node, &config, global)?;
 
-    stop.asked().await;
+    tokio::select! {
+        () = stop.asked() => {}
+        () = node.removed() => return Err(leave(&node, &config).await),
+    }
     let wait = duration::format(config.limits.drain);
     talk(
         &config,
@@ -63,6 +67,20 @@ pub(super) async fn run(args: NodeArgs, global: &Global) -> Result<(), Failure> 
             Err(Failure::silent(Exit::Interrupted))
         }
     }
+}
+
+/// The end of a node that its cluster no longer has.
+async fn leave(node: &Node, config: &Config) -> Failure {
+    node.shutdown().await;
+    let data = config.directory.path.as_deref();
+    let data = data.map_or_else(String::new, |path| {
+        format!("remove `{}`, then ", path.display())
+    });
+    let message = "this node has been removed from its cluster";
+    Failure::new(Exit::Failed, message).with_remedy(format!(
+        "what it kept is of no more use; to join again as a new node, {data}`{} join TOKEN`",
+        program()
+    ))
 }
 
 fn load(args: &NodeArgs, global: &Global) -> Result<Config, Failure> {
@@ -109,8 +127,8 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
     talk(
         config,
         &format!(
-            "node {} ({}) listens on {}\n  services  {}\n  cloud     {}\n  clients   {}\n  \
-             stop      ctrl-c, which finishes calls in flight; twice stops at once",
+            "node {} ({}) listens on {}\n  services  {}\n  cloud     {}\n  directory {}\n  \
+             clients   {}\n  stop      ctrl-c, which finishes calls in flight; twice stops at once",
             node.name(),
             node.key().short(),
             node.address(),
@@ -123,6 +141,11 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
                 0 => "this node alone".to_owned(),
                 1 => "1 other node".to_owned(),
                 many => format!("{many} other nodes"),
+            },
+            match &config.directory.path {
+                Some(path) => format!("in {}, with the cluster", path.display()),
+                None if listed == 0 => "in memory, gone when the node ends".to_owned(),
+                None => "none".to_owned(),
             },
             match config.access.clients {
                 ClientAccess::Open => "any key",

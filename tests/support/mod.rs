@@ -6,12 +6,16 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+pub(crate) mod cluster;
 
 /// How long anything may take. Far longer than it does, so that a slow machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -185,6 +189,19 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Ends it without a chance to say or save anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
     /// Waits until it has ended: its exit code, and what it said on stderr.
     pub(crate) fn wait(mut self) -> (i32, String) {
         let deadline = Instant::now() + PATIENCE;
@@ -217,5 +234,20 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         }
         assert!(Instant::now() < deadline, "{what} did not happen");
         std::thread::yield_now();
+    }
+}
+
+/// A port of this machine that was free a moment ago, for nodes that must have the same one again
+/// after a restart. They are above those that the system picks, so that nobody else is given one
+/// meanwhile.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at once begin at different places.
+    let first = 61_000 + u16::try_from(std::process::id() % 220).unwrap() * 20;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }

@@ -1,0 +1,289 @@
+//! Clusters from the command line: made, joined, listed, survived and left by real processes.
+#![cfg(all(feature = "cli", feature = "services"))]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use support::{Program, cluster::Member, eventually};
+
+mod support;
+
+const DISTRI: &str = env!("CARGO_BIN_EXE_distri");
+
+fn three() -> [Member; 3] {
+    let one = Member::found(DISTRI, "one");
+    let two = Member::join(&one, "two");
+    let three = Member::join(&one, "three");
+    one.eventually_roles(&["leader", "voter", "voter"]);
+    [one, two, three]
+}
+
+fn put(member: &Member, id: &str) {
+    let value = format!("{{\"by\":\"{}\"}}", member.name);
+    member
+        .program
+        .ok(&["directory", "put", "books", id, &value]);
+}
+
+fn name_of_leader(member: &Member) -> String {
+    eventually("a leader", || {
+        let nodes = member.nodes();
+        let leader = nodes.iter().find(|node| node["role"] == "leader")?;
+        (leader["state"] == "ready").then(|| leader["name"].as_str().unwrap().to_owned())
+    })
+}
+
+#[test]
+fn writes_go_on_without_the_leader_which_then_comes_back() {
+    let mut members = three();
+    let [one, ..] = &members;
+    one.program
+        .ok(&["directory", "collections", "create", "books"]);
+    for member in &members {
+        put(member, member.name);
+    }
+    let leader = name_of_leader(&members[0]);
+    let leader = members
+        .iter()
+        .position(|member| member.name == leader)
+        .unwrap();
+
+    members[leader].kill();
+
+    let others = members
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != leader);
+    for (index, member) in others {
+        put(member, &format!("without-{index}"));
+    }
+    let left = &members[(leader + 1) % 3];
+    let table = left.program.ok(&["nodes"]);
+    let row = table
+        .lines()
+        .find(|line| line.split_whitespace().nth(1) == Some(members[leader].name))
+        .unwrap();
+    assert!(row.contains("down"), "{table}");
+    assert_eq!(table.matches("ready").count(), 2, "{table}");
+
+    members[leader].start();
+
+    members[leader].eventually_roles(&["leader", "voter", "voter"]);
+    // From its own disk and log, not from another node.
+    let own = members[leader].endpoint();
+    let count = [
+        "directory",
+        "find",
+        "books",
+        "--count",
+        "--local",
+        "--node",
+        &own,
+    ];
+    eventually("all documents at the node that was away", || {
+        (members[leader].program.ok(&count) == "5").then_some(())
+    });
+}
+
+#[test]
+fn a_node_that_is_removed_ends_and_the_others_go_on() {
+    let [one, two, mut three] = three();
+    one.program
+        .ok(&["directory", "collections", "create", "books"]);
+    let leader = name_of_leader(&one);
+    assert_eq!(leader, "one", "nobody was gone, so the founder leads");
+
+    let removed = two.program.ok(&["remove", "three"]);
+
+    assert!(removed.starts_with("removed node 3 (three, "), "{removed}");
+    let (exit, stderr) = three.ended();
+    assert_eq!(exit, 1, "{stderr}");
+    assert!(stderr.contains("has been removed"), "{stderr}");
+    assert!(stderr.contains("join TOKEN"), "{stderr}");
+    one.eventually_roles(&["leader", "learner"]);
+    put(&one, "after");
+    put(&two, "after-too");
+}
+
+#[test]
+fn a_node_out_of_few_is_removed_only_if_the_others_can_go_on() {
+    let [one, two, mut three] = three();
+    three.kill();
+    let is_down = |member: &Member| {
+        let nodes = member.nodes();
+        nodes.iter().any(|node| node["state"] == "down")
+    };
+    eventually("the death of a node is noticed", || {
+        is_down(&one).then_some(())
+    });
+
+    let needed = one.program.run(&["remove", "two"]);
+    one.program.ok(&["remove", "three"]);
+    one.eventually_roles(&["leader", "learner"]);
+    let only_voter = two.program.run(&["remove", "1"]);
+
+    assert_eq!(needed.exit, 1, "{}", needed.stderr);
+    assert!(
+        needed.stderr.contains("down: 3 (three, "),
+        "{}",
+        needed.stderr
+    );
+    assert_eq!(only_voter.exit, 1, "{}", only_voter.stderr);
+    assert!(
+        only_voter.stderr.contains("the only one that votes"),
+        "{}",
+        only_voter.stderr
+    );
+}
+
+#[test]
+fn a_node_is_named_by_number_name_or_key_and_never_guessed() {
+    let one = Member::found(DISTRI, "twin");
+    let mut two = Member::join(&one, "twin");
+    one.eventually_roles(&["leader", "learner"]);
+    let key = two.program.ok(&["id"]);
+
+    let nobody = one.program.run(&["remove", "twim"]);
+    let both = one.program.run(&["remove", "twin"]);
+    let by_key = one.program.run(&["remove", "--json", &key[..20]]);
+
+    assert_eq!(nobody.exit, 2, "{}", nobody.stderr);
+    assert!(
+        nobody.stderr.contains("did you mean `twin`?"),
+        "{}",
+        nobody.stderr
+    );
+    assert_eq!(both.exit, 2, "{}", both.stderr);
+    assert!(
+        both.stderr.contains("any of 2 nodes") && both.stderr.contains(&key[..8]),
+        "{}",
+        both.stderr
+    );
+    assert_eq!(by_key.json()["removed"]["number"], 2, "{}", by_key.stderr);
+    two.kill();
+}
+
+#[test]
+fn a_token_admits_one_node_once_and_only_in_time() {
+    let one = Member::found(DISTRI, "one");
+    let token = one.program.run(&["token", "--valid", "10m"]);
+    let late = one.program.ok(&["token", "--valid", "1ms"]);
+    let join = |token: &str| {
+        let member = Member::new(DISTRI, "other");
+        let arguments = ["join", token, "--listen", &member.address];
+        let joined = member.program.run(&arguments);
+        assert!(
+            joined.exit == 0 || !member.program.path("distri.toml").exists(),
+            "a node that may not join has no configuration that says so"
+        );
+        joined
+    };
+
+    let first = join(&token.text());
+    let second = join(&token.text());
+    let expired = join(&late);
+    let garbage = join("distri-join-gezdgnbv");
+
+    assert_eq!(token.text().lines().count(), 1, "{}", token.text());
+    assert!(token.stderr.contains("a secret"), "{}", token.stderr);
+    assert!(token.stderr.contains("(in 10m)"), "{}", token.stderr);
+    assert_eq!(first.exit, 0, "{}", first.stderr);
+    assert!(first.text().ends_with("node"), "{}", first.text());
+    assert_eq!(second.exit, 1, "{}", second.stderr);
+    assert!(second.stderr.contains("has been used"), "{}", second.stderr);
+    assert_eq!(expired.exit, 1, "{}", expired.stderr);
+    assert!(expired.stderr.contains("expired"), "{}", expired.stderr);
+    assert_eq!(garbage.exit, 2, "{}", garbage.stderr);
+    assert!(
+        garbage.stderr.contains("not a join token"),
+        "{}",
+        garbage.stderr
+    );
+    assert!(!garbage.stderr.contains("gezdgnbv"), "{}", garbage.stderr);
+}
+
+#[test]
+fn only_admins_make_tokens() {
+    let one = Member::found(DISTRI, "one");
+    let stranger = Program::new(DISTRI);
+
+    let refused = stranger.run(&["token", "--node", &one.endpoint()]);
+
+    assert_eq!(refused.exit, 1, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("no role `admin`"),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stdout.is_empty());
+}
+
+#[test]
+fn a_folder_is_of_one_cluster_and_stays_so() {
+    let program = Program::new(DISTRI);
+    let made = program.run(&["init", "--name", "first"]);
+    let config = std::fs::read_to_string(program.path("distri.toml")).unwrap();
+
+    let again = program.run(&["init"]);
+
+    assert_eq!(made.exit, 0, "{}", made.stderr);
+    assert!(
+        made.stderr.contains("only nodes on this machine"),
+        "{}",
+        made.stderr
+    );
+    assert_eq!(program.run(&["config", "check"]).exit, 0, "{config}");
+    assert_eq!(again.exit, 2, "{}", again.stderr);
+    assert!(
+        again.stderr.contains("has a cluster already"),
+        "{}",
+        again.stderr
+    );
+    let after = std::fs::read_to_string(program.path("distri.toml")).unwrap();
+    assert_eq!(config, after);
+}
+
+#[test]
+fn an_address_that_others_cannot_dial_is_refused_with_what_to_give_instead() {
+    let one = Member::found(DISTRI, "one");
+    let token = one.program.ok(&["token"]);
+    let program = Program::new(DISTRI);
+
+    let any_port = program.run(&["init", "--listen", "127.0.0.1:0"]);
+    let wildcard = program.run(&["join", &token, "--listen", "0.0.0.0:4600"]);
+    let taken = program.run(&["join", &token, "--listen", &one.address]);
+
+    assert_eq!(any_port.exit, 2, "{}", any_port.stderr);
+    assert!(
+        any_port.stderr.contains("a fixed port"),
+        "{}",
+        any_port.stderr
+    );
+    assert_eq!(wildcard.exit, 2, "{}", wildcard.stderr);
+    assert!(
+        wildcard.stderr.contains("--advertise HOST:4600"),
+        "{}",
+        wildcard.stderr
+    );
+    assert_eq!(taken.exit, 2, "{}", taken.stderr);
+    assert!(
+        taken.stderr.contains("gives this node another"),
+        "{}",
+        taken.stderr
+    );
+    let left = std::fs::read_dir(program.folder.path()).unwrap().count();
+    assert_eq!(left, 0, "nothing was made");
+}
+
+#[test]
+fn a_node_whose_folder_is_of_no_cluster_says_how_to_make_one() {
+    let program = Program::new(DISTRI);
+    program.write("distri.toml", "[directory]\npath = \"data\"\n");
+
+    let refused = program.run(&["node", "--listen", "127.0.0.1:0"]);
+
+    assert_eq!(refused.exit, 2, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("init` makes a cluster here"),
+        "{}",
+        refused.stderr
+    );
+}

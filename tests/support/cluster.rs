@@ -1,0 +1,101 @@
+//! Clusters of real processes, made as an operator makes them.
+
+use serde_json::Value;
+
+use super::{Program, Running, eventually, free_port};
+
+/// A node with its folder, which may run.
+pub(crate) struct Member {
+    pub(crate) program: Program,
+    pub(crate) name: &'static str,
+    pub(crate) address: String,
+    running: Option<Running>,
+}
+
+impl Member {
+    /// A node that founds a cluster, and runs.
+    #[track_caller]
+    pub(crate) fn found(executable: &'static str, name: &'static str) -> Self {
+        let mut member = Self::new(executable, name);
+        member
+            .program
+            .ok(&["init", "--listen", &member.address, "--name", name]);
+        member.start();
+        member.eventually_listed("leader");
+        member
+    }
+
+    /// A node that joins the cluster of `of`, and runs.
+    #[track_caller]
+    pub(crate) fn join(of: &Self, name: &'static str) -> Self {
+        let mut member = Self::new(of.program.executable, name);
+        let token = of.program.ok(&["token"]);
+        let arguments = ["join", "-", "--listen", &member.address, "--name", name];
+        let joined = member.program.run_with(&arguments, token.as_bytes());
+        assert_eq!(joined.exit, 0, "{}", joined.stderr);
+        member.start();
+        member
+    }
+
+    pub(crate) fn new(executable: &'static str, name: &'static str) -> Self {
+        Self {
+            program: Program::new(executable),
+            name,
+            address: format!("127.0.0.1:{}", free_port()),
+            running: None,
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        self.running = Some(self.program.start(&["node"]));
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.running.take().unwrap().kill();
+    }
+
+    /// Waits until it has ended by itself: its exit code, and what it said.
+    pub(crate) fn ended(&mut self) -> (i32, String) {
+        self.running.take().unwrap().wait()
+    }
+
+    /// How to call this node and no other.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("{}@{}", self.program.ok(&["id"]), self.address)
+    }
+
+    /// The nodes, as this one's folder lists them.
+    #[track_caller]
+    pub(crate) fn nodes(&self) -> Vec<Value> {
+        let listed = self.program.run(&["nodes", "--json"]);
+        assert_eq!(listed.exit, 0, "{}", listed.stderr);
+        listed.json().as_array().unwrap().clone()
+    }
+
+    /// Waits until the nodes are ready and have these roles, in any order.
+    #[track_caller]
+    pub(crate) fn eventually_roles(&self, roles: &[&str]) -> Vec<Value> {
+        eventually(&format!("{roles:?}"), || {
+            let nodes = self.nodes();
+            let mut found: Vec<&str> = nodes
+                .iter()
+                .map(|node| node["role"].as_str().unwrap())
+                .collect();
+            found.sort_unstable();
+            let all_ready = nodes
+                .iter()
+                .all(|node| node["state"] == "ready" && node["lag"] == 0);
+            (found == roles && all_ready).then_some(nodes)
+        })
+    }
+
+    #[track_caller]
+    fn eventually_listed(&self, role: &str) {
+        eventually(role, || {
+            let listed = self.program.run(&["nodes", "--json"]);
+            (listed.exit == 0 && listed.json()[0]["role"] == role).then_some(())
+        });
+    }
+}
