@@ -312,6 +312,7 @@ fn host(options: Options, ty: Type, complaints: &mut Complaints) -> Host {
         start,
         stop: options.stop,
         health: options.health,
+        collections: options.collections,
     }
 }
 

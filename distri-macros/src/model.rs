@@ -86,6 +86,8 @@ pub(crate) struct Host {
     pub(crate) stop: Option<Path>,
     /// A `fn(&self) -> Health`.
     pub(crate) health: Option<Path>,
+    /// A `fn(&self) -> Vec<CollectionSpec>`.
+    pub(crate) collections: Option<Path>,
 }
 
 /// How a node gets an instance.

@@ -30,6 +30,7 @@ pub(crate) struct Options {
     pub(crate) init: Option<Path>,
     pub(crate) stop: Option<Path>,
     pub(crate) health: Option<Path>,
+    pub(crate) collections: Option<Path>,
     pub(crate) register: Option<bool>,
     pub(crate) access: Option<Access>,
     pub(crate) placement: Option<PlacementOption>,
@@ -60,12 +61,17 @@ enum About {
     Name,
 }
 
-const OPTIONS: [(&str, About, &str); 11] = [
+const OPTIONS: [(&str, About, &str); 12] = [
     ("name", About::Name, "name = \"word-count\""),
     ("version", About::Interface, "version = 2"),
     ("init", About::Host, "init = WordCount::open"),
     ("stop", About::Host, "stop = WordCount::close"),
     ("health", About::Host, "health = WordCount::health"),
+    (
+        "collections",
+        About::Host,
+        "collections = WordCount::collections",
+    ),
     ("register", About::Host, "register = false"),
     ("access", About::Calls, "access = member"),
     ("placement", About::Calls, "placement = leader"),
@@ -151,6 +157,9 @@ fn set(
         "init" => function(setting, example).map(|value| options.init = Some(value)),
         "stop" => function(setting, example).map(|value| options.stop = Some(value)),
         "health" => function(setting, example).map(|value| options.health = Some(value)),
+        "collections" => {
+            function(setting, example).map(|value| options.collections = Some(value))
+        }
         "register" => yes_or_no(setting).map(|value| options.register = Some(value)),
         "access" => access(setting).map(|value| options.access = Some(value)),
         "placement" => placement(setting).map(|value| options.placement = Some(value)),

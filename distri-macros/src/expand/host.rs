@@ -46,6 +46,13 @@ fn implementation(host: &Host, descriptor: &TokenStream, call: &TokenStream) -> 
             fn health(&self) -> ::distri::service::Health { #call }
         }
     });
+    let collections = host.collections.as_ref().map(|path| {
+        let path = of_type(path, ty);
+        let call = quote_spanned!(path.span()=> #path(self));
+        quote! {
+            fn collections(&self) -> ::std::vec::Vec<::distri::directory::CollectionSpec> { #call }
+        }
+    });
     let stop = host.stop.as_ref().map(|path| {
         let path = of_type(path, ty);
         let stopped = quote_spanned!(path.span()=> ::distri::__private::stopped(#path(self)));
@@ -82,6 +89,7 @@ fn implementation(host: &Host, descriptor: &TokenStream, call: &TokenStream) -> 
             }
 
             #health
+            #collections
             #stop
         }
     }

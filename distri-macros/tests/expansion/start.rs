@@ -222,6 +222,33 @@ impl Living {
     }
 }
 
+struct Librarian;
+
+#[distri::service(register = false, collections = Self::collections)]
+impl Librarian {
+    /// Puts a book on the shelf, and counts.
+    async fn shelve(&self, cx: &distri::Context, title: String) -> Result<u64> {
+        let books = cx.directory().collection::<String>("books");
+        books.insert(title.clone(), &title).await?;
+        books.count(distri::directory::Filter::All).await
+    }
+}
+
+impl Librarian {
+    fn collections(&self) -> Vec<distri::directory::CollectionSpec> {
+        vec![distri::directory::CollectionSpec::new("books")]
+    }
+}
+
+#[tokio::test]
+async fn a_service_finds_the_collections_that_it_declares() {
+    let (_node, client) = serve(|node| node.service(Librarian)).await;
+    let librarian = LibrarianClient::new(client);
+
+    assert_eq!(librarian.shelve("Emma".into()).await.unwrap(), 1);
+    assert_eq!(librarian.shelve("Persuasion".into()).await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn stop_and_health_are_the_functions_named() {
     assert_eq!(Living.health(), Health::NotServing);
