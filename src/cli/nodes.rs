@@ -64,7 +64,7 @@ async fn of_cluster(
                     .map_or_else(|| "-".to_owned(), |lag| lag.to_string()),
                 node.address.to_string(),
                 node.key.short(),
-                view.map_or_else(|| "-".to_owned(), |view| others(view)),
+                view.map_or_else(|| "-".to_owned(), others),
             ]
         })
         .collect();

@@ -1,7 +1,10 @@
 //! `remove`: takes a node out of the cluster.
 
 use clap::Args;
-use distri_core::cluster::{ClusterInfo, NodeInfo, NodeRole};
+use distri_core::{
+    Code,
+    cluster::{ClusterInfo, NodeInfo, NodeRole},
+};
 use serde_json::json;
 
 use super::{
@@ -27,10 +30,13 @@ pub(super) async fn run(args: RemoveArgs, global: &Global) -> Result<(), Failure
     if !args.force {
         refuse_standstill(&cluster, node)?;
     }
-    client
-        .remove_node(node.number)
-        .await
-        .map_err(|error| member::refused(error, client.key()))?;
+    match client.remove_node(node.number).await {
+        Ok(()) => {}
+        // It was there a moment ago: a first request has done it, whose reply was lost with the
+        // link to the node that is removed.
+        Err(error) if error.code() == Code::NotFound => {}
+        Err(error) => return Err(member::refused(error, client.key())),
+    }
     let output = Output::new(global);
     let left = cluster.nodes.len() - 1;
     if global.json {

@@ -81,7 +81,8 @@ impl Member {
             let nodes = self.nodes();
             let mut found: Vec<&str> = nodes
                 .iter()
-                .map(|node| node["role"].as_str().unwrap())
+                // A node that has just joined does not know yet who may ask this.
+                .map(|node| node["role"].as_str().unwrap_or("not told"))
                 .collect();
             found.sort_unstable();
             let all_ready = nodes
