@@ -71,8 +71,10 @@ pub mod cli;
 #[cfg(feature = "services")]
 pub use distri_services as services;
 
+#[cfg(feature = "node")]
+pub use distri_core::Node;
 pub use distri_core::{
-    Blob, Call, Client, Code, Config, Context, Error, Node, NodeHandle, Result, ServiceConfig,
+    Blob, Call, Client, Code, Config, Context, Error, NodeHandle, Result, ServiceConfig,
     ServiceError, Stream, StreamSender, message, service,
 };
 pub use distri_core::{

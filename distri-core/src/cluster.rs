@@ -11,19 +11,30 @@
 //! - `service`: `distri-cluster`, by which nodes join, are listed and removed.
 
 mod client;
+#[cfg(feature = "node")]
 mod folder;
 mod protocol;
+#[cfg(feature = "node")]
 mod records;
+#[cfg(feature = "node")]
 mod roster;
+#[cfg(feature = "node")]
 mod service;
+#[cfg(feature = "node")]
 mod steward;
 mod token;
 
 pub use client::{ClusterInfo, NodeInfo, NodeRole};
+#[cfg(feature = "node")]
 pub(crate) use folder::Folder;
+#[cfg(feature = "node")]
 pub(crate) use protocol::{GUEST, JoinArguments};
+#[cfg(feature = "node")]
 pub(crate) use records::MemberRecord;
-pub(crate) use roster::{Roster, follow};
+#[cfg(feature = "node")]
+pub(crate) use roster::{NO_MEMBER, Roster, follow};
+#[cfg(feature = "node")]
 pub(crate) use service::{ClusterService, redeem};
+#[cfg(feature = "node")]
 pub(crate) use steward::Steward;
 pub use token::{InvalidToken, JoinToken};

@@ -11,6 +11,15 @@
 //! The modules form one direction: `id, error, config → wire, message → transport → rpc →
 //! placement → client, node`; services use the public parts only.
 
+#![cfg_attr(
+    not(feature = "node"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what only nodes use of the parts that clients share"
+    )
+)]
+
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
@@ -40,7 +49,9 @@ pub use client::{Call, Client, Gather};
 pub use config::{Config, ServiceConfig};
 pub use error::{Code, Error, Result, ServiceError};
 pub use message::{Blob, Stream, StreamSender};
-pub use node::{Node, NodeHandle};
+#[cfg(feature = "node")]
+pub use node::Node;
+pub use node::NodeHandle;
 pub use service::Context;
 
 #[doc = include_str!("message/attribute.md")]

@@ -372,7 +372,9 @@ async fn nodes_that_crash_and_restart_on_their_disks_have_everything() {
     }
 
     let all = images(&cluster, 1).find(Filter::All).await.unwrap();
-    let missing: Vec<_> = (0..50).filter(|i| !all.documents.iter().any(|d| d.id == i.to_string())).collect();
+    let missing: Vec<_> = (0..50)
+        .filter(|i| !all.documents.iter().any(|d| d.id == i.to_string()))
+        .collect();
     assert_eq!(missing, Vec::<i32>::new());
     assert_eq!(images(&cluster, 1).count(Filter::All).await.unwrap(), 50);
 }

@@ -25,6 +25,10 @@ pub(crate) struct MemberRecord {
     pub(crate) key: PublicKey,
     pub(crate) name: String,
     pub(crate) address: Address,
+    /// It is being removed: its vote goes first, then its place in the log, then this record. Until
+    /// then it is admitted, so that a majority that it is needed for can let it go.
+    #[serde(default)]
+    pub(crate) leaving: bool,
 }
 
 /// A token. It stays until it expires, so that whoever used it can ask again after a lost reply.

@@ -3,9 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock, Weak},
+    time::Duration,
 };
 
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::{
     protocol::GUEST,
@@ -18,7 +20,14 @@ use crate::{
     id::PublicKey,
     service::{Caller, Role},
     transport::Endpoint,
+    world,
 };
+
+/// How often a node looks whether the others turn it away.
+const LOOK_AT_LINKS: Duration = Duration::from_secs(2);
+
+/// What a node says when it closes the link of one that it does not take for a node.
+pub(crate) const NO_MEMBER: &str = "is neither a member of the cluster nor in `cloud.nodes` here";
 
 /// Who is what to this node.
 #[derive(Debug)]
@@ -27,6 +36,8 @@ pub(crate) struct Roster {
     /// Nodes named in the configuration, or in the folder of a node that joined.
     configured: Vec<Endpoint>,
     known: RwLock<Known>,
+    /// The directory has been read.
+    read: watch::Sender<bool>,
 }
 
 /// What the directory says.
@@ -37,6 +48,8 @@ struct Known {
     roles: BTreeMap<PublicKey, Vec<String>>,
     /// The directory has been read once: it alone says who is a node from then on.
     read: bool,
+    /// Members on their way out.
+    leaving: BTreeSet<PublicKey>,
 }
 
 impl Roster {
@@ -45,7 +58,19 @@ impl Roster {
             access,
             configured,
             known: RwLock::default(),
+            read: watch::Sender::new(false),
         }
+    }
+
+    /// True once the directory has been read.
+    pub(crate) fn is_read(&self) -> bool {
+        *self.read.borrow()
+    }
+
+    /// Waits until the directory has been read.
+    pub(crate) async fn wait_until_read(&self) {
+        // The sender lives as long as this does.
+        let _ = self.read.subscribe().wait_for(|read| *read).await;
     }
 
     /// Nodes to link to until the directory tells more.
@@ -91,8 +116,8 @@ impl Roster {
     }
 }
 
-/// Keeps the roster and the links as the directory says, until this node is no member any more.
-/// `changed` is told of every change.
+/// Keeps the roster and the links as the directory says, until this node is a member no more or on
+/// its way out. `changed` is told of every change.
 pub(crate) async fn follow(
     roster: Arc<Roster>,
     replica: Arc<Replica>,
@@ -108,7 +133,7 @@ pub(crate) async fn follow(
         }
         let known = look(&replica);
         let is_member = known.members.contains_key(&me);
-        if was_member && !is_member {
+        if was_member && (!is_member || known.leaving.contains(&me)) {
             return;
         }
         was_member |= is_member;
@@ -128,22 +153,41 @@ pub(crate) async fn follow(
                 pool.remove(*key, "the node was removed from the cluster");
             }
             changed();
+            roster.read.send_replace(true);
         }
         let [members, tokens, roles] = &mut changes;
         let more = tokio::select! {
-            more = members.changed() => more,
-            more = tokens.changed() => more,
-            more = roles.changed() => more,
+            more = members.changed() => more.is_ok(),
+            more = tokens.changed() => more.is_ok(),
+            more = roles.changed() => more.is_ok(),
+            () = world::pause(LOOK_AT_LINKS) => true,
         };
-        if more.is_err() {
+        if !more || pool.upgrade().is_none_or(|pool| is_cast_out(&pool)) {
             return;
         }
     }
 }
 
+/// True if this node was removed while it was down: it does not hear of it from the log any more,
+/// but every other node turns it away.
+fn is_cast_out(pool: &Pool) -> bool {
+    let nodes = pool.view();
+    let turned_away = |node: &crate::client::NodeView| {
+        let why = node.trouble.as_deref();
+        why.is_some_and(|why| why.contains(NO_MEMBER))
+    };
+    !nodes.is_empty() && nodes.iter().all(turned_away)
+}
+
 fn look(replica: &Replica) -> Known {
     let key_of = |id: &str| id.parse::<PublicKey>().ok();
-    let members = all::<MemberRecord>(replica, MEMBERS)
+    let records = all::<MemberRecord>(replica, MEMBERS);
+    let leaving = records
+        .iter()
+        .filter(|(_, member)| member.leaving)
+        .map(|(_, member)| member.key)
+        .collect();
+    let members = records
         .into_iter()
         .map(|(_, member)| (member.key, member.endpoint()))
         .collect();
@@ -160,6 +204,7 @@ fn look(replica: &Replica) -> Known {
         guests,
         roles,
         read: true,
+        leaving,
     }
 }
 

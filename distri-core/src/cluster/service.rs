@@ -139,6 +139,7 @@ impl ClusterService {
                 key,
                 name: asks.name.clone(),
                 address: asks.address.clone(),
+                leaving: false,
             };
             let used = TokenRecord {
                 used_by: Some(key),
@@ -263,23 +264,30 @@ impl ClusterService {
             self.server.ready(false).await?;
             let (cluster_document, cluster) = self.cluster()?;
             let members = self.members();
-            if !members.iter().any(|(member, _)| *member == number) {
+            let Some((_, member)) = members.iter().find(|(member, _)| *member == number) else {
                 let message = format!("the cluster has no node {number}");
                 return Err(Error::new(Code::NotFound, message));
+            };
+            if member.leaving {
+                return Ok(());
             }
-            if members.len() == 1 {
+            if members.iter().filter(|(_, member)| !member.leaving).count() == 1 {
                 return Err(Error::new(
                     Code::FailedPrecondition,
                     "the last node of a cluster cannot be removed",
                 ));
             }
             // Replacing the cluster's own record as it was makes two removals at once conflict.
+            let member = MemberRecord {
+                leaving: true,
+                ..member.clone()
+            };
             let transaction = Transaction::new()
                 .then(replace(CLUSTER, &cluster_document, &cluster)?)
-                .delete(MEMBERS, number.to_string());
+                .put(MEMBERS, number.to_string(), json(&member)?);
             match self.server.command(Command::Transact(transaction)).await {
                 Ok(_) => {
-                    tracing::info!(number, "a node was removed");
+                    tracing::info!(number, "a node is being removed");
                     return Ok(());
                 }
                 Err(error) if is_conflict(&error) => {}

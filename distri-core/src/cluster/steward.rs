@@ -109,18 +109,29 @@ impl Steward {
         for id in expired_tokens(&self.server, world::unix_ms()) {
             self.transact(Transaction::new().delete(TOKENS, id)).await?;
         }
-        let members: BTreeMap<NodeNumber, Member> =
-            all::<MemberRecord>(self.server.replica(), MEMBERS)
-                .into_iter()
-                .filter_map(|(id, record)| {
-                    let member = Member {
-                        key: record.key,
-                        address: record.address,
-                    };
-                    Some((id.parse().ok()?, member))
-                })
-                .collect();
+        let records: Vec<(NodeNumber, MemberRecord)> = all(self.server.replica(), MEMBERS)
+            .into_iter()
+            .filter_map(|(id, record)| Some((id.parse().ok()?, record)))
+            .collect();
+        let members: BTreeMap<NodeNumber, Member> = records
+            .iter()
+            .filter(|(_, record)| !record.leaving)
+            .map(|(number, record)| {
+                let member = Member {
+                    key: record.key,
+                    address: record.address.clone(),
+                };
+                (*number, member)
+            })
+            .collect();
         let view = self.group.view();
+        for (number, _) in records.iter().filter(|(_, record)| record.leaving) {
+            if !view.members.contains_key(number) {
+                let gone = Transaction::new().delete(MEMBERS, number.to_string());
+                self.transact(gone).await?;
+                return Ok(true);
+            }
+        }
         let step = plan(&view, self.group.number(), &members, self.voters_max);
         let done = match step.clone() {
             Step::Add(number, member) => self.group.add_learner(number, member).await,
@@ -178,7 +189,7 @@ impl Steward {
             return Ok(false);
         };
         let record: Option<MemberRecord> = known.value.to().ok();
-        if record.is_none_or(|record| record == self.me) {
+        if record.is_none_or(|record| record.leaving || record == self.me) {
             return Ok(false);
         }
         self.transact(Transaction::new().then(Operation::Replace {
@@ -261,7 +272,7 @@ pub(crate) fn plan(
 
 /// The greatest odd number up to `count`; 0 for 0.
 fn odd(count: usize) -> usize {
-    if count % 2 == 0 {
+    if count.is_multiple_of(2) {
         count.saturating_sub(1)
     } else {
         count

@@ -269,6 +269,16 @@ impl Group {
         }
     }
 
+    /// Waits until another node than `known` leads.
+    pub(crate) async fn leader_other_than(&self, known: NodeNumber) -> NodeNumber {
+        let other = |group: &Self| group.leader().filter(|leader| *leader != known);
+        match self.wait_for(other).await {
+            Some(leader) => leader,
+            // This node's part has ended; whoever waits ends by other means.
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits until this node leads where it did not (`led`), or does not where it did. False if
     /// its part has ended.
     pub(crate) async fn leadership_changed(&self, led: bool) -> bool {

@@ -236,6 +236,12 @@ impl Directory {
         Ok(Lease::new(self.clone(), id, ttl))
     }
 
+    /// The lease with this number, granted earlier to this same key, perhaps to another program.
+    /// `ttl` says how often [`Lease::hold`] renews it.
+    pub fn lease_of(&self, id: u64, ttl: Duration) -> Lease {
+        Lease::new(self.clone(), id, ttl)
+    }
+
     /// The node that led when this program last wrote; writes go there first. `None` before.
     pub fn leader(&self) -> Option<PublicKey> {
         self.client.pool().session().leader()

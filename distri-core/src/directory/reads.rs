@@ -5,6 +5,7 @@
 //! that come while one question is under way share the next.
 
 use std::{
+    future::IntoFuture,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -80,11 +81,15 @@ async fn round(group: &Group, client: &Client) -> Result<()> {
         let index = if leader == group.number() {
             index_here(group).await
         } else if let Some(member) = group.member(leader) {
-            client
+            let asked = client
                 .call::<_, u64>(descriptor(), READ_INDEX, Nothing {})
                 .to(member.key)
-                .timeout(TO_LEADER)
-                .await
+                .timeout(TO_LEADER);
+            // A leader that is gone is not waited for once there is another.
+            tokio::select! {
+                index = asked.into_future() => index,
+                _ = group.leader_other_than(leader) => continue,
+            }
         } else {
             Err(Error::new(Code::Unavailable, "the leader is not known yet"))
         };

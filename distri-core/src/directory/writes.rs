@@ -3,9 +3,14 @@
 //! A node that leads proposes what its own clients and the other nodes send; a node that follows
 //! sends on what its clients send. While one batch is under way the next gathers, so the more is
 //! written at once, the more of it shares each sync of the disks.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: it owns the batches under way, and the hour of leases"
+)]
 
 use std::{
     collections::VecDeque,
+    future::IntoFuture,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -246,12 +251,16 @@ impl Way {
                 let message = Proposals {
                     proposals: proposals.to_vec(),
                 };
-                let answer = self
+                let asked = self
                     .client
                     .call::<_, Answers>(descriptor(), PROPOSE, message)
                     .to(member.key)
-                    .timeout(TO_LEADER)
-                    .await;
+                    .timeout(TO_LEADER);
+                // A leader that is gone is not waited for once there is another.
+                let answer = tokio::select! {
+                    answer = asked.into_future() => answer,
+                    _ = self.group.leader_other_than(leader) => continue,
+                };
                 match answer {
                     Ok(answers) => return Ok(answers.answers),
                     Err(error) => last = Some(error),

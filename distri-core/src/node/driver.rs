@@ -21,7 +21,8 @@ use bytes::Bytes;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
-    NodeBuilder, NodeHandle, Shared, StartError,
+    NodeBuilder, NodeHandle, StartError,
+    handle::Shared,
     host::{Host, HostFor, HostsNothing},
     introspect,
     keeper::{Keeper, Place},
@@ -32,7 +33,7 @@ use crate::{
         pool::{Pool, PoolOptions},
         program,
     },
-    cluster::Roster,
+    cluster::{NO_MEMBER, Roster},
     config::{ClientAccess, Limits},
     identity::Identity,
     rpc::{Link, Serve},
@@ -45,6 +46,9 @@ use crate::{
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
+
+/// How long a node that starts waits for the list of its cluster's members.
+const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
 
 /// A node that runs.
 pub(super) struct Running {
@@ -61,6 +65,8 @@ pub(super) struct Running {
 /// Who may come in, and who has.
 struct Gate {
     roster: Arc<Roster>,
+    /// The node keeps a directory, which says who is who.
+    keeps_directory: bool,
     limits: Limits,
     hello: Arc<dyn Fn() -> Hello + Send + Sync>,
     host: Arc<OnceLock<Weak<Host>>>,
@@ -142,6 +148,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
     pool.set_local(&host);
     let gate = Arc::new(Gate {
         roster: roster.clone(),
+        keeps_directory: keeper.is_some(),
         limits: config.limits.clone(),
         hello,
         host: cell,
@@ -169,6 +176,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         };
         tasks.extend(keeper.start(&roster, &pool, watch_links));
     }
+    let keeps_directory = keeper.is_some();
     let running = Running {
         handle: handle.clone(),
         host: host.clone(),
@@ -180,6 +188,14 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         limits: config.limits.clone(),
     };
     // From here on an error drops `running`, which stops what was started.
+    if keeps_directory {
+        // Others are served when it is known who they are. A node that cannot know, since it has
+        // joined and no leader answers, goes on without.
+        let read = tokio::time::timeout(KNOWS_MEMBERS, roster.wait_until_read());
+        if read.await.is_err() {
+            tracing::warn!("the cluster's members are not known after {KNOWS_MEMBERS:?}");
+        }
+    }
     let services = builder.make_services(&handle).await?;
     let mut collections = builder.collections()?;
     for service in services.values() {
@@ -281,6 +297,7 @@ impl Gate {
     /// Lets a link in, or tells the other end why not.
     fn admit(self: Arc<Self>, bytes: ByteLink, pool: &Weak<Pool>) {
         let caller = self.roster.caller(bytes.peer);
+        let is_known = !self.keeps_directory || self.roster.is_read();
         let is_guest = caller
             .roles
             .iter()
@@ -288,6 +305,9 @@ impl Gate {
         let refusal = match (caller.role, self.roster.access().clients) {
             (Role::Stranger, ClientAccess::Listed) if !is_guest => {
                 Some(format!("key {} is not admitted here", bytes.peer))
+            }
+            (Role::Known | Role::Stranger, _) if !is_known => {
+                Some("the node is still starting".to_owned())
             }
             (Role::Node | Role::Known | Role::Stranger, _) => {
                 (self.lock().len() >= self.limits.links as usize).then(|| {
@@ -359,10 +379,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
-            link.close(&format!(
-                "key {} is neither a member of the cluster nor in `cloud.nodes` here",
-                link.peer()
-            ));
+            link.close(&format!("key {} {NO_MEMBER}", link.peer()));
         }
         Ok(_) => {}
         Err(_) => link.close("no hello in time"),

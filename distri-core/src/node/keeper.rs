@@ -19,7 +19,7 @@ use tokio::{
     task::{AbortHandle, JoinHandle},
 };
 
-use super::{Entry, NodeBuilder, NodeHandle, StartError};
+use super::{NodeBuilder, NodeHandle, StartError, builder::Entry};
 use crate::{
     client::pool::Pool,
     cluster::{
@@ -40,6 +40,9 @@ use crate::{
 
 /// How long a node that stops waits until another leads.
 const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// How long a node that is being removed waits to lose its vote.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// Where a node's data is, and of which cluster it is.
 pub(super) struct Place {
@@ -242,6 +245,7 @@ impl Keeper {
             key: handle.key(),
             name: handle.name().to_owned(),
             address: address.clone(),
+            leaving: false,
         };
         if folder.founder {
             let member = Member {
@@ -313,8 +317,21 @@ impl Keeper {
             on_change,
         );
         let removed = self.removed.clone();
+        let group = self.group.clone();
         tasks.push(tokio::spawn(async move {
             follow.await;
+            // While its vote is needed to let it go, it stays.
+            let votes = |group: &Group| {
+                let view = group.view();
+                view.members
+                    .get(&group.number())
+                    .is_some_and(|at| at.votes)
+                    .then_some(view.leads)
+            };
+            let free = group.wait_for(|group| votes(group).is_none().then_some(()));
+            let _ = tokio::time::timeout(LET_GO, free).await;
+            let led = group.wait_for(|group| (votes(group) != Some(true)).then_some(()));
+            let _ = led.await;
             tracing::warn!("this node has been removed from its cluster");
             removed.send_replace(true);
         }));

@@ -16,8 +16,8 @@ use distri::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster.
-pub struct Cluster {
-    pub network: Network,
+pub(crate) struct Cluster {
+    pub(crate) network: Network,
     seats: Vec<Seat>,
     client: Client,
 }
@@ -32,7 +32,7 @@ struct Seat {
 
 impl Cluster {
     /// `count` nodes, the first of which founded the cluster.
-    pub async fn of(count: usize, seed: u64) -> Self {
+    pub(crate) async fn of(count: usize, seed: u64) -> Self {
         println!("seed {seed}");
         let network = Network::new(seed);
         let mut seats = vec![Seat::new(seed, 0)];
@@ -51,12 +51,12 @@ impl Cluster {
     }
 
     /// A client of the first node's own.
-    pub fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
     /// A client that is no node, and in no list.
-    pub async fn new_client(&self) -> Client {
+    pub(crate) async fn new_client(&self) -> Client {
         let nodes = self.seats.iter().filter_map(|seat| seat.node.as_ref());
         Client::builder()
             .transport(Arc::new(self.network.transport(Identity::generate())))
@@ -66,12 +66,12 @@ impl Cluster {
             .unwrap()
     }
 
-    pub fn node(&self, index: usize) -> &Node {
+    pub(crate) fn node(&self, index: usize) -> &Node {
         self.seats[index].node()
     }
 
     /// A token for one more node.
-    pub async fn token(&self) -> JoinToken {
+    pub(crate) async fn token(&self) -> JoinToken {
         eventually("a token", || async {
             let valid = Duration::from_secs(60);
             self.client.join_token(valid).await.ok()
@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     /// One more node.
-    pub async fn join(&mut self, token: JoinToken) -> Result<(), StartError> {
+    pub(crate) async fn join(&mut self, token: JoinToken) -> Result<(), StartError> {
         let mut seat = Seat::new(self.network.seed(), self.seats.len());
         seat.start(&self.network, |builder| builder.join(token))
             .await?;
@@ -89,20 +89,20 @@ impl Cluster {
     }
 
     /// Stops a node in an orderly way.
-    pub async fn stop(&mut self, index: usize) {
+    pub(crate) async fn stop(&mut self, index: usize) {
         let node = self.seats[index].node.take().unwrap();
         node.shutdown().await;
     }
 
     /// Ends a node at once; what it had not synced is lost.
-    pub fn kill(&mut self, index: usize) {
+    pub(crate) fn kill(&mut self, index: usize) {
         let seat = &mut self.seats[index];
         seat.disk.crash();
         drop(seat.node.take());
     }
 
     /// Starts a node again on its disk.
-    pub async fn restart(&mut self, index: usize) {
+    pub(crate) async fn restart(&mut self, index: usize) {
         let network = self.network.clone();
         let seat = &mut self.seats[index];
         // The tasks of the node that was killed let go of its address a moment later.
@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     /// Which node leads.
-    pub async fn leader(&self) -> usize {
+    pub(crate) async fn leader(&self) -> usize {
         eventually("a leader", || async {
             let mut nodes = self.seats.iter().filter_map(|seat| seat.node.as_ref());
             let leader = nodes.find_map(|node| node.handle().leader())?;
@@ -131,7 +131,7 @@ impl Cluster {
     }
 
     /// Waits until as many vote as may.
-    pub async fn all_vote(&self) {
+    pub(crate) async fn all_vote(&self) {
         let wanted = self.seats.len() - (self.seats.len() + 1) % 2;
         eventually("enough voters", || async {
             let info = self.client.cluster().await.ok()?;
@@ -181,7 +181,7 @@ impl Seat {
 }
 
 /// Asks again and again until there is an answer.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
 ) -> T {

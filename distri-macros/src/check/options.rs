@@ -157,9 +157,7 @@ fn set(
         "init" => function(setting, example).map(|value| options.init = Some(value)),
         "stop" => function(setting, example).map(|value| options.stop = Some(value)),
         "health" => function(setting, example).map(|value| options.health = Some(value)),
-        "collections" => {
-            function(setting, example).map(|value| options.collections = Some(value))
-        }
+        "collections" => function(setting, example).map(|value| options.collections = Some(value)),
         "register" => yes_or_no(setting).map(|value| options.register = Some(value)),
         "access" => access(setting).map(|value| options.access = Some(value)),
         "placement" => placement(setting).map(|value| options.placement = Some(value)),
