@@ -403,5 +403,9 @@ async fn a_node_that_is_removed_is_told_and_admitted_no_more() {
     tokio::time::timeout(Duration::from_secs(20), cluster.node(3).removed())
         .await
         .unwrap();
-    assert_eq!(client.cluster().await.unwrap().nodes.len(), 3);
+    eventually("a cluster of three", || async {
+        let info = client.cluster().await.ok()?;
+        (info.nodes.len() == 3).then_some(())
+    })
+    .await;
 }
