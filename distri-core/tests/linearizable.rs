@@ -50,12 +50,16 @@ mod replicas;
 
 #[test]
 fn answers_on_three_nodes_are_those_of_one_copy() {
-    for_seeds(1..=6, "answers_on_three_nodes", |seed| register::run(seed, 3));
+    for_seeds(1..=6, "answers_on_three_nodes", |seed| {
+        register::run(seed, 3)
+    });
 }
 
 #[test]
 fn answers_on_five_nodes_are_those_of_one_copy() {
-    for_seeds(1..=3, "answers_on_five_nodes", |seed| register::run(seed, 5));
+    for_seeds(1..=3, "answers_on_five_nodes", |seed| {
+        register::run(seed, 5)
+    });
 }
 
 #[test]

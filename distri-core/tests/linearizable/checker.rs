@@ -157,7 +157,9 @@ impl<'a> Search<'a> {
         operations.sort_by_key(|operation| (!operation.is_known(), operation.called));
         let effect = |operation: &&Operation| match operation.outcome {
             Outcome::Written(revision) => Some(revision),
-            Outcome::Unknown => operation.value().and_then(|value| revisions.get(&value).copied()),
+            Outcome::Unknown => operation
+                .value()
+                .and_then(|value| revisions.get(&value).copied()),
             _ => None,
         };
         Self {
@@ -316,12 +318,12 @@ impl<'a> Search<'a> {
         match stands {
             Some(stands) => (stands == revision).then_some(document),
             // Nobody was told the revision of this value; so it is none that goes with another.
-            None => (!self.told.contains(&revision) && revision > document.floor).then_some(
-                Document {
+            None => {
+                (!self.told.contains(&revision) && revision > document.floor).then_some(Document {
                     content: Some((value, Some(revision))),
                     floor: revision,
-                },
-            ),
+                })
+            }
         }
     }
 

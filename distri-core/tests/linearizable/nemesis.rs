@@ -69,7 +69,10 @@ impl Nemesis {
     async fn deed(&mut self, cluster: &mut Cluster) -> String {
         let down = cluster.down();
         // The more lie down, the likelier one gets up.
-        if self.dice.percent(100 * down.len() as u64 / cluster.size() as u64) {
+        if self
+            .dice
+            .percent(100 * down.len() as u64 / cluster.size() as u64)
+        {
             return self.restart(cluster, &down).await;
         }
         match self.dice.below(14) {

@@ -29,7 +29,11 @@ pub(crate) async fn must_agree(cluster: &Cluster, collections: &[&str]) {
 }
 
 /// What one node has at hand, asked of that node and no other.
-pub(crate) async fn held(cluster: &Cluster, index: usize, collection: &str) -> Option<Vec<Document>> {
+pub(crate) async fn held(
+    cluster: &Cluster,
+    index: usize,
+    collection: &str,
+) -> Option<Vec<Document>> {
     let mut query = Query::new(collection);
     let mut documents = Vec::new();
     loop {
@@ -53,5 +57,8 @@ async fn counted(cluster: &Cluster, index: usize, collection: &str) -> usize {
 async fn ask(cluster: &Cluster, index: usize, method: &str, asked: Value) -> Option<Value> {
     let client = cluster.node(index).client();
     let call = client.call_json("distri-directory", method, asked);
-    call.to(cluster.key(index)).await.ok().map(|reply| reply.value)
+    call.to(cluster.key(index))
+        .await
+        .ok()
+        .map(|reply| reply.value)
 }
