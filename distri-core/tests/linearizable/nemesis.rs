@@ -9,6 +9,9 @@ use distri::{Client, id::PublicKey};
 
 use crate::{dice::Dice, directory_support::Cluster};
 
+/// How long the clients go on when all is well again: long enough to meet what the faults left.
+const PEACE: Duration = Duration::from_secs(2);
+
 /// The running nodes' own clients, which come and go with them.
 #[derive(Clone, Default)]
 pub(crate) struct Doors(Arc<Mutex<Vec<Client>>>);
@@ -48,7 +51,8 @@ impl Nemesis {
         }
     }
 
-    /// Does so many deeds, with time between them, and then puts everything right.
+    /// Does so many deeds, with time between them, then puts everything right and lets the clients
+    /// go on for a while.
     pub(crate) async fn rage(mut self, cluster: &mut Cluster, deeds: usize) -> Vec<String> {
         for _ in 0..deeds {
             let pause = self.dice.millis(50..=900);
@@ -63,6 +67,7 @@ impl Nemesis {
             cluster.restart(index).await;
         }
         self.doors.renew(cluster);
+        tokio::time::sleep(PEACE).await;
         self.deeds
     }
 

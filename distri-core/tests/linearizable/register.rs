@@ -80,12 +80,26 @@ pub(crate) async fn run(seed: u64, nodes: usize) {
     replicas::must_agree(&cluster, &[COLLECTION]).await;
 }
 
-async fn create(cluster: &Cluster) {
+/// Makes the collection.
+pub(crate) async fn create(cluster: &Cluster) {
     let spec = CollectionSpec::new(COLLECTION)
         .read(Who::Public)
         .write(Who::Public);
     let directory = cluster.node(0).handle().directory();
     directory.create(spec).await.unwrap();
+}
+
+/// Writes one document.
+pub(crate) async fn put(client: Client, value: u64) -> Result<u64> {
+    let collection = client.directory().collection::<Entry>(COLLECTION);
+    collection.put(KEYS[0], &Entry { value }).await
+}
+
+/// Reads what [`put`] wrote.
+pub(crate) async fn get(client: Client) -> Option<u64> {
+    let collection = client.directory().collection::<Entry>(COLLECTION);
+    let found = collection.get(KEYS[0]).await.unwrap();
+    found.map(|document| document.value.value)
 }
 
 /// Once a write is through again, each node reads each document.
