@@ -466,6 +466,27 @@ impl Plan {
         &self,
         arguments: &mut dyn EncodeArguments,
     ) -> Result<(Message, Codec, PublicKey)> {
+        // Once the outcome of one try is unknown, no later one can say that nothing was done.
+        let mut may_be_done = false;
+        let made = self.make(arguments, &mut may_be_done).await;
+        made.map_err(|error| {
+            if may_be_done && error.is_retryable() {
+                let last = error.message();
+                Error::new(
+                    Code::UnknownOutcome,
+                    format!("a try may have taken effect, and the last one failed: {last}"),
+                )
+            } else {
+                error
+            }
+        })
+    }
+
+    async fn make(
+        &self,
+        arguments: &mut dyn EncodeArguments,
+        may_be_done: &mut bool,
+    ) -> Result<(Message, Codec, PublicKey)> {
         let now = world::now();
         let own = now + self.timeout.unwrap_or_else(|| self.what.timeout());
         let deadline = self
@@ -499,6 +520,7 @@ impl Plan {
                 Ok(reply) => return Ok((reply, codec, node)),
                 Err(failure) => failure,
             };
+            *may_be_done |= error.code() == Code::UnknownOutcome;
             let may_repeat = error.is_retryable()
                 || (self.what.is_idempotent() && error.code() == Code::UnknownOutcome);
             if !may_repeat || attempt >= TRIES {

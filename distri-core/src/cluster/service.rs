@@ -181,12 +181,21 @@ impl ClusterService {
         self.server.ready(false).await?;
         let me = self.client.key();
         let members = self.members();
-        // This node first: it knows of the token before anyone else does.
-        let mut nodes: Vec<Endpoint> = members
-            .iter()
-            .filter(|(_, member)| member.key == me)
-            .chain(members.iter().filter(|(_, member)| member.key != me))
-            .map(|(_, member)| member.endpoint())
+        // This node first: it knows of the token before anyone else does. It is in the log's
+        // membership before it is in the list of members.
+        let own = self.group.member(self.group.number());
+        let mut nodes: Vec<Endpoint> = own
+            .map(|own| Endpoint {
+                key: own.key,
+                address: own.address,
+            })
+            .into_iter()
+            .chain(
+                members
+                    .iter()
+                    .filter(|(_, member)| member.key != me)
+                    .map(|(_, member)| member.endpoint()),
+            )
             .collect();
         nodes.truncate(NODES_IN_TOKEN);
         let token = JoinToken::new(new_seed(), nodes);

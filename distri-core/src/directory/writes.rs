@@ -236,6 +236,8 @@ impl Way {
     async fn carry(&self, proposals: &[Bytes]) -> Result<Vec<Bytes>> {
         let until = world::now() + PATIENCE;
         let mut last = None;
+        // Once a try may have put them into the log, no later one can say that nothing was done.
+        let mut may_be_done = false;
         while world::now() < until {
             let wait = tokio::time::timeout_at(until, self.group.wait_for(Group::leader));
             let Ok(Some(leader)) = wait.await else { break };
@@ -243,9 +245,12 @@ impl Way {
                 match self.propose(proposals.to_vec()).await {
                     Ok(answers) => return Ok(answers),
                     Err(Unfinished::Stopped(why)) => {
-                        return Err(Error::new(Code::Unavailable, why));
+                        return Err(Error::new(Code::UnknownOutcome, why));
                     }
-                    Err(other) => last = Some(Error::new(Code::UnknownOutcome, other.to_string())),
+                    Err(other) => {
+                        may_be_done |= matches!(other, Unfinished::Unknown);
+                        last = Some(Error::new(Code::Unavailable, other.to_string()));
+                    }
                 }
             } else if let Some(member) = self.group.member(leader) {
                 let message = Proposals {
@@ -263,17 +268,25 @@ impl Way {
                 };
                 match answer {
                     Ok(answers) => return Ok(answers.answers),
-                    Err(error) => last = Some(error),
+                    Err(error) => {
+                        may_be_done |= !error.is_retryable();
+                        last = Some(error);
+                    }
                 }
             }
             world::pause(PAUSE).await;
         }
-        Err(last.unwrap_or_else(|| {
+        let error = last.unwrap_or_else(|| {
             Error::new(
                 Code::Unavailable,
                 format!("the cluster has had no leader for {PATIENCE:?}"),
             )
-        }))
+        });
+        Err(if may_be_done && error.is_retryable() {
+            Error::new(Code::UnknownOutcome, error.message())
+        } else {
+            error
+        })
     }
 }
 

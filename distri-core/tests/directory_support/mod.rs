@@ -1,11 +1,12 @@
 //! Clusters of whole nodes over the in-memory network, each on a disk in memory that survives it.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use distri::{
     Client, Config, Node,
     cluster::{JoinToken, NodeRole},
+    id::PublicKey,
     identity::Identity,
     node::{NodeBuilder, StartError},
     storage::MemoryDisk,
@@ -68,6 +69,35 @@ impl Cluster {
 
     pub(crate) fn node(&self, index: usize) -> &Node {
         self.seats[index].node()
+    }
+
+    /// How many nodes there are, those that are down included.
+    pub fn size(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// The nodes that run.
+    pub fn up(&self) -> impl Iterator<Item = usize> {
+        let seats = self.seats.iter().enumerate();
+        seats.filter_map(|(index, seat)| seat.node.as_ref().map(|_| index))
+    }
+
+    /// The nodes that were stopped or killed.
+    pub fn down(&self) -> Vec<usize> {
+        let seats = self.seats.iter().enumerate();
+        let down = seats.filter(|(_, seat)| seat.node.is_none());
+        down.map(|(index, _)| index).collect()
+    }
+
+    /// The key of a node, also while it is down.
+    pub fn key(&self, index: usize) -> PublicKey {
+        self.seats[index].identity.public()
+    }
+
+    /// The node that leads as far as it knows itself, if there is one now.
+    pub fn leader_now(&self) -> Option<usize> {
+        self.up()
+            .find(|&index| self.node(index).handle().leader() == Some(self.key(index)))
     }
 
     /// A token for one more node.
