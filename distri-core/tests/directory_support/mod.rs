@@ -72,30 +72,30 @@ impl Cluster {
     }
 
     /// How many nodes there are, those that are down included.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.seats.len()
     }
 
     /// The nodes that run.
-    pub fn up(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn up(&self) -> impl Iterator<Item = usize> {
         let seats = self.seats.iter().enumerate();
         seats.filter_map(|(index, seat)| seat.node.as_ref().map(|_| index))
     }
 
     /// The nodes that were stopped or killed.
-    pub fn down(&self) -> Vec<usize> {
+    pub(crate) fn down(&self) -> Vec<usize> {
         let seats = self.seats.iter().enumerate();
         let down = seats.filter(|(_, seat)| seat.node.is_none());
         down.map(|(index, _)| index).collect()
     }
 
     /// The key of a node, also while it is down.
-    pub fn key(&self, index: usize) -> PublicKey {
+    pub(crate) fn key(&self, index: usize) -> PublicKey {
         self.seats[index].identity.public()
     }
 
     /// The node that leads as far as it knows itself, if there is one now.
-    pub fn leader_now(&self) -> Option<usize> {
+    pub(crate) fn leader_now(&self) -> Option<usize> {
         self.up()
             .find(|&index| self.node(index).handle().leader() == Some(self.key(index)))
     }
