@@ -44,7 +44,7 @@ pub(crate) struct Nemesis {
 impl Nemesis {
     pub(crate) fn new(seed: u64, doors: Doors, outside: Vec<PublicKey>) -> Self {
         Self {
-            dice: Dice::of(seed, 0x6e65_6d65_7369_73),
+            dice: Dice::of(seed, 0x006e_656d_6573_6973),
             doors,
             outside,
             deeds: Vec::new(),
