@@ -56,7 +56,15 @@ mod nodes {
 
         let told: serde_json::Value = serde_json::from_str(&node.first).unwrap();
         assert_eq!(told["name"], "a");
-        assert_eq!(told["services"], json!(["distri", "tour"]));
+        // A node that is alone keeps a directory of its own.
+        let services = json!([
+            "distri",
+            "distri-cluster",
+            "distri-directory",
+            "distri-raft",
+            "tour"
+        ]);
+        assert_eq!(told["services"], services);
         assert_eq!(
             told["endpoint"],
             format!(
