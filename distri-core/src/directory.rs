@@ -1,7 +1,7 @@
 //! The directory: one replicated store of JSON documents on every cloud.
 //!
 //! Documents live in named *collections* and have an id, a revision, timestamps, an optional owner
-//! and an optional lease. Every change is a [`Command`] that goes through consensus, takes effect
+//! and an optional lease. Every change is a command that goes through consensus, takes effect
 //! at one [revision](Document::revision) on all nodes alike, and is durable before it is
 //! acknowledged. Reads are linearizable unless the caller asks for a local one.
 //!
