@@ -24,9 +24,9 @@ mod service;
 mod steward;
 mod token;
 
-pub use client::{ClusterInfo, NodeInfo, NodeRole};
 #[cfg(feature = "node")]
 pub(crate) use folder::Folder;
+pub use protocol::{ClusterInfo, NodeInfo, NodeRole};
 #[cfg(feature = "node")]
 pub(crate) use protocol::{GUEST, JoinArguments};
 #[cfg(feature = "node")]

@@ -8,12 +8,13 @@
 //! - `forms`: votes, log ids, memberships and entries as they are stored and sent: ours, so that
 //!   neither a data folder nor a link depends on how a version of openraft writes itself.
 //! - `store` and `machine`: what openraft asks of the log and of the state.
-//! - `network` and `service`: its messages, sent and received.
+//! - `messages`, `network` and `service`: what nodes say to each other, sent and received.
 //! - `group`: the node's part in the cluster, as the rest of the core uses it.
 
 mod forms;
 mod group;
 mod machine;
+mod messages;
 mod network;
 mod service;
 mod store;

@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    client::{ClusterInfo, NodeInfo, NodeRole},
     protocol::{
-        JOIN, JoinArguments, NODES, REMOVE, RemoveArguments, TOKEN, Ticket, TokenArguments,
-        descriptor,
+        ClusterInfo, JOIN, JoinArguments, NODES, NodeInfo, NodeRole, REMOVE, RemoveArguments,
+        TOKEN, Ticket, TokenArguments, descriptor,
     },
     records::{
         CLUSTER, ClusterRecord, MEMBERS, MemberRecord, ROLES, RolesRecord, THE_CLUSTER, TOKENS,

@@ -26,7 +26,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     forms::{LogIdForm, Member, NodeNumber, Types, VoteForm, decode, encode},
     machine::{SNAPSHOT_CHUNK, SnapshotFile, with_files},
-    service::{
+    messages::{
         APPEND, AppendAnswer, AppendForm, PRE_VOTE, Packet, SNAPSHOT, SnapshotPacket, TRANSFER,
         TransferAnswer, TransferForm, VOTE, VoteAnswer, VoteAsk, descriptor,
     },
