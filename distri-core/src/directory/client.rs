@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    marker::PhantomData,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -291,8 +290,6 @@ fn content<T: Serialize + ?Sized>(value: &T) -> Result<Json> {
 
 /// Why a document that was read is not a `T`.
 fn not_a<T>(collection: &str, id: &str, error: InvalidJson) -> Error {
-    let wanted: PhantomData<T> = PhantomData;
-    let _ = wanted;
     let name = std::any::type_name::<T>();
     let name = name.rsplit("::").next().unwrap_or(name);
     Error::new(
