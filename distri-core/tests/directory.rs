@@ -409,3 +409,43 @@ async fn a_node_that_is_removed_is_told_and_admitted_no_more() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_leader_whose_disk_fails_steps_aside_and_nothing_acknowledged_is_lost() {
+    for (seed, fault) in [(20, "full"), (21, "read-only"), (22, "sync")] {
+        let mut cluster = Cluster::of(3, seed).await;
+        cluster.all_vote().await;
+        let leader = cluster.leader().await;
+        let other = (leader + 1) % 3;
+        let directory = cluster.node(other).handle().directory();
+        directory
+            .create(CollectionSpec::new("images"))
+            .await
+            .unwrap();
+        let images = directory.collection::<Image>("images");
+        for i in 0..10 {
+            images.insert(format!("{i}"), &image("x", i)).await.unwrap();
+        }
+
+        match fault {
+            "full" => cluster.disk(leader).fill_after(700),
+            "read-only" => cluster.disk(leader).make_read_only(),
+            _ => cluster.disk(leader).fail_sync(1),
+        }
+
+        for i in 10..30 {
+            images.insert(format!("{i}"), &image("x", i)).await.unwrap();
+        }
+        assert_eq!(images.count(Filter::All).await.unwrap(), 30, "{fault}");
+        // With its disk mended and started again, it has all of it.
+        cluster.disk(leader).heal();
+        cluster.kill(leader);
+        cluster.restart(leader).await;
+        let again = cluster.node(leader).handle().directory().local();
+        eventually("the node has caught up", || async {
+            let images = again.collection::<Image>("images");
+            (images.count(Filter::All).await.ok()? == 30).then_some(())
+        })
+        .await;
+    }
+}

@@ -65,10 +65,11 @@ pub(crate) enum Step {
 }
 
 impl Steward {
-    /// Runs until dropped.
+    /// Runs until dropped, or until the node's part in the cluster has ended.
     pub(crate) async fn run(self) {
         let mut members = self.server.replica().subscribe(MEMBERS);
-        loop {
+        // A node's part may end before the node, by a disk that failed.
+        while self.group.is_running() {
             members.borrow_and_update();
             let wait = match self.turn().await {
                 Ok(true) => BUSY,

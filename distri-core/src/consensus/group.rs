@@ -192,6 +192,11 @@ impl Group {
         self.inner.inline
     }
 
+    /// False once this node's part has ended, also by a disk that failed.
+    pub(crate) fn is_running(&self) -> bool {
+        self.raft().metrics().borrow_watched().running_state.is_ok()
+    }
+
     /// How this node stands.
     pub(crate) fn view(&self) -> View {
         let metrics = self.raft().metrics();

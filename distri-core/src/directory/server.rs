@@ -22,7 +22,7 @@ use crate::{
     directory::{CollectionInfo, Document, Page, Session},
     error::{Code, Error, Result},
     message::Stream,
-    service::{Caller, Context, Reply, Request, Role, Service, ServiceDescriptor},
+    service::{Caller, Context, Health, Reply, Request, Role, Service, ServiceDescriptor},
 };
 
 /// Bytes of events that are told at once.
@@ -243,6 +243,15 @@ pub(crate) struct DirectoryService(pub(crate) Server);
 impl Service for DirectoryService {
     fn descriptor(&self) -> &'static ServiceDescriptor {
         descriptor()
+    }
+
+    /// A node whose disk has failed steps aside: calls go to others.
+    fn health(&self) -> Health {
+        if self.0.inner.group.is_running() {
+            Health::Serving
+        } else {
+            Health::NotServing
+        }
     }
 
     async fn call(self: Arc<Self>, cx: Context, mut request: Request) -> Result<Reply> {

@@ -100,6 +100,11 @@ impl Cluster {
             .find(|&index| self.node(index).handle().leader() == Some(self.key(index)))
     }
 
+    /// What a node keeps its data on.
+    pub(crate) fn disk(&self, index: usize) -> &MemoryDisk {
+        &self.seats[index].disk
+    }
+
     /// A token for one more node.
     pub(crate) async fn token(&self) -> JoinToken {
         eventually("a token", || async {
