@@ -124,7 +124,10 @@ struct State {
     /// Calls made here, by the id that the mux gave.
     made: Vec<Waiting>,
     readers: HashMap<u32, Waker>,
+    /// Those who wait for room on a channel.
     writers: HashMap<u32, Waker>,
+    /// Those who have nothing to send on a channel, and want to know when nobody reads it any more.
+    idle: HashMap<u32, Waker>,
     /// Those who wait until another call can be made.
     room: Vec<Waker>,
     running: HashMap<u32, Running>,
@@ -179,6 +182,7 @@ impl Link {
             made: Vec::new(),
             readers: HashMap::new(),
             writers: HashMap::new(),
+            idle: HashMap::new(),
             room: Vec::new(),
             running: HashMap::new(),
             hello: None,
@@ -539,6 +543,11 @@ impl State {
         self.closing
             .as_ref()
             .map_or(wakeup, |closing| closing.until.min(wakeup))
+    }
+
+    /// True if several tasks may have something to send at the same moment.
+    fn is_shared(&self) -> bool {
+        self.mux.in_flight() + self.mux.sending() + self.running.len() > 1
     }
 
     fn replied(

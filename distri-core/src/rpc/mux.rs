@@ -885,6 +885,11 @@ impl Mux {
         self.made.len() - self.free.len()
     }
 
+    /// Channels on which something is sent from here.
+    pub(crate) fn sending(&self) -> usize {
+        self.sending.len()
+    }
+
     /// Notices what the passing of time brings: calls whose deadline has passed, a silent link.
     pub(crate) fn tick(&mut self, now: Instant, events: &mut Vec<Event>) -> Result<(), Broken> {
         if self

@@ -131,6 +131,7 @@ impl Pump {
     fn finish(&mut self, error: Option<Error>) -> Poll<()> {
         self.link.command(|state| {
             state.writers.remove(&self.id);
+            state.idle.remove(&self.id);
             state.mux.end(self.id, error);
         });
         Poll::Ready(())
@@ -187,12 +188,12 @@ impl Link {
         sent
     }
 
-    /// Wakes `waker` when the channel can be written or is stopped; false if it is stopped already.
+    /// Wakes `waker` when the channel is stopped; false if it is stopped already.
     fn watch_writer(&self, id: u32, waker: &Waker) -> bool {
         let mut state = self.shared.lock();
         let open = state.closed.is_none() && state.mux.is_wanted(id);
         if open {
-            state.writers.insert(id, waker.clone());
+            state.idle.insert(id, waker.clone());
         }
         open
     }

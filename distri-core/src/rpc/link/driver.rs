@@ -216,7 +216,10 @@ impl Driver {
                     let _ = state.mux.reply(*id, Err(gone));
                 }
                 Event::Readable { channel } => wakers.extend(state.readers.remove(channel)),
-                Event::Writable { channel } => wakers.extend(state.writers.remove(channel)),
+                Event::Writable { channel } => {
+                    wakers.extend(state.writers.remove(channel));
+                    wakers.extend(state.idle.remove(channel));
+                }
                 Event::AllWritable => wakers.extend(state.writers.drain().map(|(_, waker)| waker)),
                 Event::Hello(hello) => {
                     shared
@@ -369,7 +372,7 @@ impl Driver {
                     break;
                 }
                 // Tasks that were just woken are about to add to the queue: let them, once.
-                if !self.yielded && state.mux.in_flight() > 1 && state.mux.out.waiting() < READ {
+                if !self.yielded && state.is_shared() && state.mux.out.waiting() < READ {
                     self.yielded = true;
                     drop(state);
                     cx.waker().wake_by_ref();
@@ -468,6 +471,7 @@ impl Driver {
             wakers.append(&mut state.room);
             wakers.extend(state.readers.drain().map(|(_, waker)| waker));
             wakers.extend(state.writers.drain().map(|(_, waker)| waker));
+            wakers.extend(state.idle.drain().map(|(_, waker)| waker));
             std::mem::take(&mut state.running)
         };
         for running in running.into_values() {
