@@ -66,6 +66,7 @@ mod remove;
 mod schema;
 mod services;
 mod shell;
+mod status;
 mod time;
 mod token;
 
@@ -83,6 +84,7 @@ pub use node::NodeArgs;
 pub use progress::ProgressLine;
 pub use remove::RemoveArgs;
 pub use services::ServicesArgs;
+pub use status::{StatusArgs, TopArgs};
 pub use token::TokenArgs;
 
 /// How a program calls itself in `--help` and `--version`.
@@ -109,6 +111,10 @@ pub enum Command {
     Services(ServicesArgs),
     /// List the nodes of the cloud: what they do and how they are
     Nodes,
+    /// Show who is there, as the nodes see each other: alive, suspect, down
+    Status(StatusArgs),
+    /// Show it again and again, the busiest first
+    Top(TopArgs),
     /// Make a cluster, whose first node is this folder's
     #[cfg(feature = "node")]
     Init(InitArgs),
@@ -177,6 +183,8 @@ pub fn run(command: Command, global: &Global) -> ExitCode {
         Command::Call(args) => run_async(global, call::run(args, global)),
         Command::Services(args) => run_async(global, services::run(args, global)),
         Command::Nodes => run_async(global, nodes::run(global)),
+        Command::Status(args) => run_async(global, status::status(args, global)),
+        Command::Top(args) => run_async(global, status::top(args, global)),
         #[cfg(feature = "node")]
         Command::Init(args) => run_async(global, home::init(args, global)),
         Command::Token(args) => run_async(global, token::run(args, global)),

@@ -33,6 +33,7 @@ pub mod error;
 mod hash;
 pub mod id;
 pub mod identity;
+pub mod membership;
 pub mod message;
 pub mod node;
 mod placement;

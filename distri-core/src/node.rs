@@ -1,7 +1,8 @@
 //! A node: listens, admits or refuses who links to it, hosts services, keeps links to other nodes.
 //!
 //! [`Node`] is the owner; [`NodeHandle`] is what services get of it. `host` dispatches calls,
-//! `driver` owns the tasks, `keeper` those of the directory, [`introspect`] is the service by which
+//! `driver` owns the tasks, `keeper` those of the directory, `standing`
+//! says how the node stands, [`introspect`] is the service by which
 //! every node describes itself.
 
 #[cfg(feature = "node")]
@@ -13,6 +14,8 @@ pub(crate) mod host;
 pub mod introspect;
 #[cfg(feature = "node")]
 mod keeper;
+#[cfg(feature = "node")]
+mod standing;
 
 #[cfg(feature = "node")]
 pub use builder::{Node, NodeBuilder, StartError};

@@ -575,7 +575,8 @@ impl Plan {
                 && !tried.contains(&route.target.key())
                 && self.to.is_none_or(|to| route.target.key() == to)
         };
-        let preferred = |route: &&Route| Some(route.target.key()) == self.prefer && fresh(route);
+        let sure = |route: &Route| fresh(route) && !route.doubtful;
+        let preferred = |route: &&Route| Some(route.target.key()) == self.prefer && sure(route);
         if let Some(route) = candidates.iter().find(preferred) {
             return Some(route.clone());
         }
@@ -587,7 +588,9 @@ impl Plan {
             return placement::owner_of(candidates, key, fresh, id).cloned();
         }
         let load = |route: &Route| route.target.load();
-        placement::better_of_two(candidates, world::dice(), fresh, load).cloned()
+        let chosen = placement::better_of_two(candidates, world::dice(), sure, load)
+            .or_else(|| placement::better_of_two(candidates, world::dice(), fresh, load));
+        chosen.cloned()
     }
 
     /// Why no node serves the call.

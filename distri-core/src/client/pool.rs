@@ -63,6 +63,8 @@ pub(crate) struct Pool {
     tasks: Mutex<Vec<AbortHandle>>,
     /// The services of this very process, if it is a node.
     local: Mutex<Weak<Host>>,
+    /// Nodes that do not answer, as gossip has it, if this is a node.
+    absent: Mutex<BTreeSet<PublicKey>>,
     /// The numbering of this program's writes to the directory.
     session: Session,
 }
@@ -124,6 +126,8 @@ pub(crate) struct Routes {
 pub(crate) struct Route {
     pub(crate) target: Target,
     pub(crate) hash: SchemaHash,
+    /// The node may not answer: it is chosen where there is no other.
+    pub(crate) doubtful: bool,
 }
 
 /// Where a call can go.
@@ -191,6 +195,7 @@ impl Pool {
             changed: Notify::new(),
             tasks: Mutex::default(),
             local: Mutex::default(),
+            absent: Mutex::default(),
             session: Session::new(),
         })
     }
@@ -331,6 +336,7 @@ impl Pool {
                     let route = Route {
                         target,
                         hash: method.schema_hash,
+                        doubtful: false,
                     };
                     routes.by_method.entry(method.id).or_default().push(route);
                 }
@@ -340,11 +346,13 @@ impl Pool {
             .values()
             .filter_map(|member| member.link.clone())
             .collect();
+        let absent = self.absent(&links);
         for link in links {
             let Some(hello) = link.hello_now() else {
                 continue;
             };
             let status = link.status().unwrap_or_default();
+            let doubtful = absent.contains(&link.peer());
             for service in &hello.services {
                 if status.not_serving.contains(&service.name) {
                     continue;
@@ -354,6 +362,7 @@ impl Pool {
                     let route = Route {
                         target: Target::Link(link.clone()),
                         hash: *hash,
+                        doubtful,
                     };
                     routes.by_method.entry(*method).or_default().push(route);
                 }
@@ -362,6 +371,38 @@ impl Pool {
         }
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
         self.changed.notify_waiters();
+    }
+
+    /// Which nodes may not answer: as gossip has it, or as most of the nodes linked say.
+    fn absent(&self, links: &[Link]) -> BTreeSet<PublicKey> {
+        let mut absent = lock(&self.absent).clone();
+        if self.options.learns {
+            let mut votes = BTreeMap::<PublicKey, i64>::new();
+            for status in links.iter().filter_map(Link::status) {
+                for node in &status.nodes {
+                    *votes.entry(node.key).or_default() += if node.there { -1 } else { 1 };
+                }
+            }
+            absent.extend(
+                votes
+                    .iter()
+                    .filter(|(_, sum)| **sum > 0)
+                    .map(|(key, _)| key),
+            );
+        }
+        absent
+    }
+
+    /// From now on these nodes are known not to answer, and those of `down` not to come back to the
+    /// calls that they are serving, whose links end.
+    pub(crate) fn avoid(&self, absent: BTreeSet<PublicKey>, down: &[PublicKey]) {
+        *lock(&self.absent) = absent;
+        for key in down {
+            if let Some(link) = self.link_to(*key) {
+                link.close("the node does not answer");
+            }
+        }
+        self.rebuild();
     }
 
     /// Waits until `done` gives something, asked anew whenever routes or members change.
@@ -446,12 +487,14 @@ impl Pool {
 
     /// The nodes known, for the status that is told to others.
     pub(crate) fn known(&self) -> Vec<KnownNode> {
+        let absent = lock(&self.absent).clone();
         lock(&self.members)
             .iter()
             .map(|(key, member)| KnownNode {
                 key: *key,
                 address: member.address.clone(),
                 linked: member.link.is_some(),
+                there: !absent.contains(key),
             })
             .collect()
     }
@@ -620,7 +663,9 @@ async fn watch(pool: Weak<Pool>, link: Link) {
         pool.learn(&status);
         let former: Option<Arc<Status>> = seen.replace(status.clone());
         if former.is_none_or(|former| {
-            former.not_serving != status.not_serving || former.draining != status.draining
+            former.not_serving != status.not_serving
+                || former.draining != status.draining
+                || former.nodes != status.nodes
         }) {
             pool.rebuild();
         }

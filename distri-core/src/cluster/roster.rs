@@ -82,6 +82,16 @@ impl Roster {
         &self.access
     }
 
+    /// The nodes of the cloud, as far as is known.
+    pub(crate) fn members(&self) -> BTreeSet<PublicKey> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if known.read {
+            known.members.keys().copied().collect()
+        } else {
+            self.configured.iter().map(|node| node.key).collect()
+        }
+    }
+
     /// What the key is to this node.
     pub(crate) fn caller(&self, key: PublicKey) -> Caller {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);

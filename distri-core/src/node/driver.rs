@@ -1,7 +1,8 @@
 //! What a node does in the world: it accepts links, tells how it stands, and stops.
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
-//! and those of the directory (see [`super::keeper`]). All end with [`Running`]. Links have tasks
+//! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
+//! [`super::keeper`]). All end with [`Running`]. Links have tasks
 //! of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
@@ -26,6 +27,7 @@ use super::{
     host::{Host, HostFor, HostsNothing},
     introspect,
     keeper::{Keeper, Place},
+    standing,
 };
 use crate::{
     client::{
@@ -36,6 +38,7 @@ use crate::{
     cluster::{NO_MEMBER, Roster},
     config::{ClientAccess, Limits},
     identity::Identity,
+    membership::{MemberState, Membership},
     rpc::{Link, Serve},
     service::{Caller, Role},
     transport::{Address, ByteLink, Listener, tcp::Tcp, tcp::TcpLimits},
@@ -56,6 +59,7 @@ pub(super) struct Running {
     pub(super) host: Arc<Host>,
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
+    membership: Membership,
     gate: Arc<Gate>,
     pool: Arc<Pool>,
     tasks: Vec<AbortHandle>,
@@ -132,6 +136,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
             name,
             client,
             group: OnceLock::new(),
+            membership: OnceLock::new(),
         }),
     };
     let keeper = match place {
@@ -140,6 +145,8 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
     };
     let mut own = keeper.as_ref().map_or_else(Vec::new, Keeper::services);
     own.push(introspect::service(&cell, &handle));
+    let membership = membership(&handle, &address, &roster);
+    own.push(membership.service());
     let descriptors = builder.describe(&own)?;
     let host = Arc::new(Host::new(descriptors, handle.clone()));
     own.into_iter().for_each(|service| host.put(service));
@@ -169,12 +176,28 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         ))
         .abort_handle(),
     ];
+    let standing = {
+        let (host, name) = (Arc::downgrade(&host), handle.name().to_owned());
+        let address = address.clone();
+        Box::new(move || {
+            let host = host.upgrade()?;
+            let about = standing::about(&host, &name, &address);
+            Some((about, standing::load(&host)))
+        })
+    };
+    let heeds = heed(membership.clone(), Arc::downgrade(&pool));
+    tasks.push(tokio::spawn(heeds).abort_handle());
+    let gossips = membership.clone().run(handle.client().clone(), standing);
+    tasks.push(tokio::spawn(gossips).abort_handle());
     if let Some(keeper) = &keeper {
-        let watch_links = {
-            let gate = gate.clone();
-            move || gate.look_again()
+        let members_changed = {
+            let (gate, membership) = (gate.clone(), membership.clone());
+            move || {
+                gate.look_again();
+                membership.set_members(gate.roster.members());
+            }
         };
-        tasks.extend(keeper.start(&roster, &pool, watch_links));
+        tasks.extend(keeper.start(&roster, &pool, members_changed));
     }
     let keeps_directory = keeper.is_some();
     let running = Running {
@@ -182,6 +205,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         host: host.clone(),
         address: address.clone(),
         keeper,
+        membership,
         gate,
         pool,
         tasks,
@@ -419,6 +443,37 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
     }
 }
 
+/// The node's part in the gossip, which begins with what is known now.
+fn membership(handle: &NodeHandle, address: &Address, roster: &Roster) -> Membership {
+    let membership = Membership::new(handle.key(), handle.name(), address);
+    membership.set_members(roster.members());
+    // Set once, here.
+    let _ = handle.shared.membership.set(membership.clone());
+    membership
+}
+
+/// Lets no call go where nobody answers, until the pool is gone.
+async fn heed(membership: Membership, pool: Weak<Pool>) {
+    let mut states = membership.states();
+    let mut down = Vec::new();
+    while states.changed().await.is_ok() {
+        let states = states.borrow_and_update().clone();
+        let having = |wanted: &[MemberState]| {
+            let found = states.iter().filter(|(_, state)| wanted.contains(state));
+            found.map(|(key, _)| *key).collect::<Vec<_>>()
+        };
+        let absent = having(&[MemberState::Suspect, MemberState::Down]);
+        let was_down = std::mem::replace(&mut down, having(&[MemberState::Down]));
+        let Some(pool) = pool.upgrade() else { return };
+        let newly: Vec<_> = down
+            .iter()
+            .filter(|key| !was_down.contains(key))
+            .copied()
+            .collect();
+        pool.avoid(absent.into_iter().collect(), &newly);
+    }
+}
+
 impl Running {
     pub(super) fn links(&self) -> usize {
         self.gate.lock().len() + self.pool.dialed()
@@ -430,6 +485,8 @@ impl Running {
         }
         self.host.drain();
         self.gate.status_changed.notify_one();
+        let about = standing::about(&self.host, self.handle.name(), &self.address);
+        self.membership.leave(self.handle.client(), about).await;
         self.tasks.first().into_iter().for_each(AbortHandle::abort);
         let links = self.gate.lock().clone();
         links.iter().for_each(Link::go_away);

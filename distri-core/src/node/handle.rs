@@ -4,9 +4,12 @@ use std::sync::Arc;
 #[cfg(feature = "node")]
 use std::sync::OnceLock;
 
-#[cfg(feature = "node")]
-use crate::consensus::Group;
 use crate::{client::Client, id::PublicKey};
+#[cfg(feature = "node")]
+use crate::{
+    consensus::Group,
+    membership::{Member, Membership},
+};
 
 /// What services know of the node that hosts them: who it is, and a client for calls to others.
 ///
@@ -24,6 +27,9 @@ pub(super) struct Shared {
     /// The node's part in the cluster, once it has one.
     #[cfg(feature = "node")]
     pub(super) group: OnceLock<Group>,
+    /// What it knows of the members of its cloud, once it takes part.
+    #[cfg(feature = "node")]
+    pub(super) membership: OnceLock<Membership>,
 }
 
 impl NodeHandle {
@@ -72,6 +78,36 @@ impl NodeHandle {
         match changed.await {
             Some(leader) => leader,
             None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(feature = "node")]
+impl NodeHandle {
+    /// The members of the cloud as this node sees them, sorted by key; itself among them.
+    pub fn members(&self) -> Vec<Member> {
+        let membership = self.shared.membership.get();
+        membership.map_or_else(Vec::new, Membership::members)
+    }
+
+    /// Waits until `done` gives something of the members, asked at once and then whenever one
+    /// comes, goes, or is another than it was.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn wait_for_members<R>(&self, mut done: impl FnMut(&[Member]) -> Option<R>) -> R {
+        let Some(membership) = self.shared.membership.get() else {
+            return std::future::pending().await;
+        };
+        let mut states = membership.states();
+        loop {
+            states.borrow_and_update();
+            if let Some(result) = done(&membership.members()) {
+                return result;
+            }
+            if states.changed().await.is_err() {
+                return std::future::pending().await;
+            }
         }
     }
 }

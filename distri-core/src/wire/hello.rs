@@ -75,6 +75,8 @@ pub(crate) struct KnownNode {
     pub address: Address,
     /// A link to it stands.
     pub linked: bool,
+    /// It answers, as far as the node knows that tells of it; false if it is suspect or down.
+    pub there: bool,
 }
 
 impl Hello {

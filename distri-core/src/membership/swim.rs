@@ -1,0 +1,370 @@
+//! Who is alive, by SWIM (Das, Gupta and Motivala 2002). The only room that knows foca.
+//!
+//! A plain machine: it is given packets and the time, and gives packets back.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    convert::Infallible,
+    num::{NonZeroU8, NonZeroUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use foca::{
+    AccumulatingRuntime, BroadcastHandler, Config, Foca, Identity, Invalidates, Member,
+    PeriodicParams, PostcardCodec, State, Timer,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::table::{Table, Topic};
+use crate::id::PublicKey;
+
+/// Largest packet. The largest entry fits, with room for what else there is to tell.
+pub(super) const PACKET_MAX: usize = 16 * 1024;
+
+/// How often a node asks another whether it is there. Shorter notices death sooner.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// How long the one asked may take before others are asked to ask it.
+const ANSWER: Duration = Duration::from_millis(250);
+
+/// How many others are asked.
+const HELPERS: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
+
+/// How long a suspect has to say that it is there. Shorter notices death sooner and takes a busy
+/// node for dead more often.
+const SUSPECT: Duration = Duration::from_millis(1500);
+
+/// How often news is passed on, to how many.
+const GOSSIP: (Duration, NonZeroUsize) = (
+    Duration::from_millis(200),
+    NonZeroUsize::new(3).expect("three is not zero"),
+);
+
+/// How often some other node is asked for all that it knows of who is alive.
+const ASK_ALL: Duration = Duration::from_secs(30);
+
+/// How often a node that is down is tried.
+const TRY_DOWN: Duration = Duration::from_secs(5);
+
+/// How long a node that is down is remembered as down.
+const REMEMBER: Duration = Duration::from_secs(60);
+
+/// One life of a node: from its start to its end. A node that comes back has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Life {
+    pub(super) key: PublicKey,
+    /// Greater in each life than in those before.
+    pub(super) number: u64,
+}
+
+impl Identity for Life {
+    type Addr = PublicKey;
+
+    fn renew(&self) -> Option<Self> {
+        let number = self.number + 1;
+        Some(Self { number, ..*self })
+    }
+
+    fn addr(&self) -> PublicKey {
+        self.key
+    }
+
+    fn win_addr_conflict(&self, other: &Self) -> bool {
+        self.number > other.number
+    }
+}
+
+/// Whether a node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Liveness {
+    Alive,
+    Suspect,
+    Down,
+}
+
+/// Why a packet was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    /// The sender is not who the packet says.
+    #[error("the packet says that it is from another node")]
+    NotTheSender,
+    /// It is no packet.
+    #[error("the packet does not decode: {0}")]
+    Malformed(foca::Error),
+}
+
+/// A table that receives what is broadcast.
+struct Heard(Arc<Mutex<Table>>);
+
+impl BroadcastHandler<Life> for Heard {
+    type Key = Topic;
+    type Error = postcard::Error;
+
+    fn receive_item(
+        &mut self,
+        data: &[u8],
+        _sender: Option<&Life>,
+    ) -> Result<Option<Topic>, postcard::Error> {
+        lock(&self.0).hear(data)
+    }
+}
+
+impl Invalidates for Topic {
+    fn invalidates(&self, other: &Self) -> bool {
+        self.replaces(other)
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): from a seed, so that a run can be repeated.
+struct Dice(u64);
+
+impl rand::TryRng for Dice {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let [a, b, c, d, ..] = self.next().to_le_bytes();
+        Ok(u32::from_le_bytes([a, b, c, d]))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in bytes.chunks_mut(8) {
+            let random = self.next().to_le_bytes();
+            chunk.copy_from_slice(&random[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// A timer that is running. Of those that are due, the oldest comes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at: Instant,
+    number: u64,
+    timer: Sorted,
+}
+
+/// A timer, sorted as foca wants those that are due together.
+#[derive(PartialEq, Eq)]
+struct Sorted(Timer<Life>);
+
+impl PartialOrd for Sorted {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Sorted {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+/// Who is alive, as one node knows it.
+pub(super) struct Swim {
+    foca: Foca<Life, PostcardCodec, Dice, Heard>,
+    outbox: AccumulatingRuntime<Life>,
+    timers: BinaryHeap<Reverse<Due>>,
+    timers_made: u64,
+    packets: Vec<(PublicKey, Bytes)>,
+}
+
+impl Swim {
+    /// A node that knows nobody yet. What is broadcast goes into `table`.
+    pub(super) fn new(me: Life, table: Arc<Mutex<Table>>, seed: u64) -> Self {
+        Self {
+            foca: Foca::with_custom_broadcast(
+                me,
+                config(1),
+                Dice(seed),
+                PostcardCodec,
+                Heard(table),
+            ),
+            outbox: AccumulatingRuntime::new(),
+            timers: BinaryHeap::new(),
+            timers_made: 0,
+            packets: Vec::new(),
+        }
+    }
+
+    /// This node's life; another one after it was taken for dead and came back.
+    pub(super) fn me(&self) -> Life {
+        *self.foca.identity()
+    }
+
+    /// Takes `number` for the number of this life, if it is a greater one.
+    pub(super) fn outlive(&mut self, now: Instant, number: u64) {
+        let me = self.me();
+        if number > me.number {
+            // Fails only for the same life, which it is not.
+            let life = Life { number, ..me };
+            let _ = self.foca.change_identity(life, &mut self.outbox);
+            self.collect(now);
+        }
+    }
+
+    /// News is passed on more often the more nodes there are.
+    pub(super) fn expect_nodes(&mut self, count: usize) {
+        // Only what may change is changed.
+        let _ = self.foca.set_config(config(count));
+    }
+
+    /// Takes in a packet that came from `from`.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        from: PublicKey,
+        packet: &[u8],
+    ) -> Result<(), Refused> {
+        let header: Result<(foca::Header<Life>, _), _> = postcard::take_from_bytes(packet);
+        if header.is_ok_and(|(header, _)| header.src.key != from) {
+            return Err(Refused::NotTheSender);
+        }
+        let heard = self.foca.handle_data(packet, &mut self.outbox);
+        self.collect(now);
+        heard.map_err(Refused::Malformed)
+    }
+
+    /// Learns of lives that others know of.
+    pub(super) fn learn(&mut self, now: Instant, lives: impl Iterator<Item = Life>) {
+        let me = self.me().key;
+        let alive = lives.filter(|life| life.key != me).map(Member::alive);
+        // Fails only if a life cannot be encoded, and it has a fixed form.
+        let _ = self.foca.apply_many(alive, false, &mut self.outbox);
+        self.collect(now);
+    }
+
+    /// Says hello to a node of which nothing is known but its key.
+    pub(super) fn announce(&mut self, now: Instant, key: PublicKey) {
+        let number = 0;
+        let _ = self.foca.announce(Life { key, number }, &mut self.outbox);
+        self.collect(now);
+    }
+
+    /// Passes on what this node says of itself.
+    pub(super) fn tell(&mut self, word: &[u8]) -> bool {
+        self.foca.add_broadcast(word).is_ok_and(|told| told)
+    }
+
+    /// Tells some that this node goes.
+    pub(super) fn leave(&mut self, now: Instant) {
+        let _ = self.foca.leave_cluster(&mut self.outbox);
+        self.collect(now);
+    }
+
+    /// Holds a node for gone, since it is no member any more.
+    pub(super) fn bury(&mut self, now: Instant, key: PublicKey) {
+        let life = self.lives().find(|(life, _)| life.key == key);
+        if let Some((life, _)) = life {
+            let gone = std::iter::once(Member::down(life));
+            let _ = self.foca.apply_many(gone, false, &mut self.outbox);
+            self.collect(now);
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        while let Some(Reverse(due)) = self.timers.pop_if_due(now) {
+            // A probe that was not begun well begins anew with the next.
+            let _ = self.foca.handle_timer(due.timer.0, &mut self.outbox);
+            self.collect(now);
+        }
+    }
+
+    /// When something is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.timers.peek().map(|Reverse(due)| due.at)
+    }
+
+    /// The lives that this node knows of, its own not among them.
+    pub(super) fn lives(&self) -> impl Iterator<Item = (Life, Liveness)> {
+        self.foca.iter_membership_state().map(|member| {
+            let liveness = match member.state() {
+                State::Alive => Liveness::Alive,
+                State::Suspect => Liveness::Suspect,
+                State::Down => Liveness::Down,
+            };
+            (*member.id(), liveness)
+        })
+    }
+
+    /// Packets to be sent.
+    pub(super) fn packets(&mut self) -> std::vec::Drain<'_, (PublicKey, Bytes)> {
+        self.packets.drain(..)
+    }
+
+    fn collect(&mut self, now: Instant) {
+        while let Some((to, packet)) = self.outbox.to_send() {
+            self.packets.push((to.key, packet));
+        }
+        while let Some((after, timer)) = self.outbox.to_schedule() {
+            self.timers_made += 1;
+            self.timers.push(Reverse(Due {
+                at: now + after,
+                number: self.timers_made,
+                timer: Sorted(timer),
+            }));
+        }
+        while self.outbox.to_notify().is_some() {}
+    }
+}
+
+trait PopIfDue {
+    fn pop_if_due(&mut self, now: Instant) -> Option<Reverse<Due>>;
+}
+
+impl PopIfDue for BinaryHeap<Reverse<Due>> {
+    fn pop_if_due(&mut self, now: Instant) -> Option<Reverse<Due>> {
+        self.peek()
+            .is_some_and(|Reverse(due)| due.at <= now)
+            .then(|| self.pop())?
+    }
+}
+
+fn config(nodes: usize) -> Config {
+    let periodic = |(frequency, num_members)| {
+        Some(PeriodicParams {
+            frequency,
+            num_members,
+        })
+    };
+    let one = NonZeroUsize::MIN;
+    // The number of rounds after which news has reached all with overwhelming probability grows
+    // with the logarithm of their number.
+    let rounds = 4 * (nodes + 1).ilog10() + 4;
+    Config {
+        probe_period: PROBE,
+        probe_rtt: ANSWER,
+        num_indirect_probes: HELPERS,
+        max_transmissions: NonZeroU8::new(rounds.min(u32::from(u8::MAX)) as u8)
+            .unwrap_or(NonZeroU8::MIN),
+        suspect_to_down_after: SUSPECT,
+        remove_down_after: Some(REMEMBER),
+        max_packet_size: NonZeroUsize::new(PACKET_MAX).unwrap_or(NonZeroUsize::MAX),
+        notify_down_members: true,
+        periodic_announce: periodic((ASK_ALL, one)),
+        periodic_announce_to_down_members: periodic((TRY_DOWN, one)),
+        periodic_gossip: periodic(GOSSIP),
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
