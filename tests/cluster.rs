@@ -2,6 +2,15 @@
 #![cfg(all(feature = "cli", feature = "services"))]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use distri::{Client, directory::Json};
 use support::{Program, cluster::Member, eventually};
 
 mod support;
@@ -21,6 +30,118 @@ fn put(member: &Member, id: &str) {
     member
         .program
         .ok(&["directory", "put", "books", id, &value]);
+}
+
+/// Eight who write without a pause, each one document after the other, from a thread of their own.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
+    thread: JoinHandle<Vec<String>>,
+}
+
+impl Writers {
+    fn start(nodes: &[String]) -> Self {
+        let nodes: Vec<_> = nodes.iter().map(|node| node.parse().unwrap()).collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let written = Arc::new(AtomicU64::new(0));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let thread = std::thread::spawn({
+            let (stop, written) = (stop.clone(), written.clone());
+            move || {
+                runtime.block_on(async {
+                    let client = Client::builder().nodes(nodes).connect().await.unwrap();
+                    let mut writers = tokio::task::JoinSet::new();
+                    for writer in 0..8 {
+                        let books = client.directory().collection::<Json>("books");
+                        let (stop, written) = (stop.clone(), written.clone());
+                        writers.spawn(async move {
+                            let value = Json::from(serde_json::json!({ "by": writer }));
+                            let mut failures = Vec::new();
+                            for turn in 0.. {
+                                if stop.load(Ordering::Relaxed) {
+                                    break;
+                                }
+                                let id = format!("{writer}-{turn}");
+                                match books.insert(&id, &value).await {
+                                    Ok(_) => _ = written.fetch_add(1, Ordering::Relaxed),
+                                    Err(error) => failures.push(format!("{id}: {error}")),
+                                }
+                            }
+                            failures
+                        });
+                    }
+                    writers.join_all().await.concat()
+                })
+            }
+        });
+        Self {
+            stop,
+            written,
+            thread,
+        }
+    }
+
+    /// Waits until a hundred more documents have been written.
+    #[track_caller]
+    fn go_on(&self) {
+        let before = self.written.load(Ordering::Relaxed);
+        eventually("writes go on", || {
+            (self.written.load(Ordering::Relaxed) > before + 100).then_some(())
+        });
+    }
+
+    /// How many documents were written, and what failed.
+    fn stop(self) -> (u64, Vec<String>) {
+        self.stop.store(true, Ordering::Relaxed);
+        let failures = self.thread.join().unwrap();
+        (self.written.load(Ordering::Relaxed), failures)
+    }
+}
+
+/// Waits until the nodes have these roles, in any order, however far behind they are.
+#[track_caller]
+fn eventually_voters(member: &Member, voters: usize) {
+    eventually(&format!("{voters} voters"), || {
+        let nodes = member.nodes();
+        let votes = |node: &&serde_json::Value| node["role"] == "leader" || node["role"] == "voter";
+        (nodes.len() == voters && nodes.iter().filter(votes).count() == voters).then_some(())
+    });
+}
+
+#[test]
+fn a_cluster_grows_to_five_voters_and_shrinks_to_three_without_a_failed_write() {
+    let one = Member::found(DISTRI, "one");
+    let open = ["--read", "public", "--write", "public"];
+    let create = [&["directory", "collections", "create", "books"], &open[..]].concat();
+    one.program.ok(&create);
+    let writers = Writers::start(&[one.endpoint()]);
+    writers.go_on();
+    let mut others = Vec::new();
+    for name in ["two", "three", "four", "five"] {
+        others.push(Member::join(&one, name));
+        writers.go_on();
+        let count = others.len() + 1;
+        if count % 2 == 1 {
+            eventually_voters(&one, count);
+            writers.go_on();
+        }
+    }
+
+    for (left, name) in [(4, "four"), (3, "one")] {
+        let by = &others[0];
+        by.program.ok(&["remove", name]);
+        writers.go_on();
+        eventually("one node less", || (by.nodes().len() == left).then_some(()));
+    }
+    eventually_voters(&others[0], 3);
+    writers.go_on();
+
+    let (written, failures) = writers.stop();
+    assert_eq!(failures, Vec::<String>::new(), "of {written}");
+    let count = others[0]
+        .program
+        .ok(&["directory", "find", "books", "--count"]);
+    assert_eq!(count, written.to_string());
 }
 
 fn name_of_leader(member: &Member) -> String {
