@@ -21,11 +21,12 @@ use bytes::Bytes;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
-    NodeBuilder, NodeHandle, StartError,
+    NodeHandle, StartError,
     handle::Shared,
     host::{Host, HostFor, HostsNothing},
     introspect,
     keeper::{Keeper, Place},
+    preparation::Preparation,
 };
 use crate::{
     client::{
@@ -77,13 +78,13 @@ struct Gate {
 }
 
 /// Starts a node.
-pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartError> {
-    let listener = builder.listener.take();
-    let config = &builder.config;
-    let transport = match &builder.transport {
+pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartError> {
+    let listener = prepared.listener.take();
+    let config = &prepared.config;
+    let transport = match &prepared.transport {
         Some(transport) => transport.clone(),
         None => {
-            let identity = match &builder.identity {
+            let identity = match &prepared.identity {
                 Some(identity) => identity.clone(),
                 None => Identity::load_or_create(&config.node.identity)?,
             };
@@ -107,8 +108,8 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         let (name, address) = (name.clone(), address.clone());
         Arc::new(move || node_hello(&cell, &limits, &name, &address))
     };
-    let place = Place::find(&builder, &transport, key, &name, &address).await?;
-    let config = &builder.config;
+    let place = Place::find(&prepared, &transport, key, &name, &address).await?;
+    let config = &prepared.config;
     let mut nodes = config.cloud.nodes.clone();
     nodes.extend(place.iter().flat_map(|place| place.nodes()).cloned());
     let roster = Arc::new(Roster::new(config.access.clone(), nodes));
@@ -140,7 +141,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
     };
     let mut own = keeper.as_ref().map_or_else(Vec::new, Keeper::services);
     own.push(introspect::service(&cell, &handle));
-    let descriptors = builder.describe(&own)?;
+    let descriptors = prepared.describe(&own)?;
     let host = Arc::new(Host::new(descriptors, handle.clone()));
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
@@ -196,8 +197,8 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
             tracing::warn!("the cluster's members are not known after {KNOWS_MEMBERS:?}");
         }
     }
-    let services = builder.make_services(&handle).await?;
-    let mut collections = builder.collections()?;
+    let services = prepared.make_services(&handle).await?;
+    let mut collections = prepared.collections()?;
     for service in services.values() {
         collections.extend(service.collections());
     }
