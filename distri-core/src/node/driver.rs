@@ -74,6 +74,7 @@ struct Gate {
     links: Mutex<Vec<Link>>,
     refused: AtomicU64,
     faulty: AtomicU64,
+    /// The node may stand differently than it last told.
     status_changed: Notify,
 }
 
@@ -291,6 +292,10 @@ async fn accept(listener: Box<dyn Listener>, gate: Arc<Gate>, pool: Weak<Pool>) 
 }
 
 impl Gate {
+    fn host(&self) -> Option<Arc<Host>> {
+        self.host.get().and_then(Weak::upgrade)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Link>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -377,6 +382,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
         Ok(Ok(hello)) if hello.is_node && is_node => {
             if let Some(pool) = pool.upgrade() {
                 pool.adopt(&link, &hello);
+                gate.status_changed.notify_one();
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
@@ -385,9 +391,11 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
         Ok(_) => {}
         Err(_) => link.close("no hello in time"),
     }
+    // A client learns from its first report which other nodes there are. The others have been told.
+    if let (Some(pool), Some(host)) = (pool.upgrade(), gate.host()) {
+        link.send_status(&Bytes::from(status(&host, Some(&pool)).encode()));
+    }
     drop(pool);
-    // A client learns from the first report which other nodes there are.
-    gate.status_changed.notify_one();
     let why = link.closed().await;
     if link.is_faulty() {
         gate.note_fault(&link, &why);
@@ -398,14 +406,13 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
 /// Tells every link how the node stands, whenever that changes.
 async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
     let mut told = Status::default();
-    let mut to_all = false;
     loop {
         {
             let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {
                 return;
             };
             let now = status(&host, Some(&pool));
-            if to_all || now != told {
+            if now != told {
                 let encoded = Bytes::from(now.encode());
                 let links = gate.lock().clone();
                 links.iter().for_each(|link| link.send_status(&encoded));
@@ -413,10 +420,8 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
                 told = now;
             }
         }
-        to_all = tokio::select! {
-            () = gate.status_changed.notified() => true,
-            () = tokio::time::sleep(REPORT) => false,
-        };
+        // Either way it looks again.
+        let _ = tokio::time::timeout(REPORT, gate.status_changed.notified()).await;
     }
 }
 
