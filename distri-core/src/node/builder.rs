@@ -134,14 +134,14 @@ impl NodeBuilder {
     /// Proves this identity instead of the one in the file that the configuration names.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
-        self.prepared.identity = Some(identity);
+        self.prepared.transport.identity = Some(identity);
         self
     }
 
     /// Links over this transport, whose identity holds, instead of TCP.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.prepared.transport = Some(transport);
+        self.prepared.transport.transport = Some(transport);
         self
     }
 

@@ -39,7 +39,7 @@ use crate::{
     identity::Identity,
     rpc::{Link, Serve},
     service::{Caller, Role},
-    transport::{Address, ByteLink, Listener, tcp::Tcp, tcp::TcpLimits},
+    transport::{Address, ByteLink, Listener},
     wire::{Hello, Status},
     world,
 };
@@ -82,16 +82,9 @@ struct Gate {
 pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartError> {
     let listener = prepared.listener.take();
     let config = &prepared.config;
-    let transport = match &prepared.transport {
-        Some(transport) => transport.clone(),
-        None => {
-            let identity = match &prepared.identity {
-                Some(identity) => identity.clone(),
-                None => Identity::load_or_create(&config.node.identity)?,
-            };
-            Arc::new(Tcp::with_limits(identity, tcp_limits(&config.limits)))
-        }
-    };
+    let transport = prepared.transport.settle(&config.limits, || {
+        Identity::load_or_create(&config.node.identity)
+    })?;
     let key = transport.key();
     let name = config.node.name.clone().unwrap_or_else(|| key.short());
     let listener = match listener {
@@ -228,14 +221,6 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         "node started"
     );
     Ok(running)
-}
-
-fn tcp_limits(limits: &Limits) -> TcpLimits {
-    TcpLimits {
-        dial_time: limits.dial,
-        handshakes: limits.handshakes as usize,
-        ..TcpLimits::default()
-    }
 }
 
 fn serve_for(cell: &Arc<OnceLock<Weak<Host>>>, caller: Caller) -> Arc<dyn Serve> {

@@ -8,18 +8,16 @@ use crate::{
     config::Config,
     directory::CollectionSpec,
     error::Error,
-    identity::Identity,
     registry::{self, RegistryError},
     service::{Service, ServiceDescriptor},
     storage::Disk,
-    transport::{Listener, Transport},
+    transport::{Listener, TransportChoice},
 };
 
 /// What a node is to be made of, as its builder was told.
 pub(super) struct Preparation {
     pub(super) config: Config,
-    pub(super) identity: Option<Identity>,
-    pub(super) transport: Option<Arc<dyn Transport>>,
+    pub(super) transport: TransportChoice,
     pub(super) listener: Option<Box<dyn Listener>>,
     /// Those added by hand.
     pub(super) services: Vec<Arc<dyn Service>>,
@@ -44,8 +42,7 @@ impl Default for Preparation {
     fn default() -> Self {
         Self {
             config: Config::default(),
-            identity: None,
-            transport: None,
+            transport: TransportChoice::default(),
             listener: None,
             services: Vec::new(),
             registry: true,
