@@ -1,5 +1,5 @@
 //! Clusters from the command line: made, joined, listed, survived and left by real processes.
-#![cfg(all(feature = "cli", feature = "services"))]
+#![cfg(all(feature = "cli", feature = "node"))]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::{
@@ -241,18 +241,8 @@ fn a_node_out_of_few_is_removed_only_if_the_others_can_go_on() {
     one.eventually_roles(&["leader", "learner"]);
     let only_voter = two.program.run(&["remove", "1"]);
 
-    assert_eq!(needed.exit, 1, "{}", needed.stderr);
-    assert!(
-        needed.stderr.contains("down: 3 (three, "),
-        "{}",
-        needed.stderr
-    );
-    assert_eq!(only_voter.exit, 1, "{}", only_voter.stderr);
-    assert!(
-        only_voter.stderr.contains("the only one that votes"),
-        "{}",
-        only_voter.stderr
-    );
+    needed.failed(1, "down: 3 (three, ");
+    only_voter.failed(1, "the only one that votes");
 }
 
 #[test]
@@ -266,12 +256,7 @@ fn a_node_is_named_by_number_name_or_key_and_never_guessed() {
     let both = one.program.run(&["remove", "twin"]);
     let by_key = one.program.run(&["remove", "--json", &key[..20]]);
 
-    assert_eq!(nobody.exit, 2, "{}", nobody.stderr);
-    assert!(
-        nobody.stderr.contains("did you mean `twin`?"),
-        "{}",
-        nobody.stderr
-    );
+    nobody.failed(2, "did you mean `twin`?");
     assert_eq!(both.exit, 2, "{}", both.stderr);
     assert!(
         both.stderr.contains("any of 2 nodes") && both.stderr.contains(&key[..8]),
@@ -308,16 +293,9 @@ fn a_token_admits_one_node_once_and_only_in_time() {
     assert!(token.stderr.contains("(in 10m)"), "{}", token.stderr);
     assert_eq!(first.exit, 0, "{}", first.stderr);
     assert!(first.text().ends_with("node"), "{}", first.text());
-    assert_eq!(second.exit, 1, "{}", second.stderr);
-    assert!(second.stderr.contains("has been used"), "{}", second.stderr);
-    assert_eq!(expired.exit, 1, "{}", expired.stderr);
-    assert!(expired.stderr.contains("expired"), "{}", expired.stderr);
-    assert_eq!(garbage.exit, 2, "{}", garbage.stderr);
-    assert!(
-        garbage.stderr.contains("not a join token"),
-        "{}",
-        garbage.stderr
-    );
+    second.failed(1, "has been used");
+    expired.failed(1, "expired");
+    garbage.failed(2, "not a join token");
     assert!(!garbage.stderr.contains("gezdgnbv"), "{}", garbage.stderr);
 }
 
@@ -328,12 +306,7 @@ fn only_admins_make_tokens() {
 
     let refused = stranger.run(&["token", "--node", &one.endpoint()]);
 
-    assert_eq!(refused.exit, 1, "{}", refused.stderr);
-    assert!(
-        refused.stderr.contains("no role `admin`"),
-        "{}",
-        refused.stderr
-    );
+    refused.failed(1, "no role `admin`");
     assert!(refused.stdout.is_empty());
 }
 
@@ -345,19 +318,9 @@ fn a_folder_is_of_one_cluster_and_stays_so() {
 
     let again = program.run(&["init"]);
 
-    assert_eq!(made.exit, 0, "{}", made.stderr);
-    assert!(
-        made.stderr.contains("only nodes on this machine"),
-        "{}",
-        made.stderr
-    );
+    made.failed(0, "only nodes on this machine");
     assert_eq!(program.run(&["config", "check"]).exit, 0, "{config}");
-    assert_eq!(again.exit, 2, "{}", again.stderr);
-    assert!(
-        again.stderr.contains("has a cluster already"),
-        "{}",
-        again.stderr
-    );
+    again.failed(2, "has a cluster already");
     let after = std::fs::read_to_string(program.path("distri.toml")).unwrap();
     assert_eq!(config, after);
 }
@@ -372,24 +335,9 @@ fn an_address_that_others_cannot_dial_is_refused_with_what_to_give_instead() {
     let wildcard = program.run(&["join", &token, "--listen", "0.0.0.0:4600"]);
     let taken = program.run(&["join", &token, "--listen", &one.address]);
 
-    assert_eq!(any_port.exit, 2, "{}", any_port.stderr);
-    assert!(
-        any_port.stderr.contains("a fixed port"),
-        "{}",
-        any_port.stderr
-    );
-    assert_eq!(wildcard.exit, 2, "{}", wildcard.stderr);
-    assert!(
-        wildcard.stderr.contains("--advertise HOST:4600"),
-        "{}",
-        wildcard.stderr
-    );
-    assert_eq!(taken.exit, 2, "{}", taken.stderr);
-    assert!(
-        taken.stderr.contains("gives this node another"),
-        "{}",
-        taken.stderr
-    );
+    any_port.failed(2, "a fixed port");
+    wildcard.failed(2, "--advertise HOST:4600");
+    taken.failed(2, "gives this node another");
     let left = std::fs::read_dir(program.folder.path()).unwrap().count();
     assert_eq!(left, 0, "nothing was made");
 }
@@ -401,10 +349,5 @@ fn a_node_whose_folder_is_of_no_cluster_says_how_to_make_one() {
 
     let refused = program.run(&["node", "--listen", "127.0.0.1:0"]);
 
-    assert_eq!(refused.exit, 2, "{}", refused.stderr);
-    assert!(
-        refused.stderr.contains("init` makes a cluster here"),
-        "{}",
-        refused.stderr
-    );
+    refused.failed(2, "init` makes a cluster here");
 }

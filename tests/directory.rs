@@ -1,5 +1,5 @@
 //! The directory from the command line, as one types it, against a node of its own.
-#![cfg(all(feature = "cli", feature = "services"))]
+#![cfg(all(feature = "cli", feature = "node"))]
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::fmt::Write;

@@ -17,7 +17,7 @@ use crate::{
         introspect::{self, ServiceInfo},
     },
     rpc::Trace,
-    transport::{Endpoint, Transport, tcp::Tcp},
+    transport::{Endpoint, Transport, TransportChoice},
     wire::{Hello, Status},
     world,
 };
@@ -61,8 +61,7 @@ struct Scope {
 /// Prepares a [`Client`]. [`Client::builder`] makes one.
 #[derive(Debug)]
 pub struct ClientBuilder {
-    identity: Option<Identity>,
-    transport: Option<Arc<dyn Transport>>,
+    transport: TransportChoice,
     nodes: Vec<Endpoint>,
     limits: Limits,
 }
@@ -71,8 +70,7 @@ impl Client {
     /// Starts to prepare a client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder {
-            identity: None,
-            transport: None,
+            transport: TransportChoice::default(),
             nodes: Vec::new(),
             limits: Limits::default(),
         }
@@ -169,14 +167,14 @@ impl ClientBuilder {
     /// Proves this identity. Without it a new one is made.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
-        self.identity = Some(identity);
+        self.transport.identity = Some(identity);
         self
     }
 
     /// Links over this transport, whose identity holds. Without it, over TCP.
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
-        self.transport = Some(transport);
+        self.transport.transport = Some(transport);
         self
     }
 
@@ -202,9 +200,8 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropping the future closes what was opened.
     pub async fn connect(self) -> Result<Client> {
-        let transport = self.transport.unwrap_or_else(|| {
-            Arc::new(Tcp::new(self.identity.unwrap_or_else(Identity::generate)))
-        });
+        let generate = || Ok::<_, Error>(Identity::generate());
+        let transport = self.transport.settle(&self.limits, generate)?;
         let limits = self.limits.clone();
         let pool = Pool::new(PoolOptions {
             transport,

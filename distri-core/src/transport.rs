@@ -23,11 +23,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::id::PublicKey;
 
+mod choice;
 #[cfg(feature = "testing")]
 pub mod contract;
 #[cfg(feature = "testing")]
 pub mod memory;
 pub mod tcp;
+
+pub(crate) use choice::TransportChoice;
 
 /// Where a transport listens or dials; each transport has its own form (`host:port` for TCP).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

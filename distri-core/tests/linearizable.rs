@@ -47,6 +47,8 @@ mod nemesis;
 mod register;
 #[path = "linearizable/replicas.rs"]
 mod replicas;
+#[path = "linearizable/siege.rs"]
+mod siege;
 
 use directory_support::{Cluster, eventually};
 

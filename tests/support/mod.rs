@@ -161,6 +161,13 @@ impl Outcome {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// Insists that it failed with this exit code, and said so on stderr with these words.
+    #[track_caller]
+    pub(crate) fn failed(&self, exit: i32, words: &str) {
+        assert_eq!(self.exit, exit, "{}", self.stderr);
+        assert!(self.stderr.contains(words), "{}", self.stderr);
+    }
+
     /// The error that it printed as JSON.
     #[track_caller]
     pub(crate) fn error_json(&self) -> serde_json::Value {

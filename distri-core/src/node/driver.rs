@@ -22,11 +22,12 @@ use bytes::Bytes;
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
-    NodeBuilder, NodeHandle, StartError,
+    NodeHandle, StartError,
     handle::Shared,
     host::{Host, HostFor, HostsNothing},
     introspect,
     keeper::{Keeper, Place},
+    preparation::Preparation,
     standing,
 };
 use crate::{
@@ -41,7 +42,7 @@ use crate::{
     membership::{MemberState, Membership},
     rpc::{Link, Serve},
     service::{Caller, Role},
-    transport::{Address, ByteLink, Listener, tcp::Tcp, tcp::TcpLimits},
+    transport::{Address, ByteLink, Listener},
     wire::{Hello, Status},
     world,
 };
@@ -77,23 +78,17 @@ struct Gate {
     links: Mutex<Vec<Link>>,
     refused: AtomicU64,
     faulty: AtomicU64,
+    /// The node may stand differently than it last told.
     status_changed: Notify,
 }
 
 /// Starts a node.
-pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartError> {
-    let listener = builder.listener.take();
-    let config = &builder.config;
-    let transport = match &builder.transport {
-        Some(transport) => transport.clone(),
-        None => {
-            let identity = match &builder.identity {
-                Some(identity) => identity.clone(),
-                None => Identity::load_or_create(&config.node.identity)?,
-            };
-            Arc::new(Tcp::with_limits(identity, tcp_limits(&config.limits)))
-        }
-    };
+pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartError> {
+    let listener = prepared.listener.take();
+    let config = &prepared.config;
+    let transport = prepared.transport.settle(&config.limits, || {
+        Identity::load_or_create(&config.node.identity)
+    })?;
     let key = transport.key();
     let name = config.node.name.clone().unwrap_or_else(|| key.short());
     let listener = match listener {
@@ -111,8 +106,8 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         let (name, address) = (name.clone(), address.clone());
         Arc::new(move || node_hello(&cell, &limits, &name, &address))
     };
-    let place = Place::find(&builder, &transport, key, &name, &address).await?;
-    let config = &builder.config;
+    let place = Place::find(&prepared, &transport, key, &name, &address).await?;
+    let config = &prepared.config;
     let mut nodes = config.cloud.nodes.clone();
     nodes.extend(place.iter().flat_map(|place| place.nodes()).cloned());
     let roster = Arc::new(Roster::new(config.access.clone(), nodes));
@@ -147,7 +142,7 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
     own.push(introspect::service(&cell, &handle));
     let membership = membership(&handle, &address, &roster);
     own.push(membership.service());
-    let descriptors = builder.describe(&own)?;
+    let descriptors = prepared.describe(&own)?;
     let host = Arc::new(Host::new(descriptors, handle.clone()));
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
@@ -220,8 +215,8 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
             tracing::warn!("the cluster's members are not known after {KNOWS_MEMBERS:?}");
         }
     }
-    let services = builder.make_services(&handle).await?;
-    let mut collections = builder.collections()?;
+    let services = prepared.make_services(&handle).await?;
+    let mut collections = prepared.collections()?;
     for service in services.values() {
         collections.extend(service.collections());
     }
@@ -250,14 +245,6 @@ pub(super) async fn start(mut builder: NodeBuilder) -> Result<Running, StartErro
         "node started"
     );
     Ok(running)
-}
-
-fn tcp_limits(limits: &Limits) -> TcpLimits {
-    TcpLimits {
-        dial_time: limits.dial,
-        handshakes: limits.handshakes as usize,
-        ..TcpLimits::default()
-    }
 }
 
 fn serve_for(cell: &Arc<OnceLock<Weak<Host>>>, caller: Caller) -> Arc<dyn Serve> {
@@ -314,6 +301,10 @@ async fn accept(listener: Box<dyn Listener>, gate: Arc<Gate>, pool: Weak<Pool>) 
 }
 
 impl Gate {
+    fn host(&self) -> Option<Arc<Host>> {
+        self.host.get().and_then(Weak::upgrade)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Link>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -400,6 +391,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
         Ok(Ok(hello)) if hello.is_node && is_node => {
             if let Some(pool) = pool.upgrade() {
                 pool.adopt(&link, &hello);
+                gate.status_changed.notify_one();
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
@@ -408,9 +400,11 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
         Ok(_) => {}
         Err(_) => link.close("no hello in time"),
     }
+    // A client learns from its first report which other nodes there are. The others have been told.
+    if let (Some(pool), Some(host)) = (pool.upgrade(), gate.host()) {
+        link.send_status(&Bytes::from(status(&host, Some(&pool)).encode()));
+    }
     drop(pool);
-    // A client learns from the first report which other nodes there are.
-    gate.status_changed.notify_one();
     let why = link.closed().await;
     if link.is_faulty() {
         gate.note_fault(&link, &why);
@@ -421,14 +415,13 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
 /// Tells every link how the node stands, whenever that changes.
 async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
     let mut told = Status::default();
-    let mut to_all = false;
     loop {
         {
             let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {
                 return;
             };
             let now = status(&host, Some(&pool));
-            if to_all || now != told {
+            if now != told {
                 let encoded = Bytes::from(now.encode());
                 let links = gate.lock().clone();
                 links.iter().for_each(|link| link.send_status(&encoded));
@@ -436,10 +429,8 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
                 told = now;
             }
         }
-        to_all = tokio::select! {
-            () = gate.status_changed.notified() => true,
-            () = tokio::time::sleep(REPORT) => false,
-        };
+        // Either way it looks again.
+        let _ = tokio::time::timeout(REPORT, gate.status_changed.notified()).await;
     }
 }
 

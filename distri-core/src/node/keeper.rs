@@ -19,7 +19,10 @@ use tokio::{
     task::{AbortHandle, JoinHandle},
 };
 
-use super::{NodeBuilder, NodeHandle, StartError, builder::Entry};
+use super::{
+    NodeHandle, StartError,
+    preparation::{Entry, Preparation},
+};
 use crate::{
     client::pool::Pool,
     cluster::{
@@ -56,31 +59,31 @@ impl Place {
     /// Finds the node's data, or makes it: by founding a cluster or joining one. `None` for a node
     /// that keeps no directory.
     pub(super) async fn find(
-        builder: &NodeBuilder,
+        prepared: &Preparation,
         transport: &Arc<dyn Transport>,
         key: PublicKey,
         name: &str,
         address: &Address,
     ) -> Result<Option<Self>, StartError> {
-        let config = &builder.config;
-        let (disk, in_memory): (Arc<dyn Disk>, bool) = match (&builder.disk, &config.directory.path)
-        {
-            (Some(disk), _) => (disk.clone(), disk.in_memory()),
-            (None, Some(path)) => {
-                let disk = FsDisk::open(path)
-                    .map_err(StorageError::io("open", &path.display().to_string()))?;
-                (Arc::new(disk), false)
-            }
-            (None, None) => {
-                let is_alone = config.cloud.nodes.iter().all(|node| node.key == key);
-                if !is_alone && matches!(builder.entry, Entry::Resume) {
-                    return Ok(None);
+        let config = &prepared.config;
+        let (disk, in_memory): (Arc<dyn Disk>, bool) =
+            match (&prepared.disk, &config.directory.path) {
+                (Some(disk), _) => (disk.clone(), disk.in_memory()),
+                (None, Some(path)) => {
+                    let disk = FsDisk::open(path)
+                        .map_err(StorageError::io("open", &path.display().to_string()))?;
+                    (Arc::new(disk), false)
                 }
-                (Arc::new(MemoryDisk::new(world::dice())), true)
-            }
-        };
+                (None, None) => {
+                    let is_alone = config.cloud.nodes.iter().all(|node| node.key == key);
+                    if !is_alone && matches!(prepared.entry, Entry::Resume) {
+                        return Ok(None);
+                    }
+                    (Arc::new(MemoryDisk::new(world::dice())), true)
+                }
+            };
         let found = Folder::read(&disk)?;
-        let folder = match (found, &builder.entry) {
+        let folder = match (found, &prepared.entry) {
             (Some(folder), _) => folder,
             (None, Entry::Resume) if !in_memory => {
                 return Err(StartError::NoCluster {

@@ -1,14 +1,7 @@
 //! Bookkeeping under faults: what was acknowledged is there once, what was refused is not, and who
 //! watches is told of each change once and in order.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use distri::{
     Client,
@@ -19,11 +12,10 @@ use distri::{
 use serde_json::{Value, json};
 
 use crate::{
-    dice::Dice,
     directory_support::{Cluster, eventually},
     history::Failure,
-    nemesis::{Doors, Nemesis},
     replicas,
+    siege::{Siege, Stop, Visitor},
 };
 
 /// Documents, each inserted once.
@@ -42,35 +34,19 @@ pub(crate) async fn run(seed: u64, nodes: usize) {
     let from = create(&cluster).await;
     let watcher = cluster.new_client().await;
     let watching = tokio::spawn(follow(watch(&watcher, from).await));
-    let doors = Doors::of(&cluster);
-    let stop = Arc::<AtomicBool>::default();
-    let mut outside = vec![watcher.key()];
-    let mut workers = Vec::new();
-    for number in 0..INSIDE + OUTSIDE {
-        let own = if number < INSIDE {
-            None
-        } else {
-            Some(cluster.new_client().await)
-        };
-        outside.extend(own.as_ref().map(Client::key));
-        let clerk = Clerk {
-            number,
-            dice: Dice::of(seed, number as u64),
-            own,
-            doors: doors.clone(),
-            books: Books::default(),
-        };
-        workers.push(tokio::spawn(clerk.work(stop.clone())));
-    }
+    let mut siege = Siege::new(seed, DEEDS);
+    siege.may_cut_off(&watcher);
+    siege.visitors(&cluster, INSIDE, OUTSIDE).await;
 
-    let nemesis = Nemesis::new(seed, doors.clone(), outside);
-    let deeds = nemesis.rage(&mut cluster, DEEDS).await;
-    stop.store(true, Ordering::Relaxed);
+    let clerk = |visitor| Clerk {
+        visitor,
+        books: Books::default(),
+    };
+    let told = siege
+        .run(&mut cluster, |visitor, stop| clerk(visitor).work(stop))
+        .await;
     let mut books = Books::default();
-    for worker in workers {
-        books.add(worker.await.unwrap());
-    }
-    println!("{}", deeds.join("\n"));
+    told.into_iter().for_each(|one| books.add(one));
     books.insert(END, insert_the_last(&cluster).await);
 
     let entries = all(&cluster, ENTRIES).await;
@@ -200,34 +176,29 @@ impl Books {
 
 /// A client that inserts and adds, and keeps books.
 struct Clerk {
-    number: usize,
-    dice: Dice,
-    /// `None`: uses the clients of the nodes, now this one's, now that one's.
-    own: Option<Client>,
-    doors: Doors,
+    visitor: Visitor,
     books: Books,
 }
 
 impl Clerk {
-    async fn work(mut self, stop: Arc<AtomicBool>) -> Books {
+    async fn work(mut self, stop: Stop) -> Books {
         for nr in 0.. {
-            if stop.load(Ordering::Relaxed) {
+            if stop.is_set() {
                 break;
             }
             self.operate(nr).await;
-            let pause = self.dice.millis(0..=60);
-            tokio::time::sleep(pause).await;
+            self.visitor.pause().await;
         }
         self.books
     }
 
     async fn operate(&mut self, nr: u32) {
-        let Some(client) = self.own.clone().or_else(|| self.doors.any(&mut self.dice)) else {
+        let Some(client) = self.visitor.client() else {
             return;
         };
-        let patience = self.patience();
+        let patience = self.visitor.patience();
         let directory = client.directory().timeout(patience);
-        match self.dice.below(100) {
+        match self.visitor.dice.below(100) {
             0..35 => self.insert(&directory.collection(ENTRIES), nr).await,
             35..50 => self.insert_again(&directory.collection(ENTRIES)).await,
             50..75 => self.insert_pair(&directory, nr).await,
@@ -236,16 +207,8 @@ impl Clerk {
         }
     }
 
-    fn patience(&mut self) -> Duration {
-        if self.dice.percent(30) {
-            self.dice.millis(50..=400)
-        } else {
-            self.dice.millis(1000..=3000)
-        }
-    }
-
     async fn insert(&mut self, entries: &Collection<Value>, nr: u32) {
-        let id = format!("c{}-{nr}", self.number);
+        let id = format!("c{}-{nr}", self.visitor.number);
         match entries.insert(id.as_str(), &json!({ "value": 0 })).await {
             Ok(revision) => self.books.insert(&id, revision),
             Err(error) => self.note_failure(id, Failure::of(&error)),
@@ -255,7 +218,7 @@ impl Clerk {
     /// Tries to insert what is there: a refusal must leave it as it is.
     async fn insert_again(&mut self, entries: &Collection<Value>) {
         let ids: Vec<_> = self.books.acknowledged.keys().collect();
-        let Some(&id) = self.dice.pick(&ids) else {
+        let Some(&id) = self.visitor.dice.pick(&ids) else {
             return;
         };
         match entries.insert(id.as_str(), &json!({ "value": 1 })).await {
@@ -272,7 +235,7 @@ impl Clerk {
 
     /// Inserts and adds in one transaction.
     async fn insert_pair(&mut self, directory: &distri::directory::Directory, nr: u32) {
-        let id = format!("p{}-{nr}", self.number);
+        let id = format!("p{}-{nr}", self.visitor.number);
         let transaction = Transaction::new()
             .insert(ENTRIES, id.as_str(), json!({ "value": 0 }))
             .then(Operation::Add {

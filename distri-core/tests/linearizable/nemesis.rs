@@ -17,17 +17,11 @@ const PEACE: Duration = Duration::from_secs(2);
 pub(crate) struct Doors(Arc<Mutex<Vec<Client>>>);
 
 impl Doors {
-    pub(crate) fn of(cluster: &Cluster) -> Self {
-        let doors = Self::default();
-        doors.renew(cluster);
-        doors
-    }
-
     pub(crate) fn any(&self, dice: &mut Dice) -> Option<Client> {
         dice.pick(&self.0.lock().unwrap()).cloned()
     }
 
-    fn renew(&self, cluster: &Cluster) {
+    pub(crate) fn renew(&self, cluster: &Cluster) {
         *self.0.lock().unwrap() = cluster.up().map(|i| cluster.node(i).client()).collect();
     }
 }

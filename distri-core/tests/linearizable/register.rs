@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -15,11 +15,10 @@ use distri::{
 
 use crate::{
     checker::{Action, Outcome},
-    dice::Dice,
     directory_support::{Cluster, eventually},
     history::{Failure, History},
-    nemesis::{Doors, Nemesis},
     replicas,
+    siege::{Siege, Stop, Visitor},
 };
 
 const COLLECTION: &str = "registers";
@@ -40,37 +39,20 @@ pub(crate) async fn run(seed: u64, nodes: usize) {
     let mut cluster = Cluster::of(nodes, seed).await;
     cluster.all_vote().await;
     create(&cluster).await;
-    let doors = Doors::of(&cluster);
     let history = History::default();
-    let (values, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-    let mut workers = Vec::new();
-    let mut outside = Vec::new();
-    for number in 0..INSIDE + OUTSIDE {
-        let own = if number < INSIDE {
-            None
-        } else {
-            Some(cluster.new_client().await)
-        };
-        outside.extend(own.as_ref().map(Client::key));
-        let worker = Worker {
-            number,
-            dice: Dice::of(seed, number as u64),
-            own,
-            doors: doors.clone(),
-            history: history.clone(),
-            values: values.clone(),
-            known: [0; KEYS.len()],
-        };
-        workers.push(tokio::spawn(worker.work(stop.clone())));
-    }
+    let values = Arc::<AtomicU64>::default();
+    let mut siege = Siege::new(seed, DEEDS);
+    siege.visitors(&cluster, INSIDE, OUTSIDE).await;
 
-    let nemesis = Nemesis::new(seed, doors.clone(), outside);
-    let deeds = nemesis.rage(&mut cluster, DEEDS).await;
-    stop.store(true, Ordering::Relaxed);
-    for worker in workers {
-        worker.await.unwrap();
-    }
-    println!("{}", deeds.join("\n"));
+    let worker = |visitor| Worker {
+        visitor,
+        history: history.clone(),
+        values: values.clone(),
+        known: [0; KEYS.len()],
+    };
+    siege
+        .run(&mut cluster, |visitor, stop| worker(visitor).work(stop))
+        .await;
     read_all(&cluster, &history, &values).await;
 
     let (all, known) = history.size();
@@ -138,11 +120,7 @@ fn told(document: Document<Entry>) -> (u64, u64) {
 
 /// A client that does one thing after the other.
 struct Worker {
-    number: usize,
-    dice: Dice,
-    /// `None`: uses the clients of the nodes, now this one's, now that one's.
-    own: Option<Client>,
-    doors: Doors,
+    visitor: Visitor,
     history: History,
     /// What is written is one of a kind.
     values: Arc<AtomicU64>,
@@ -151,28 +129,27 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(mut self, stop: Arc<AtomicBool>) {
-        while !stop.load(Ordering::Relaxed) {
+    async fn work(mut self, stop: Stop) {
+        while !stop.is_set() {
             self.operate().await;
-            let pause = self.dice.millis(0..=60);
-            tokio::time::sleep(pause).await;
+            self.visitor.pause().await;
         }
     }
 
     async fn operate(&mut self) {
-        let Some(client) = self.own.clone().or_else(|| self.doors.any(&mut self.dice)) else {
+        let Some(client) = self.visitor.client() else {
             return;
         };
-        let place = self.dice.below(KEYS.len());
+        let place = self.visitor.dice.below(KEYS.len());
         let action = self.action(place);
-        let patience = self.patience();
+        let patience = self.visitor.patience();
         let collection = client
             .directory()
             .timeout(patience)
             .collection::<Entry>(COLLECTION);
-        let call = self.history.call(self.number, KEYS[place], action);
+        let call = self.history.call(self.visitor.number, KEYS[place], action);
         // Some lose patience before they are told that it took too long.
-        let within = if self.dice.percent(10) {
+        let within = if self.visitor.dice.percent(10) {
             patience / 4
         } else {
             Duration::MAX
@@ -190,7 +167,7 @@ impl Worker {
 
     fn action(&mut self, place: usize) -> Action {
         let value = self.values.fetch_add(1, Ordering::Relaxed);
-        match self.dice.below(100) {
+        match self.visitor.dice.below(100) {
             0..35 => Action::Get,
             35..55 => Action::Put(value),
             55..75 => Action::Replace {
@@ -199,14 +176,6 @@ impl Worker {
             },
             75..88 => Action::Insert(value),
             _ => Action::Delete,
-        }
-    }
-
-    fn patience(&mut self) -> Duration {
-        if self.dice.percent(30) {
-            self.dice.millis(50..=400)
-        } else {
-            self.dice.millis(1000..=3000)
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use distri_core::config::duration;
+use distri_core::{config::duration, directory::Lease};
 use serde_json::json;
 
 use super::{Session, Start};
@@ -38,11 +38,13 @@ pub(super) async fn run(command: LeaseCommand, start: Start<'_>) -> Result<(), F
     match command {
         LeaseCommand::Grant { ttl, hold } => session.grant(ttl, hold).await,
         LeaseCommand::Keep { lease } => {
-            session.lease_command("KeepLease", lease).await?;
+            let kept = session.lease(lease).keep_alive().await;
+            kept.map_err(|error| session.refused(error))?;
             session.report_lease("renewed", lease)
         }
         LeaseCommand::End { lease } => {
-            session.lease_command("EndLease", lease).await?;
+            let ended = session.lease(lease).end().await;
+            ended.map_err(|error| session.refused(error))?;
             session.report_lease("ended", lease)
         }
     }
@@ -78,15 +80,10 @@ impl Session {
         }
     }
 
-    /// Gives a command about a lease that another program holds, of which only the number is known
-    /// here.
-    async fn lease_command(&self, command: &str, lease: u64) -> Result<(), Failure> {
-        let write = json!({ "request": null, "command": { command: { "lease": lease } } });
-        let done = self
-            .client
-            .call_json("distri-directory", "write", write)
-            .await;
-        done.map(drop).map_err(|error| self.refused(error))
+    /// A lease that another program holds. How long it lasts is known there; here it is renewed once
+    /// or ended.
+    fn lease(&self, number: u64) -> Lease {
+        self.directory.lease_of(number, Duration::ZERO)
     }
 
     fn report_lease(&self, what: &str, lease: u64) -> Result<(), Failure> {

@@ -375,7 +375,7 @@ fn a_stopped_channel_takes_nothing_more_and_gives_its_credit_back() {
     pair.carry_to_a();
 
     assert_eq!(pair.a.send(id, &Bytes::new(), 0).0, Sent::Stopped);
-    assert_eq!(pair.a.link_credit, 1500);
+    assert_eq!(pair.a.channels.link_credit, 1500);
 }
 
 #[test]
@@ -599,7 +599,7 @@ proptest! {
                 }
             }
         }
-        prop_assert!(pair.b.partial_bytes < 4000);
+        prop_assert!(pair.b.assembly.held < 4000);
     }
 
     /// Calls with messages of any length, answered in any order, come back with their own results.
