@@ -99,15 +99,20 @@ impl World {
 
     /// Lets the node act, and sends what it sends.
     fn touch(&mut self, key: PublicKey, act: impl FnOnce(&mut Gossip, Instant)) {
-        self.act(key, Box::new(act));
-    }
-
-    fn act(&mut self, key: PublicKey, act: Box<dyn FnOnce(&mut Gossip, Instant) + '_>) {
         let now = self.now;
         let Some(node) = self.nodes.get_mut(&key) else {
             return;
         };
         act(node, now);
+        self.follow_up(key);
+    }
+
+    /// Sends what a node that has acted wants to send.
+    fn follow_up(&mut self, key: PublicKey) {
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(&key) else {
+            return;
+        };
         let asks = node.compare_with(now);
         let packets: Vec<_> = node.packets().collect();
         self.waking.push(Reverse((node.next(), key)));
@@ -127,7 +132,9 @@ impl World {
             && let Some(other) = self.nodes.get(&with)
         {
             let entries = other.entries_for(digest);
-            self.bytes += postcard::to_stdvec(&entries).unwrap().len() as u64;
+            self.bytes += postcard::to_stdvec(&entries)
+                .expect("entries can be encoded")
+                .len() as u64;
             self.touch(key, |node, now| node.learn(now, entries));
         }
     }
@@ -147,7 +154,10 @@ impl World {
                 && let Some(Reverse((_, _, (from, to, packet)))) = self.arriving.pop()
             {
                 if self.hears(from, to) {
-                    self.touch(to, |node, now| node.hear(now, from, &packet).unwrap());
+                    self.touch(to, |node, now| {
+                        node.hear(now, from, &packet)
+                            .expect("a genuine packet is taken");
+                    });
                 }
             } else if let Some(Reverse((at, key))) = self.waking.pop() {
                 // Only the newest of a node's wakeups is still meant.
