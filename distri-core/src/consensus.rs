@@ -9,6 +9,7 @@
 //!   neither a data folder nor a link depends on how a version of openraft writes itself.
 //! - `store` and `machine`: what openraft asks of the log and of the state.
 //! - `messages`, `network` and `service`: what nodes say to each other, sent and received.
+//! - `runtime`: tasks, dice and time, as openraft is given them.
 //! - `group`: the node's part in the cluster, as the rest of the core uses it.
 
 mod forms;
@@ -16,6 +17,7 @@ mod group;
 mod machine;
 mod messages;
 mod network;
+mod runtime;
 mod service;
 mod store;
 #[cfg(test)]

@@ -9,11 +9,6 @@
 //! [`PublicKey::verify`]: for the former anyone can make signatures, the latter would give one key
 //! two names.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a driver: new keys are random bytes of the system"
-)]
-
 use std::{fmt, sync::Arc};
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -182,7 +177,7 @@ const fn little_endian_y(first: u8, middle: u8, last: u8) -> [u8; 32] {
 
 pub(crate) fn new_seed() -> Zeroizing<[u8; 32]> {
     let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(seed.as_mut_slice()).expect("the operating system gives random bytes");
+    crate::world::secret(seed.as_mut_slice());
     seed
 }
 

@@ -43,6 +43,8 @@ pub mod service;
 #[cfg(feature = "node")]
 pub mod storage;
 pub mod transport;
+#[cfg(feature = "node")]
+mod watch;
 pub(crate) mod wire;
 mod world;
 

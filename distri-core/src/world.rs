@@ -1,15 +1,22 @@
-//! The one place that reads the clock and rolls dice for the rest of the core.
+//! The one place that reads the clock, rolls dice and starts tasks for the rest of the core.
 //!
 //! State machines get time as an argument and ids from their owner; drivers ask here. Under
 //! tokio's paused time this clock stands still as well.
 #![expect(
     clippy::disallowed_methods,
-    reason = "this is the one place that reads the clock"
+    reason = "this is the one place that reads the clock, rolls dice and starts tasks"
 )]
 
-use std::cell::Cell;
+use std::{cell::Cell, future::Future};
 
-use tokio::time::Instant;
+use tokio::{
+    task::{AbortHandle, JoinHandle, JoinSet},
+    time::Instant,
+};
+
+mod dice;
+
+pub(crate) use dice::Dice;
 
 /// Now, by tokio's clock.
 pub(crate) fn now() -> Instant {
@@ -29,6 +36,26 @@ pub(crate) async fn pause(wait: std::time::Duration) {
     tokio::time::sleep(wait).await;
 }
 
+/// Starts a task, which the driver that calls this owns.
+#[track_caller]
+pub(crate) fn spawn<F>(task: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(task)
+}
+
+/// Starts a task in `set`, as [`spawn`] does.
+#[track_caller]
+pub(crate) fn spawn_in<F>(set: &mut JoinSet<F::Output>, task: F) -> AbortHandle
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    set.spawn(task)
+}
+
 /// Runs CPU work on a thread for such work.
 pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
@@ -36,19 +63,24 @@ pub(crate) async fn blocking<R: Send + 'static>(
     tokio::task::spawn_blocking(work).await
 }
 
+/// Fills `bytes` with what nobody can guess.
+///
+/// # Panics
+/// If the operating system has no random bytes to give.
+pub(crate) fn secret(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system gives random bytes");
+}
+
 /// 64 bits that differ from all others with overwhelming probability. Not secret: for trace ids,
 /// choices between nodes and jitter, never for keys.
 pub(crate) fn dice() -> u64 {
     thread_local! {
-        static STATE: Cell<u64> = Cell::new(seed());
+        static DICE: Cell<Dice> = Cell::new(Dice::new(seed()));
     }
-    // SplitMix64 (Steele, Lea, Flood 2014): one addition and two multiplications a number.
-    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    STATE.set(state);
-    let mut z = state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    let mut dice = DICE.get();
+    let number = dice.roll();
+    DICE.set(dice);
+    number
 }
 
 fn seed() -> u64 {

@@ -233,7 +233,7 @@ impl Pool {
             };
             members.insert(endpoint.key, member);
         }
-        let task = tokio::spawn(keep(Arc::downgrade(self), endpoint.key));
+        let task = world::spawn(keep(Arc::downgrade(self), endpoint.key));
         lock(&self.tasks).push(task.abort_handle());
     }
 
@@ -301,7 +301,7 @@ impl Pool {
             }
         }
         self.rebuild();
-        let task = tokio::spawn(watch(Arc::downgrade(self), link.clone()));
+        let task = world::spawn(watch(Arc::downgrade(self), link.clone()));
         let mut tasks = lock(&self.tasks);
         tasks.retain(|task| !task.is_finished());
         tasks.push(task.abort_handle());

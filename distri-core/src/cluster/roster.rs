@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 
 use super::{
     protocol::GUEST,
@@ -20,7 +19,7 @@ use crate::{
     id::PublicKey,
     service::{Caller, Role},
     transport::Endpoint,
-    world,
+    watch, world,
 };
 
 /// How often a node looks whether the others turn it away.
@@ -167,6 +166,7 @@ pub(crate) async fn follow(
         }
         let [members, tokens, roles] = &mut changes;
         let more = tokio::select! {
+            biased;
             more = members.changed() => more.is_ok(),
             more = tokens.changed() => more.is_ok(),
             more = roles.changed() => more.is_ok(),

@@ -87,6 +87,7 @@ impl Steward {
             let leadership = self.group.leadership_changed(leads);
             let _ = tokio::time::timeout(wait, async {
                 tokio::select! {
+                    biased;
                     more = members.changed() => more.is_ok(),
                     more = leadership => more,
                 }

@@ -54,7 +54,7 @@ impl openraft::RaftTypeConfig for Types {
     type Vote = Vote<Self::LeaderId>;
     type Payload = EntryPayload<Payload, NodeNumber, Member>;
     type Entry = openraft::type_config::alias::DefaultEntryOf<Self>;
-    type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
+    type AsyncRuntime = super::runtime::Runtime;
     type Responder<T>
         = OneshotResponder<Self, T>
     where

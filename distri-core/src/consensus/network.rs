@@ -165,6 +165,7 @@ impl RaftNetworkV2<Types> for Path {
             .timeout(SNAPSHOT_TIME);
         let mut sending = pin!(sending.into_future());
         let answer = tokio::select! {
+            biased;
             answer = &mut sending => answer,
             closed = cancel => return Err(StreamingError::Closed(closed)),
         };

@@ -87,6 +87,7 @@ async fn round(group: &Group, client: &Client) -> Result<()> {
                 .timeout(TO_LEADER);
             // A leader that is gone is not waited for once there is another.
             tokio::select! {
+                biased;
                 index = asked.into_future() => index,
                 _ = group.leader_other_than(leader) => continue,
             }

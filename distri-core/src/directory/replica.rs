@@ -7,10 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
 use super::{command::Batch, state::State};
-use crate::consensus::Replicated;
+use crate::{consensus::Replicated, watch};
 
 /// The state behind a lock that is held only while something is looked up or one entry is applied.
 #[derive(Default)]

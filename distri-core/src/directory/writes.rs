@@ -146,18 +146,20 @@ impl Writes {
                 Vec::new()
             };
             if !batch.is_empty() {
-                under_way.spawn(carry(way.clone(), batch));
+                world::spawn_in(&mut under_way, carry(way.clone(), batch));
                 continue;
             }
             tokio::select! {
-                () = self.arrived.notified(), if under_way.len() < UNDER_WAY => {}
-                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                // What is seldom first, so that it is not left out while there is much to do.
+                biased;
                 () = tokio::time::sleep_until(leases) => {
                     leases = world::now() + LEASES;
                     if way.lease_is_over() {
-                        under_way.spawn(end_leases(way.clone()));
+                        world::spawn_in(&mut under_way, end_leases(way.clone()));
                     }
                 }
+                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                () = self.arrived.notified(), if under_way.len() < UNDER_WAY => {}
             }
         }
     }
@@ -263,6 +265,7 @@ impl Way {
                     .timeout(TO_LEADER);
                 // A leader that is gone is not waited for once there is another.
                 let answer = tokio::select! {
+                    biased;
                     answer = asked.into_future() => answer,
                     _ = self.group.leader_other_than(leader) => continue,
                 };

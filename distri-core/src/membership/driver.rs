@@ -15,11 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::{
-    sync::{Notify, watch},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
     Member, MemberLoad, MemberState,
@@ -33,7 +29,7 @@ use crate::{
     id::PublicKey,
     service::{Context, Reply, Request, Service, ServiceDescriptor},
     transport::Address,
-    world,
+    watch, world,
 };
 
 /// How often a node looks how it stands itself. What has changed is told with the next packets.
@@ -141,15 +137,17 @@ impl Membership {
             self.publish(now);
             for (to, packet) in packets {
                 if under_way.len() < UNDER_WAY {
-                    under_way.spawn(send(client.clone(), to, packet));
+                    world::spawn_in(&mut under_way, send(client.clone(), to, packet));
                 }
             }
             if let Some((with, digest)) = compare {
-                under_way.spawn(compare_with(self.clone(), client.clone(), with, digest));
+                let compare = compare_with(self.clone(), client.clone(), with, digest);
+                world::spawn_in(&mut under_way, compare);
             }
             tokio::select! {
-                () = self.shared.stirred.notified() => {}
+                biased;
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                () = self.shared.stirred.notified() => {}
                 () = tokio::time::sleep_until(next.min(look)) => {}
             }
         }
@@ -178,7 +176,7 @@ impl Membership {
         };
         let mut under_way = JoinSet::new();
         for (to, packet) in packets {
-            under_way.spawn(send(client.clone(), to, packet));
+            world::spawn_in(&mut under_way, send(client.clone(), to, packet));
         }
         // Whoever does not hear it will notice.
         let told = async { while under_way.join_next().await.is_some() {} };

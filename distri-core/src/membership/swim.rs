@@ -5,7 +5,6 @@
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
-    convert::Infallible,
     num::{NonZeroU8, NonZeroUsize},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::table::{Table, Topic};
-use crate::id::PublicKey;
+use crate::{id::PublicKey, world::Dice};
 
 /// Largest packet. The largest entry fits, with room for what else there is to tell.
 pub(super) const PACKET_MAX: usize = 16 * 1024;
@@ -119,40 +118,6 @@ impl Invalidates for Topic {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood 2014): from a seed, so that a run can be repeated.
-struct Dice(u64);
-
-impl rand::TryRng for Dice {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let [a, b, c, d, ..] = self.next().to_le_bytes();
-        Ok(u32::from_le_bytes([a, b, c, d]))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(self.next())
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in bytes.chunks_mut(8) {
-            let random = self.next().to_le_bytes();
-            chunk.copy_from_slice(&random[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
-
 /// A timer that is running. Of those that are due, the oldest comes first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
@@ -193,7 +158,7 @@ impl Swim {
             foca: Foca::with_custom_broadcast(
                 me,
                 config(1),
-                Dice(seed),
+                Dice::new(seed),
                 PostcardCodec,
                 Heard(table),
             ),

@@ -163,8 +163,8 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         pool.add(node.clone());
     }
     let mut tasks = vec![
-        tokio::spawn(accept(listener, gate.clone(), Arc::downgrade(&pool))).abort_handle(),
-        tokio::spawn(report(
+        world::spawn(accept(listener, gate.clone(), Arc::downgrade(&pool))).abort_handle(),
+        world::spawn(report(
             gate.clone(),
             Arc::downgrade(&pool),
             Arc::downgrade(&host),
@@ -181,9 +181,9 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         })
     };
     let heeds = heed(membership.clone(), Arc::downgrade(&pool));
-    tasks.push(tokio::spawn(heeds).abort_handle());
+    tasks.push(world::spawn(heeds).abort_handle());
     let gossips = membership.clone().run(handle.client().clone(), standing);
-    tasks.push(tokio::spawn(gossips).abort_handle());
+    tasks.push(world::spawn(gossips).abort_handle());
     if let Some(keeper) = &keeper {
         let members_changed = {
             let (gate, membership) = (gate.clone(), membership.clone());
@@ -350,7 +350,7 @@ impl Gate {
         let serve = serve_for(&self.host, caller);
         let link = Link::start(bytes, false, &hello, self.limits.clone(), serve);
         self.lock().push(link.clone());
-        tokio::spawn(meet(self.clone(), link, pool.clone(), is_node));
+        world::spawn(meet(self.clone(), link, pool.clone(), is_node));
     }
 
     /// Closes links of keys that are no longer what they were when they came in.

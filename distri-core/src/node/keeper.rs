@@ -14,10 +14,7 @@ use std::{
 };
 
 use data_encoding::BASE32_NOPAD;
-use tokio::{
-    sync::watch,
-    task::{AbortHandle, JoinHandle},
-};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{
     NodeHandle, StartError,
@@ -38,7 +35,7 @@ use crate::{
     service::Service,
     storage::{Disk, FsDisk, MemoryDisk, StorageError},
     transport::{Address, Endpoint, Transport, tcp::Tcp},
-    world,
+    watch, world,
 };
 
 /// How long a node that stops waits until another leads.
@@ -306,12 +303,12 @@ impl Keeper {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let mut tasks = vec![
-            tokio::spawn(self.server.clone().run_writes(client.clone())),
-            tokio::spawn(self.server.clone().run_reads(client)),
+            world::spawn(self.server.clone().run_writes(client.clone())),
+            world::spawn(self.server.clone().run_reads(client)),
         ];
-        tasks.extend(steward.map(|steward| tokio::spawn(steward.run())));
+        tasks.extend(steward.map(|steward| world::spawn(steward.run())));
         let group = self.group.clone();
-        tasks.push(tokio::spawn(async move { group.keep_short().await }));
+        tasks.push(world::spawn(async move { group.keep_short().await }));
         let follow = cluster::follow(
             roster.clone(),
             self.server.replica().clone(),
@@ -321,7 +318,7 @@ impl Keeper {
         );
         let removed = self.removed.clone();
         let group = self.group.clone();
-        tasks.push(tokio::spawn(async move {
+        tasks.push(world::spawn(async move {
             follow.await;
             // While its vote is needed to let it go, it stays.
             let votes = |group: &Group| {
@@ -390,9 +387,9 @@ impl Keeper {
     pub(super) fn abandon(self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.iter().for_each(JoinHandle::abort);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if tokio::runtime::Handle::try_current().is_ok() {
             let group = self.group.clone();
-            runtime.spawn(async move { group.shutdown().await });
+            world::spawn(async move { group.shutdown().await });
         }
     }
 }

@@ -4,7 +4,7 @@
 //! and the commands that change its state and wake the [`driver`], which does the rest.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::{Pin, pin},
@@ -123,14 +123,14 @@ struct State {
     driver: Option<Waker>,
     /// Calls made here, by the id that the mux gave.
     made: Vec<Waiting>,
-    readers: HashMap<u32, Waker>,
+    readers: BTreeMap<u32, Waker>,
     /// Those who wait for room on a channel.
-    writers: HashMap<u32, Waker>,
+    writers: BTreeMap<u32, Waker>,
     /// Those who have nothing to send on a channel, and want to know when nobody reads it any more.
-    idle: HashMap<u32, Waker>,
+    idle: BTreeMap<u32, Waker>,
     /// Those who wait until another call can be made.
     room: Vec<Waker>,
-    running: HashMap<u32, Running>,
+    running: BTreeMap<u32, Running>,
     hello: Option<Arc<Hello>>,
     status: Option<Arc<Status>>,
     /// Asked to close, once all is written.
@@ -180,11 +180,11 @@ impl Link {
             mux: Mux::new(now, limits, hello),
             driver: None,
             made: Vec::new(),
-            readers: HashMap::new(),
-            writers: HashMap::new(),
-            idle: HashMap::new(),
+            readers: BTreeMap::new(),
+            writers: BTreeMap::new(),
+            idle: BTreeMap::new(),
             room: Vec::new(),
-            running: HashMap::new(),
+            running: BTreeMap::new(),
             hello: None,
             status: None,
             closing: None,

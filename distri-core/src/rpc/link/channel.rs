@@ -142,7 +142,7 @@ impl Link {
     /// Sends attachments on channels that have just been opened for them.
     pub(super) fn pump(&self, channels: Channels, attachments: Vec<Attachment>) {
         for (id, attachment) in channels.ids().zip(attachments) {
-            tokio::spawn(Pump {
+            crate::world::spawn(Pump {
                 link: self.clone(),
                 id,
                 attachment,

@@ -61,7 +61,7 @@ pub(super) fn spawn(link: Link, bytes: Box<dyn ByteStream>, serve: Arc<dyn Serve
         reports: Vec::new(),
         replies: Vec::new(),
     };
-    tokio::spawn(driver.run());
+    world::spawn(driver.run());
 }
 
 /// The task of a link.
@@ -220,7 +220,9 @@ impl Driver {
                     wakers.extend(state.writers.remove(channel));
                     wakers.extend(state.idle.remove(channel));
                 }
-                Event::AllWritable => wakers.extend(state.writers.drain().map(|(_, waker)| waker)),
+                Event::AllWritable => {
+                    wakers.extend(std::mem::take(&mut state.writers).into_values())
+                }
                 Event::Hello(hello) => {
                     shared
                         .their_load
@@ -318,7 +320,7 @@ impl Driver {
             } => {
                 let mut state = self.link.shared.lock();
                 let work = finish_call(self.link.clone(), id, future, deadline, on_end.clone());
-                let task = tokio::spawn(work).abort_handle();
+                let task = world::spawn(work).abort_handle();
                 state.running.insert(id, Running { task, on_end });
             }
         }
@@ -384,7 +386,7 @@ impl Driver {
                     let state = &mut *state;
                     self.wakers.append(&mut state.room);
                     self.wakers
-                        .extend(state.writers.drain().map(|(_, waker)| waker));
+                        .extend(std::mem::take(&mut state.writers).into_values());
                 }
                 drop(state);
                 self.wakers.drain(..).for_each(Waker::wake);
@@ -469,9 +471,9 @@ impl Driver {
             }
             state.closed = Some(why.to_owned());
             wakers.append(&mut state.room);
-            wakers.extend(state.readers.drain().map(|(_, waker)| waker));
-            wakers.extend(state.writers.drain().map(|(_, waker)| waker));
-            wakers.extend(state.idle.drain().map(|(_, waker)| waker));
+            wakers.extend(std::mem::take(&mut state.readers).into_values());
+            wakers.extend(std::mem::take(&mut state.writers).into_values());
+            wakers.extend(std::mem::take(&mut state.idle).into_values());
             std::mem::take(&mut state.running)
         };
         for running in running.into_values() {

@@ -3,7 +3,7 @@
 //! A part of the multiplexer, and as pure: [`Channels`](crate::wire::frame::Channels) of a message
 //! are opened here when the message goes out or comes in, and end here. It knows nothing of calls.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -26,8 +26,8 @@ use crate::{
 pub(super) struct ChannelTable {
     ours: Windows,
     theirs: Option<Theirs>,
-    sending: HashMap<u32, Sending>,
-    receiving: HashMap<u32, Receiving>,
+    sending: BTreeMap<u32, Sending>,
+    receiving: BTreeMap<u32, Receiving>,
     /// Ids of channels sent here: those below have been used.
     next_sent: u32,
     /// The other end's next channel: ids below have been used.
@@ -104,8 +104,8 @@ impl ChannelTable {
                 channels: limits.channels as usize,
             },
             theirs: None,
-            sending: HashMap::new(),
-            receiving: HashMap::new(),
+            sending: BTreeMap::new(),
+            receiving: BTreeMap::new(),
             next_sent: 1,
             next_received: 1,
             link_credit: 0,
