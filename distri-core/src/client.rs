@@ -1,7 +1,7 @@
 //! Calling services: a [`Client`] keeps links to the nodes of a cloud and gives each call to one.
 //!
-//! `pool` keeps the links, `call` decides what one call does: which node, which codec, whether it
-//! may be tried again. Which of two nodes is better is said by `placement`.
+//! `pool` keeps the links, `call` decides what one call does: which node, which codec; `repeat` says
+//! what a failed try means for the next. Which of two nodes is better is said by `placement`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -24,6 +24,7 @@ use crate::{
 
 mod call;
 pub(crate) mod pool;
+mod repeat;
 
 pub use call::{Call, Gather, JsonCall, JsonReply};
 pub use pool::{NodeState, NodeView};
@@ -227,6 +228,9 @@ impl ClientBuilder {
 fn client_hello(limits: &Limits) -> Hello {
     Hello {
         is_node: false,
+        // It serves no calls, so none is ever repeated to it.
+        life: 0,
+        link: 0,
         name: String::new(),
         program: program(),
         address: None,

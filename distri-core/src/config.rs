@@ -181,6 +181,17 @@ pub struct Limits {
     /// bounds what an end that does not read can make the other hold. Default 8 MiB.
     #[serde(with = "size::u32")]
     pub unwritten: u32,
+    /// Bytes of replies that are kept for the other end of a link until they have certainly arrived,
+    /// so that a call whose link broke gets the reply of the one time that it took effect; a single
+    /// reply may have a quarter of it. For all links that broke together, 64 times as much. Raising
+    /// it costs memory; where it does not suffice, such a call ends with `unknown-outcome`.
+    /// Default 256 KiB.
+    #[serde(with = "size::u32")]
+    pub replies: u32,
+    /// How long a call whose link broke is finished for a caller who may link again, and its reply
+    /// kept. Longer than callers wait brings nothing. Default 60 s.
+    #[serde(with = "duration")]
+    pub replies_kept: Duration,
     /// How long a link may be silent before it is probed; after three times as long without any
     /// sign of life it is closed. Shorter notices dead nodes sooner, longer rides out pauses.
     /// Default 5 s.
@@ -345,6 +356,8 @@ impl Default for Limits {
             channel_window: 1024 * 1024,
             link_window: 16 * 1024 * 1024,
             unwritten: 8 * 1024 * 1024,
+            replies: 256 * 1024,
+            replies_kept: Duration::from_secs(60),
             keep_alive: Duration::from_secs(5),
             hello: Duration::from_secs(5),
             dial: Duration::from_secs(5),

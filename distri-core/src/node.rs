@@ -2,8 +2,9 @@
 //!
 //! [`Node`] is the owner; [`NodeHandle`] is what services get of it. What its builder gathers is a
 //! `preparation`, of which `driver` makes a node. `host` dispatches calls, `driver` owns the tasks,
-//! `keeper` those of the directory, `standing` says how the node stands, [`introspect`] is the service by which
-//! every node describes itself.
+//! `keeper` those of the directory, `standing` says how the node stands, `repeats` and `replies` let a
+//! call whose link broke take effect once, [`introspect`] is the service by which every node describes
+//! itself.
 
 #[cfg(feature = "node")]
 mod builder;
@@ -18,6 +19,8 @@ pub mod introspect;
 mod keeper;
 #[cfg(feature = "node")]
 mod preparation;
+mod repeats;
+mod replies;
 #[cfg(feature = "node")]
 mod standing;
 

@@ -13,9 +13,69 @@ mod outgoing;
 
 use std::{fmt, sync::Arc};
 
-pub(crate) use link::{CallOptions, Incoming, Link, OnEnd, Serve, Serving};
+use bytes::Bytes;
 
-use crate::wire::frame::TraceHead;
+pub(crate) use link::{CallOptions, Incoming, Link, OnEnd, Serve, Serving, WeakLink};
+
+use crate::{
+    error::Result,
+    message::{Message, Reply},
+    wire::frame::TraceHead,
+};
+
+/// Identity of a call, the same in every try of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(crate) struct CallId(pub(crate) [u8; 16]);
+
+/// A reply as it went out, for the case that it did not arrive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct KeptReply {
+    /// It is an error.
+    pub(crate) failed: bool,
+    /// The result, in the codec of the request, or the error.
+    pub(crate) body: Bytes,
+}
+
+/// What a link that has ended leaves of a call that came over it with an id, and whose reply may not
+/// have arrived.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// It is being served.
+    Running,
+    /// It has ended.
+    Done(KeptReply),
+    /// It has ended, and the reply was not kept: for want of room, or because it has a blob or
+    /// stream, which belong to the link.
+    Gone,
+}
+
+impl KeptReply {
+    /// `reply` as it can be kept: `None` if it has a blob or stream.
+    pub(crate) fn of(reply: &Result<Reply>) -> Option<Self> {
+        match reply {
+            Ok(reply) => reply.message.attachments.is_empty().then(|| Self {
+                failed: false,
+                body: reply.message.body.clone(),
+            }),
+            Err(error) => Some(Self {
+                failed: true,
+                body: mux::encode_error(error.repeat()),
+            }),
+        }
+    }
+
+    /// The reply once more.
+    pub(crate) fn again(self) -> Result<Reply> {
+        if self.failed {
+            return Err(mux::decode_error(&self.body));
+        }
+        let message = Message {
+            body: self.body,
+            attachments: Vec::new(),
+        };
+        Ok(Reply { message })
+    }
+}
 
 /// How far a call is, as its service reports it.
 #[derive(Clone, PartialEq, Debug)]

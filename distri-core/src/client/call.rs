@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     Client,
     pool::{Route, Target},
+    repeat::{Failure, Fate, Former},
 };
 use crate::{
     error::{Code, Error, Result},
@@ -51,8 +52,8 @@ pub struct Call<T> {
 
 /// Everything about a call but its arguments.
 pub(crate) struct Plan {
-    client: Client,
-    what: What,
+    pub(super) client: Client,
+    pub(super) what: What,
     timeout: Option<Duration>,
     on_progress: Option<OnProgress>,
     on_retry: Option<OnRetry>,
@@ -66,7 +67,7 @@ pub(crate) struct Plan {
 type OnRetry = Box<dyn Fn(PublicKey, &Error) + Send + Sync>;
 
 /// What is called.
-enum What {
+pub(super) enum What {
     /// A method whose descriptor this program has.
     Typed(&'static ServiceDescriptor, &'static MethodDescriptor),
     /// A method by name.
@@ -74,7 +75,7 @@ enum What {
 }
 
 impl What {
-    fn id(&self) -> MethodId {
+    pub(super) fn id(&self) -> MethodId {
         match self {
             Self::Typed(_, method) => method.id,
             Self::Named { service, method } => {
@@ -495,11 +496,16 @@ impl Plan {
             .deadline
             .map_or(own, |inherited| inherited.min(own));
         let mut tried = Vec::new();
+        let mut former: Option<Former> = None;
         let mut waiting = None;
         let mut last = None;
         let mut pause = PAUSE;
-        for attempt in 1.. {
-            let route = self.choose(deadline, &tried).await?;
+        let mut tries = 0;
+        loop {
+            let route = match &former {
+                Some(former) => self.rejoin(former, deadline).await?,
+                None => self.choose(deadline, &tried).await?,
+            };
             let node = route.target.key();
             let codec = self
                 .codec
@@ -516,17 +522,41 @@ impl Plan {
                     Err(error) => return Err(last.unwrap_or(error)),
                 },
             };
-            let (error, unsent) = match self.attempt(&route, codec, message, deadline).await {
+            let made = self.attempt(&route, codec, message, deadline, former);
+            let Failure { error, fate } = match made.await {
                 Ok(reply) => return Ok((reply, codec, node)),
                 Err(failure) => failure,
             };
-            *may_be_done |= error.code() == Code::UnknownOutcome;
-            let may_repeat = error.is_retryable()
-                || (self.what.is_idempotent() && error.code() == Code::UnknownOutcome);
-            if !may_repeat || attempt >= TRIES {
+            let may_repeat = match fate {
+                Fate::Answered => {
+                    if error.is_retryable() && former.take().is_some() {
+                        // The node knows that it had never begun the call, and will not.
+                        *may_be_done = false;
+                    }
+                    *may_be_done |= error.code() == Code::UnknownOutcome;
+                    error.is_retryable()
+                        || (self.what.is_idempotent() && error.code() == Code::UnknownOutcome)
+                }
+                Fate::NotSent(unsent) => {
+                    waiting = unsent.map(|message| (codec, message));
+                    error.is_retryable()
+                }
+                Fate::Lost(lost) => {
+                    *may_be_done = true;
+                    former = former.or(lost);
+                    self.what.is_idempotent() || former.is_some()
+                }
+            };
+            if !may_repeat {
                 return Err(error);
             }
-            waiting = unsent.map(|message| (codec, message));
+            if former.is_none() {
+                // To ask again for what one node has is bounded by the deadline.
+                tries += 1;
+                if tries >= TRIES {
+                    return Err(error);
+                }
+            }
             if error.code() == Code::Busy {
                 let wait = error.retry_after().unwrap_or_default().max(pause);
                 let jitter = world::dice() % (wait.as_micros().max(1) as u64);
@@ -543,7 +573,6 @@ impl Plan {
             tried.push(node);
             last = Some(error);
         }
-        unreachable!("the loop counts without end")
     }
 
     /// A node for the call that takes calls now, other than those tried before if there is one.
@@ -620,14 +649,15 @@ impl Plan {
         Error::new(Code::UnknownService, message)
     }
 
-    /// One try. On failure, the message comes back if it was not sent.
+    /// One try, of which `former` was an earlier one.
     async fn attempt(
         &self,
         route: &Route,
         codec: Codec,
         message: Message,
         deadline: Instant,
-    ) -> Result<Message, (Error, Option<Message>)> {
+        former: Option<Former>,
+    ) -> Result<Message, Failure> {
         let trace = self
             .client
             .scope
@@ -644,7 +674,7 @@ impl Plan {
             Target::Local(host, _) => {
                 let Some(host) = host.upgrade() else {
                     let gone = Error::new(Code::Unavailable, "the node is stopping");
-                    return Err((gone, Some(message)));
+                    return Err(Failure::not_sent(gone, Some(message)));
                 };
                 let on_progress = self.on_progress.clone();
                 host.call_here(
@@ -656,22 +686,29 @@ impl Plan {
                     on_progress,
                 )
                 .await
-                .map_err(|error| (error, None))
+                .map_err(Failure::answered)
             }
             Target::Link(link) => {
                 let mut message = message;
+                let call_id = match former {
+                    Some(former) => Some(former.call),
+                    // What the arguments have beside them is sent once.
+                    None => (!self.what.is_idempotent() && message.attachments.is_empty())
+                        .then(|| self.client.pool().next_call()),
+                };
                 loop {
                     let now = world::now();
                     let left = deadline.saturating_duration_since(now);
                     if left.is_zero() {
-                        return Err((timed_out(), None));
+                        return Err(Failure::not_sent(timed_out(), None));
                     }
                     let head = RequestHead {
                         method: self.what.id().0,
                         timeout_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1),
                         codec: codec.id(),
                         trace: Some(trace.to_wire()),
-                        call_id: None,
+                        call_id: call_id.map(|call| call.0),
+                        former: former.map(|former| former.link),
                         channels: Channels::default(),
                     };
                     let options = CallOptions {
@@ -679,17 +716,23 @@ impl Plan {
                         on_progress: self.on_progress.clone(),
                     };
                     match link.call(head, message, options) {
-                        Ok(pending) => return pending.await.map_err(|error| (error, None)),
+                        Ok(pending) => {
+                            let reply = pending.await;
+                            return reply.map_err(|error| Failure::of(error, link, call_id));
+                        }
                         Err(failure) if failure.full => {
                             message = failure.message;
                             if tokio::time::timeout_at(deadline, link.room())
                                 .await
                                 .is_err()
                             {
-                                return Err((timed_out(), None));
+                                return Err(Failure::not_sent(timed_out(), None));
                             }
                         }
-                        Err(failure) => return Err((failure.error, Some(failure.message))),
+                        Err(failure) => {
+                            let unsent = Some(failure.message);
+                            return Err(Failure::not_sent(failure.error, unsent));
+                        }
                     }
                 }
             }

@@ -12,7 +12,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,7 +28,7 @@ use crate::{
     hash::IdMap,
     id::{MethodId, PublicKey, SchemaHash},
     node::host::Host,
-    rpc::{Link, Serve},
+    rpc::{CallId, Link, Serve},
     transport::{Address, Endpoint, Transport},
     wire::{Hello, Status, hello::KnownNode},
     world,
@@ -67,6 +70,8 @@ pub(crate) struct Pool {
     absent: Mutex<BTreeSet<PublicKey>>,
     /// The numbering of this program's writes to the directory.
     session: Session,
+    /// The ids of its calls: what no other program has, and a number.
+    calls: (u64, AtomicU64),
 }
 
 /// A node, and how far one has come with it.
@@ -197,6 +202,7 @@ impl Pool {
             local: Mutex::default(),
             absent: Mutex::default(),
             session: Session::new(),
+            calls: (world::dice(), AtomicU64::new(1)),
         })
     }
 
@@ -315,6 +321,16 @@ impl Pool {
         }
         let dialled_by = |link: &Link| if link.dialed() { self.me } else { link.peer() };
         dialled_by(old) < dialled_by(new)
+    }
+
+    /// An id for a call.
+    pub(crate) fn next_call(&self) -> CallId {
+        let (program, numbers) = &self.calls;
+        let number = numbers.fetch_add(1, Ordering::Relaxed);
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&program.to_le_bytes());
+        id[8..].copy_from_slice(&number.to_le_bytes());
+        CallId(id)
     }
 
     /// The table of routes as it is now.

@@ -79,6 +79,7 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
             limits.channel_window,
         ),
         ("limits.unwritten", limits.unwritten, 64 << 10),
+        ("limits.replies", limits.replies, 0),
     ] {
         if value < low || value > 1 << 30 {
             let at_least = size::format(u64::from(low));
@@ -101,6 +102,7 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
         ("limits.hello", limits.hello, Duration::from_millis(100)),
         ("limits.dial", limits.dial, Duration::from_millis(100)),
         ("limits.drain", limits.drain, Duration::ZERO),
+        ("limits.replies_kept", limits.replies_kept, Duration::ZERO),
     ] {
         if value < low || value > hour {
             let expected = format!("a duration from {} to 1h", duration::format(low));

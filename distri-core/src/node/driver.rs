@@ -28,6 +28,7 @@ use super::{
     introspect,
     keeper::{Keeper, Place},
     preparation::Preparation,
+    repeats::Repeats,
     standing,
 };
 use crate::{
@@ -63,6 +64,7 @@ pub(super) struct Running {
     membership: Membership,
     gate: Arc<Gate>,
     pool: Arc<Pool>,
+    repeats: Arc<Repeats>,
     tasks: Vec<AbortHandle>,
     limits: Limits,
 }
@@ -75,6 +77,7 @@ struct Gate {
     limits: Limits,
     hello: Arc<dyn Fn() -> Hello + Send + Sync>,
     host: Arc<OnceLock<Weak<Host>>>,
+    repeats: Arc<Repeats>,
     links: Mutex<Vec<Link>>,
     refused: AtomicU64,
     faulty: AtomicU64,
@@ -101,10 +104,11 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         .clone()
         .unwrap_or_else(|| listener.address());
     let cell = Arc::new(OnceLock::new());
+    let repeats = Repeats::new(&config.limits);
     let hello: Arc<dyn Fn() -> Hello + Send + Sync> = {
         let (cell, limits) = (cell.clone(), config.limits.clone());
-        let (name, address) = (name.clone(), address.clone());
-        Arc::new(move || node_hello(&cell, &limits, &name, &address))
+        let (name, address, repeats) = (name.clone(), address.clone(), repeats.clone());
+        Arc::new(move || node_hello(&cell, &repeats, &limits, &name, &address))
     };
     let place = Place::find(&prepared, &transport, key, &name, &address).await?;
     let config = &prepared.config;
@@ -119,8 +123,8 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             Box::new(move || hello())
         },
         serve: {
-            let (cell, roster) = (cell.clone(), roster.clone());
-            Box::new(move |key| serve_for(&cell, roster.caller(key)))
+            let (cell, repeats, roster) = (cell.clone(), repeats.clone(), roster.clone());
+            Box::new(move |key| serve_for(&cell, &repeats, roster.caller(key)))
         },
         learns: false,
     });
@@ -154,6 +158,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         limits: config.limits.clone(),
         hello,
         host: cell,
+        repeats: repeats.clone(),
         links: Mutex::default(),
         refused: AtomicU64::new(0),
         faulty: AtomicU64::new(0),
@@ -203,6 +208,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         membership,
         gate,
         pool,
+        repeats,
         tasks,
         limits: config.limits.clone(),
     };
@@ -247,15 +253,21 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     Ok(running)
 }
 
-fn serve_for(cell: &Arc<OnceLock<Weak<Host>>>, caller: Caller) -> Arc<dyn Serve> {
+fn serve_for(
+    cell: &Arc<OnceLock<Weak<Host>>>,
+    repeats: &Arc<Repeats>,
+    caller: Caller,
+) -> Arc<dyn Serve> {
     Arc::new(HostFor {
         host: cell.clone(),
+        repeats: repeats.clone(),
         caller: Arc::new(caller),
     })
 }
 
 fn node_hello(
     cell: &OnceLock<Weak<Host>>,
+    repeats: &Repeats,
     limits: &Limits,
     name: &str,
     address: &Address,
@@ -263,6 +275,8 @@ fn node_hello(
     let host = cell.get().and_then(Weak::upgrade);
     Hello {
         is_node: true,
+        life: repeats.life(),
+        link: repeats.number(),
         name: name.to_owned(),
         program: program(),
         address: Some(address.clone()),
@@ -347,7 +361,7 @@ impl Gate {
             return;
         }
         let is_node = caller.role == Role::Node;
-        let serve = serve_for(&self.host, caller);
+        let serve = serve_for(&self.host, &self.repeats, caller);
         let link = Link::start(bytes, false, &hello, self.limits.clone(), serve);
         self.lock().push(link.clone());
         world::spawn(meet(self.clone(), link, pool.clone(), is_node));
@@ -421,6 +435,7 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
                 return;
             };
             let now = status(&host, Some(&pool));
+            gate.repeats.expire();
             if now != told {
                 let encoded = Bytes::from(now.encode());
                 let links = gate.lock().clone();
@@ -497,6 +512,7 @@ impl Running {
             .iter()
             .for_each(|link| link.close("the node has stopped"));
         self.pool.close("the node has stopped");
+        self.repeats.close();
         self.host.stop().await;
         if let Some(keeper) = &self.keeper {
             keeper.close().await;
@@ -513,6 +529,7 @@ impl Drop for Running {
             .drain(..)
             .for_each(|link| link.close("the node has stopped"));
         self.pool.close("the node has stopped");
+        self.repeats.close();
         if let Some(keeper) = self.keeper.take() {
             keeper.abandon();
         }

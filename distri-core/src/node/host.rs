@@ -20,8 +20,11 @@ use crate::{
     hash::IdMap,
     id::MethodId,
     message::{Codec, Message},
-    node::NodeHandle,
-    rpc::{Incoming, Link, OnProgress, Reporter, Serve, Serving, Trace},
+    node::{
+        NodeHandle,
+        repeats::{Repeat, Repeats},
+    },
+    rpc::{CallId, Incoming, KeptReply, Link, OnProgress, Reporter, Serve, Serving, Trace},
     service::{
         Access, Caller, Context, Health, MethodDescriptor, Request, Role, Service,
         ServiceDescriptor,
@@ -313,14 +316,66 @@ impl Drop for EndOnDrop {
 /// The services of a node, as one caller meets them.
 pub(crate) struct HostFor {
     pub(crate) host: Arc<OnceLock<Weak<Host>>>,
+    pub(crate) repeats: Arc<Repeats>,
     pub(crate) caller: Arc<Caller>,
 }
 
 impl Serve for HostFor {
     fn serve(&self, _link: &Link, call: Incoming) -> Serving {
+        let (Some(former), Some(id)) = (call.head.former, call.head.call_id) else {
+            return self.begin(call);
+        };
+        let deadline = deadline_of(&call);
+        match self
+            .repeats
+            .ask(self.caller.key, former, CallId(id), deadline)
+        {
+            Repeat::Answered(serving) => serving,
+            Repeat::Serve(begun) => match self.begin(call) {
+                Serving::Done(reply) => {
+                    begun.ended(&reply);
+                    Serving::Done(reply)
+                }
+                Serving::Running {
+                    future,
+                    deadline,
+                    on_end,
+                } => Serving::Running {
+                    future: begun.follow(future),
+                    deadline,
+                    on_end,
+                },
+            },
+        }
+    }
+
+    fn opened(&self, link: &Link) {
+        self.repeats.opened(link);
+    }
+
+    fn ended(&self, link: &Link, parted: bool) {
+        self.repeats.ended(link, parted);
+    }
+
+    fn finished(&self, link: &Link, call: CallId, reply: Option<KeptReply>) {
+        let key = (link.peer(), link.number());
+        self.repeats.finished(key, call, reply.as_ref());
+    }
+}
+
+/// Until when the caller waits, if it says.
+fn deadline_of(call: &Incoming) -> Option<Instant> {
+    let timeout = Duration::from_millis(call.head.timeout_ms.into());
+    (!timeout.is_zero()).then(|| call.now + timeout)
+}
+
+impl HostFor {
+    /// Begins to serve a call that has not come before.
+    fn begin(&self, call: Incoming) -> Serving {
         let Some(host) = self.host.get().and_then(Weak::upgrade) else {
             return Serving::Done(Err(starting()));
         };
+        let asked = deadline_of(&call);
         let Incoming {
             now,
             head,
@@ -332,14 +387,8 @@ impl Serve for HostFor {
             return Serving::Done(Err(Error::new(Code::Unsupported, message)));
         };
         let method = MethodId(head.method);
-        let timeout = if head.timeout_ms == 0 {
-            host.methods
-                .get(&method)
-                .map(|method| method.descriptor.timeout)
-        } else {
-            Some(Duration::from_millis(head.timeout_ms.into()))
-        };
-        let deadline = timeout.map(|timeout| now + timeout);
+        let usual = || Some(now + host.methods.get(&method)?.descriptor.timeout);
+        let deadline = asked.or_else(usual);
         let trace = head
             .trace
             .as_ref()

@@ -9,7 +9,7 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
 use super::{
-    OnProgress, Reporter,
+    CallId, KeptReply, Left, OnProgress, Reporter,
     mux::{CannotCall, Mux},
 };
 use crate::{
@@ -47,6 +47,16 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) trait Serve: Send + Sync + 'static {
     /// Begins to serve a call. Must not wait.
     fn serve(&self, link: &Link, call: Incoming) -> Serving;
+
+    /// A link begins, over which calls may come.
+    fn opened(&self, _link: &Link) {}
+
+    /// The link ends, `parted` if both ends were done with it. What it [leaves](Link::leave) may be
+    /// asked for again.
+    fn ended(&self, _link: &Link, _parted: bool) {}
+
+    /// A call that the link has left running has ended, with a reply that can be kept or without.
+    fn finished(&self, _link: &Link, _call: CallId, _reply: Option<KeptReply>) {}
 }
 
 /// A call that came in.
@@ -99,7 +109,18 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
 }
 
+/// A link, as long as somebody else holds it.
+pub(crate) struct WeakLink(Weak<Shared>);
+
+impl WeakLink {
+    pub(crate) fn upgrade(&self) -> Option<Link> {
+        self.0.upgrade().map(|shared| Link { shared })
+    }
+}
+
 struct Shared {
+    /// The number that this end gave it in its hello.
+    number: u64,
     peer: PublicKey,
     address: Address,
     dialed: bool,
@@ -131,6 +152,8 @@ struct State {
     /// Those who wait until another call can be made.
     room: Vec<Waker>,
     running: BTreeMap<u32, Running>,
+    /// Of those, the ones that the link has left: they go on without it. `None` until it has.
+    left: Option<BTreeMap<u32, CallId>>,
     hello: Option<Arc<Hello>>,
     status: Option<Arc<Status>>,
     /// Asked to close, once all is written.
@@ -156,6 +179,16 @@ enum Waiting {
 struct Running {
     task: AbortHandle,
     on_end: Arc<dyn OnEnd>,
+}
+
+/// What follows from a reply.
+enum Replied {
+    /// Nothing more.
+    Sent,
+    /// Its attachments are to be sent.
+    Pump(Channels, Vec<Attachment>),
+    /// The link has been left; the reply is for whoever asks again.
+    Late(CallId, Option<KeptReply>),
 }
 
 impl Running {
@@ -185,12 +218,14 @@ impl Link {
             idle: BTreeMap::new(),
             room: Vec::new(),
             running: BTreeMap::new(),
+            left: None,
             hello: None,
             status: None,
             closing: None,
             closed: None,
         };
         let shared = Arc::new(Shared {
+            number: hello.link,
             peer: bytes.peer,
             address: bytes.address,
             dialed,
@@ -202,6 +237,7 @@ impl Link {
             changed: Notify::new(),
         });
         let link = Self { shared };
+        serve.opened(&link);
         driver::spawn(link.clone(), bytes.bytes, serve, now);
         link
     }
@@ -212,6 +248,15 @@ impl Link {
 
     pub(crate) fn address(&self) -> &Address {
         &self.shared.address
+    }
+
+    /// The number that this end gave the link.
+    pub(crate) fn number(&self) -> u64 {
+        self.shared.number
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakLink {
+        WeakLink(Arc::downgrade(&self.shared))
     }
 
     /// True if this end dialled.
@@ -333,6 +378,37 @@ impl Link {
                 });
             }
         });
+    }
+
+    /// Serves nothing more that comes over the link, and gives what it leaves: the calls with an id
+    /// whose replies may not have arrived. Those that run go on, and what becomes of them
+    /// [is told](Serve::finished). Gives nothing the second time.
+    pub(crate) fn leave(&self) -> Vec<(CallId, Left)> {
+        self.command(|state| {
+            if state.left.is_some() {
+                return Vec::new();
+            }
+            let mut running = BTreeMap::new();
+            let left = state.mux.leave().into_iter().map(|(place, call, left)| {
+                if left == Left::Running {
+                    running.insert(place, call);
+                }
+                (call, left)
+            });
+            let left = left.collect();
+            state.left = Some(running);
+            left
+        })
+    }
+
+    /// Stops the calls that the link has left running.
+    pub(crate) fn stop_left(&self) {
+        let running = self.command(|state| {
+            let left = state.left.get_or_insert_default();
+            left.clear();
+            std::mem::take(&mut state.running)
+        });
+        running.into_values().for_each(Running::stop);
     }
 
     pub(crate) fn progress(&self, call: u32, fraction: f32, note: &str) {
@@ -566,21 +642,26 @@ impl State {
         wakers.append(&mut self.room);
     }
 
-    /// Queues a reply; gives the attachments that are now to be sent.
-    fn reply(&mut self, id: u32, result: Result<Reply>) -> Option<(Channels, Vec<Attachment>)> {
+    /// Queues a reply.
+    fn reply(&mut self, id: u32, result: Result<Reply>) -> Replied {
         self.running.remove(&id);
+        if let Some(call) = self.left.as_mut().and_then(|left| left.remove(&id)) {
+            return Replied::Late(call, KeptReply::of(&result));
+        }
         match result {
             Ok(Reply {
                 message: Message { body, attachments },
             }) => {
                 let queued = self.mux.reply(id, Ok((&body, attachments.len() as u16)));
-                let channels = queued.ok().filter(|channels| channels.count > 0)?;
-                Some((channels, attachments))
+                match queued {
+                    Ok(channels) if channels.count > 0 => Replied::Pump(channels, attachments),
+                    Ok(_) | Err(_) => Replied::Sent,
+                }
             }
             Err(error) => {
                 // The error has been sent; it is of no further use here.
                 let _ = self.mux.reply(id, Err(error));
-                None
+                Replied::Sent
             }
         }
     }

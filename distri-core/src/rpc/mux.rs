@@ -19,9 +19,10 @@ use tokio::time::Instant;
 use self::{
     calls::{Answer, MadeCalls},
     channels::{ChannelTable, Received},
-    message::{Assembly, MESSAGES_HELD, decode_error, encode_error},
+    kept::Kept,
+    message::{Assembly, MESSAGES_HELD},
 };
-use super::outgoing::Outgoing;
+use super::{CallId, Left, outgoing::Outgoing};
 use crate::{
     config::Limits,
     error::{Code, Error},
@@ -34,9 +35,11 @@ use crate::{
 
 mod calls;
 mod channels;
+mod kept;
 mod message;
 
 pub(crate) use channels::Sent;
+pub(super) use message::{decode_error, encode_error};
 
 /// Silent intervals after which a link counts as dead: the first brings a probe, the others wait
 /// for its answer.
@@ -62,6 +65,8 @@ pub(crate) struct Mux {
     served: Vec<Option<Served>>,
     /// How many of those there are.
     serving: usize,
+    /// Their replies, where they have an id.
+    kept: Kept,
     channels: ChannelTable,
     assembly: Assembly,
     hello: BytesMut,
@@ -161,6 +166,7 @@ impl Mux {
         Self {
             channels: ChannelTable::new(&limits),
             assembly: Assembly::new(limits.message_max),
+            kept: Kept::new(limits.replies as usize),
             limits,
             peer: None,
             out,
@@ -194,6 +200,7 @@ impl Mux {
             Kind::Reply => self.receive_reply(header.id, header.more, body, events)?,
             Kind::Cancel => {
                 if self.is_running(header.id) {
+                    self.kept.give_up(header.id as usize);
                     events.push(Event::Cancelled { id: header.id });
                 }
             }
@@ -213,7 +220,7 @@ impl Mux {
                 events.push(Event::GoAway);
             }
             Kind::Ping => self.out.signal(Kind::Pong, 0),
-            Kind::Pong => {}
+            Kind::Pong => self.kept.ponged(),
             Kind::Status => events.push(Event::Status(Box::new(Status::decode(&body)?))),
             Kind::Refused => {
                 events.push(Event::Refused(String::from_utf8_lossy(&body).into_owned()));
@@ -293,6 +300,7 @@ impl Mux {
         let head = RequestHead::take(&mut body)?;
         self.channels.open_received(head.channels)?;
         self.served[place] = Some(Served::Running(size));
+        self.kept.begin(place, head.call_id.map(CallId));
         self.served_bytes += size;
         if self.served_bytes > MESSAGES_HELD * self.limits.message_max as usize {
             for channel in head.channels.ids() {
@@ -432,8 +440,14 @@ impl Mux {
                 if self.out.waiting() + body.len()
                     > self.unwritten_max().max(message_max) * (UNWRITTEN_FACTOR / 2) =>
             {
+                // What must not be repeated has taken effect all the same.
+                let code = if self.kept.has(id as usize) {
+                    Code::UnknownOutcome
+                } else {
+                    Code::Busy
+                };
                 Err(Error::new(
-                    Code::Busy,
+                    code,
                     "too many results wait for this caller to read them",
                 ))
             }
@@ -441,6 +455,8 @@ impl Mux {
         };
         match reply {
             Ok((body, attachments)) => {
+                let kept = (attachments == 0).then_some((false, body));
+                self.kept.done(id as usize, kept);
                 let channels = self.channels.open_sending(attachments);
                 let head = ValueHead {
                     failed: false,
@@ -456,11 +472,23 @@ impl Mux {
                     channels: Channels::default(),
                 };
                 let body = encode_error(error.repeat());
+                self.kept.done(id as usize, Some((true, &body)));
                 self.out
                     .message(Kind::Reply, id, head.len(), |out| head.put(out), &body);
                 Err(error)
             }
         }
+    }
+
+    /// The calls that came in with an id and whose replies may not have arrived, each with its
+    /// place: what remains to be done for them when the link ends.
+    pub(crate) fn leave(&mut self) -> Vec<(u32, CallId, Left)> {
+        self.kept.take()
+    }
+
+    /// A call that came in will not be served, since the link ends before.
+    pub(crate) fn is_not_served(&mut self, id: u32) {
+        self.kept.give_up(id as usize);
     }
 
     /// True if calls from the other end should be refused because it does not read the answers.
@@ -561,6 +589,7 @@ impl Mux {
         }
         if !self.probed && now >= self.last_heard + interval {
             self.probed = true;
+            self.kept.pinged();
             self.out.signal(Kind::Ping, 0);
         }
         Ok(())

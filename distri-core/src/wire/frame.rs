@@ -215,6 +215,8 @@ pub(crate) struct RequestHead {
     pub trace: Option<TraceHead>,
     /// Identity of the logical call, the same in every try of it.
     pub call_id: Option<[u8; 16]>,
+    /// This is a repeat: the call was begun on the callee's link of this number, which broke.
+    pub former: Option<u64>,
     /// Channels that the message refers to.
     pub channels: Channels,
 }
@@ -242,6 +244,7 @@ pub(crate) struct Channels {
 const HAS_TRACE: u8 = 1;
 const HAS_CALL_ID: u8 = 2;
 const HAS_CHANNELS: u8 = 4;
+const HAS_FORMER: u8 = 16;
 
 impl RequestHead {
     /// Appends the head to `out`.
@@ -252,6 +255,7 @@ impl RequestHead {
             } else {
                 0
             }
+            | if self.former.is_some() { HAS_FORMER } else { 0 }
             | if self.channels.count > 0 {
                 HAS_CHANNELS
             } else {
@@ -269,6 +273,9 @@ impl RequestHead {
         if let Some(call_id) = &self.call_id {
             out.put_slice(call_id);
         }
+        if let Some(former) = self.former {
+            out.put_u64_le(former);
+        }
         self.channels.put(out);
     }
 
@@ -276,6 +283,7 @@ impl RequestHead {
     pub(crate) fn len(&self) -> usize {
         14 + if self.trace.is_some() { 25 } else { 0 }
             + if self.call_id.is_some() { 16 } else { 0 }
+            + if self.former.is_some() { 8 } else { 0 }
             + self.channels.len()
     }
 
@@ -313,6 +321,11 @@ impl RequestHead {
             } else {
                 None
             };
+            let former = if flags & HAS_FORMER != 0 {
+                Some(body.try_get_u64_le()?)
+            } else {
+                None
+            };
             let channels = Channels::take(body, flags & HAS_CHANNELS != 0)?;
             Ok(Self {
                 method,
@@ -320,6 +333,7 @@ impl RequestHead {
                 codec,
                 trace,
                 call_id,
+                former,
                 channels,
             })
         };
@@ -450,12 +464,13 @@ mod tests {
             codec: u8,
             trace in prop::option::of(any::<([u8; 16], [u8; 8], u8)>()),
             call_id in prop::option::of(any::<[u8; 16]>()),
+            former: Option<u64>,
             first: u32,
             count: u16,
         ) {
             let trace = trace.map(|(trace, span, flags)| TraceHead { trace, span, flags });
             let channels = if count == 0 { Channels::default() } else { Channels { first, count } };
-            let head = RequestHead { method, timeout_ms, codec, trace, call_id, channels };
+            let head = RequestHead { method, timeout_ms, codec, trace, call_id, former, channels };
             let mut bytes = BytesMut::new();
             head.put(&mut bytes);
             prop_assert_eq!(bytes.len(), head.len());

@@ -22,6 +22,11 @@ pub(crate) const HELLO_MAX: usize = 1024 * 1024;
 pub(crate) struct Hello {
     /// True for a node of the cloud that others may call and dial.
     pub is_node: bool,
+    /// Drawn when the node was started: a node that comes back has another.
+    pub life: u64,
+    /// The number that this end gives the link, no other in this life. A call whose link broke is
+    /// repeated by naming it.
+    pub link: u64,
     /// A label for people.
     pub name: String,
     /// The program and its version, for people.
@@ -145,6 +150,8 @@ mod tests {
     fn hello() -> Hello {
         Hello {
             is_node: true,
+            life: 8,
+            link: 9,
             name: "a".into(),
             program: "hello 0.1.0".into(),
             address: Some(Address::new("127.0.0.1:1")),

@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use distri::{
     Client, Config, Node,
+    config::Limits,
     identity::Identity,
     node::NodeBuilder,
     transport::{Address, Endpoint, Transport, memory::Network},
@@ -45,6 +46,22 @@ impl Cloud {
         cloud
     }
 
+    /// The same with `limits`.
+    pub(crate) async fn limited(
+        network: Network,
+        size: usize,
+        limits: Limits,
+        services: impl Fn(usize, NodeBuilder) -> NodeBuilder,
+    ) -> Self {
+        Self::on(network, size, |place, builder| {
+            let endpoints: Vec<_> = (0..size).map(endpoint).collect();
+            let mut config = config(place, &endpoints);
+            config.limits = limits.clone();
+            services(place, builder.config(config))
+        })
+        .await
+    }
+
     /// A client that knows all nodes and is linked to each.
     pub(crate) async fn client(&self) -> Client {
         let client = Client::builder()
@@ -67,16 +84,21 @@ impl Cloud {
 
 /// A builder of the node at `place` among `endpoints`.
 pub(crate) fn builder(network: &Network, place: usize, endpoints: &[Endpoint]) -> NodeBuilder {
+    let transport = Arc::new(network.transport(identity(place as u8)));
+    Node::builder()
+        .config(config(place, endpoints))
+        .transport(transport)
+        .without_registry()
+}
+
+/// The configuration of the node at `place` among `endpoints`.
+pub(crate) fn config(place: usize, endpoints: &[Endpoint]) -> Config {
     let mut config = Config::default();
     config.node.listen = endpoints[place].address.clone();
     config.node.name = Some(format!("node-{place}"));
     config.cloud.nodes = endpoints.to_vec();
     config.limits.drain = Duration::from_secs(5);
-    let transport = Arc::new(network.transport(identity(place as u8)));
-    Node::builder()
-        .config(config)
-        .transport(transport)
-        .without_registry()
+    config
 }
 
 pub(crate) fn endpoint(place: usize) -> Endpoint {

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{Incoming, Link, OnEnd, Running, Serve, Serving, State, Waiting};
+use super::{Incoming, Link, OnEnd, Replied, Running, Serve, Serving, State, Waiting};
 use crate::{
     error::{Code, Error, Result, chain},
     message::{BoxFuture, Message, Reply},
@@ -54,6 +54,7 @@ pub(super) fn spawn(link: Link, bytes: Box<dyn ByteStream>, serve: Arc<dyn Serve
         writing: VecDeque::new(),
         written: 0,
         flushed: true,
+        parted: false,
         yielded: false,
         timer: Box::pin(tokio::time::sleep_until(now)),
         events: Vec::new(),
@@ -75,6 +76,8 @@ struct Driver {
     /// Bytes given to the transport.
     written: u64,
     flushed: bool,
+    /// Both ends were done with the link.
+    parted: bool,
     /// Other tasks have had their turn since there was something to write.
     yielded: bool,
     timer: Pin<Box<Sleep>>,
@@ -144,9 +147,17 @@ impl Driver {
             received.and(told)
         };
         self.wake_and_report();
-        told?;
         if self.events.is_empty() {
-            return Ok(());
+            return told;
+        }
+        if told.is_err() {
+            let mut state = self.link.shared.lock();
+            for event in self.events.drain(..) {
+                if let Event::Request { id, .. } = event {
+                    state.mux.is_not_served(id);
+                }
+            }
+            return told;
         }
         let overfull = self.link.shared.lock().mux.overfull();
         for event in std::mem::take(&mut self.events) {
@@ -169,6 +180,9 @@ impl Driver {
 
     /// Gives the frames that have been read to the mux.
     fn receive(&mut self, now: Instant, state: &mut State) -> Result<(), String> {
+        if state.left.is_some() {
+            return Err("the other end has linked anew".to_owned());
+        }
         let mut receive = || -> Result<(), Broken> {
             while let Some(frame) = Frame::take(&mut self.read)? {
                 state.mux.receive(now, frame, &mut self.events)?;
@@ -319,7 +333,9 @@ impl Driver {
                 on_end,
             } => {
                 let mut state = self.link.shared.lock();
-                let work = finish_call(self.link.clone(), id, future, deadline, on_end.clone());
+                let link = self.link.clone();
+                let serve = self.serve.clone();
+                let work = finish_call(link, serve, id, future, deadline, on_end.clone());
                 let task = world::spawn(work).abort_handle();
                 state.running.insert(id, Running { task, on_end });
             }
@@ -331,15 +347,18 @@ impl Driver {
         if self.replies.is_empty() {
             return;
         }
-        let mut pumps = Vec::new();
+        let mut more = Vec::new();
         {
             let mut state = self.link.shared.lock();
             for (id, result) in self.replies.drain(..) {
-                pumps.extend(state.reply(id, result));
+                match state.reply(id, result) {
+                    Replied::Sent => {}
+                    replied @ (Replied::Pump(..) | Replied::Late(..)) => more.push(replied),
+                }
             }
         }
-        for (channels, attachments) in pumps {
-            self.link.pump(channels, attachments);
+        for replied in more {
+            follow(&self.link, &*self.serve, replied);
         }
     }
 
@@ -423,6 +442,7 @@ impl Driver {
                 return Poll::Ready(closing.why);
             }
             if state.mux.may_close() {
+                self.parted = true;
                 return Poll::Ready("both ends are done".to_owned());
             }
         }
@@ -459,13 +479,14 @@ impl Driver {
     fn end(&mut self, why: &str) {
         let shared = self.link.shared.clone();
         shared.ready.store(false, Ordering::Release);
+        if shared.lock().closed.is_some() {
+            return;
+        }
+        self.serve.ended(&self.link, self.parted);
         let mut wakers = Vec::new();
         let running = {
             let mut guard = shared.lock();
             let state = &mut *guard;
-            if state.closed.is_some() {
-                return;
-            }
             for (id, error) in state.mux.fail_all(self.written, why) {
                 state.replied(id, Err(error), &mut wakers);
             }
@@ -474,11 +495,18 @@ impl Driver {
             wakers.extend(std::mem::take(&mut state.readers).into_values());
             wakers.extend(std::mem::take(&mut state.writers).into_values());
             wakers.extend(std::mem::take(&mut state.idle).into_values());
-            std::mem::take(&mut state.running)
+            let mut stopped = Vec::new();
+            let left = state.left.get_or_insert_default();
+            for (id, running) in std::mem::take(&mut state.running) {
+                if left.contains_key(&id) {
+                    state.running.insert(id, running);
+                } else {
+                    stopped.push(running);
+                }
+            }
+            stopped
         };
-        for running in running.into_values() {
-            running.stop();
-        }
+        running.into_iter().for_each(Running::stop);
         wakers.into_iter().for_each(Waker::wake);
         shared.changed.notify_waiters();
         tracing::debug!(peer = %shared.peer.short(), address = %shared.address, why, "link closed");
@@ -495,6 +523,7 @@ impl Drop for Driver {
 /// The task of a call that could not be served in place.
 async fn finish_call(
     link: Link,
+    serve: Arc<dyn Serve>,
     id: u32,
     mut future: BoxFuture<'static, Result<Reply>>,
     deadline: Option<Instant>,
@@ -517,9 +546,16 @@ async fn finish_call(
             }),
     };
     on_end.ended(result.is_ok());
-    let pump = link.command(|state| state.reply(id, result));
-    if let Some((channels, attachments)) = pump {
-        link.pump(channels, attachments);
+    let replied = link.command(|state| state.reply(id, result));
+    follow(&link, &*serve, replied);
+}
+
+/// Does what follows from a reply, without the lock.
+fn follow(link: &Link, serve: &dyn Serve, replied: Replied) {
+    match replied {
+        Replied::Sent => {}
+        Replied::Pump(channels, attachments) => link.pump(channels, attachments),
+        Replied::Late(call, reply) => serve.finished(link, call, reply),
     }
 }
 

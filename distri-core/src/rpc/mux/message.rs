@@ -64,7 +64,7 @@ impl Assembly {
     }
 }
 
-pub(super) fn encode_error(error: Error) -> Bytes {
+pub(crate) fn encode_error(error: Error) -> Bytes {
     let code = error.code();
     let encode = |error: Error| {
         postcard::to_stdvec(&error.into_wire())
@@ -77,7 +77,7 @@ pub(super) fn encode_error(error: Error) -> Bytes {
     encode(Error::new(code, "the error is too long to be sent")).into()
 }
 
-pub(super) fn decode_error(body: &[u8]) -> Error {
+pub(crate) fn decode_error(body: &[u8]) -> Error {
     match postcard::from_bytes::<WireError>(body) {
         Ok(wire) => Error::from_wire(wire),
         Err(_) => Error::new(

@@ -32,6 +32,8 @@ fn small() -> Limits {
 fn hello(limits: &Limits) -> Hello {
     Hello {
         is_node: true,
+        life: 0,
+        link: 0,
         name: String::new(),
         program: String::new(),
         address: None,
@@ -111,6 +113,7 @@ fn head() -> RequestHead {
         codec: 0,
         trace: None,
         call_id: None,
+        former: None,
         channels: Channels::default(),
     }
 }
