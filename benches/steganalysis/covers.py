@@ -1,0 +1,103 @@
+"""Cuts tiles for the experiments out of photographs that were never JPEG files at that size.
+
+`python covers.py FOLDER` reads the checkouts that README.md names and writes `grey.npz` and
+`colour.npz` (tiles of 256 × 256, the photograph each is from, the set) and `jpeg.npz` (tiles of
+JPEG photographs, on the 8 × 8 grid, for the test of compatibility).
+"""
+
+import argparse
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+SIDE = 256
+
+# Folder, pattern, reduced by, tiles at most of a photograph. Halving by a box filter takes away
+# the traces of JPEG (Wikipedia's photographs are JPEG-born) and of demosaicking alike.
+GREY = [
+    ("images/kodak", "*.png", 1, 4),
+    ("images/imagecompression.info/gray8bit", "*.png", 2, 8),
+    ("images/wikipedia-photos", "*.png", 2, 2),
+    ("images/usc_sipi/aerials", "2.1.*.png", 1, 2),
+    ("images/usc_sipi/aerials", "2.2.*.png", 2, 2),
+    ("sealwatch/test/assets/cover/uncompressed_gray", "*.png", 1, 4),
+    ("aletheia/sample_images/bossbase", "[0-9]*.png", 1, 4),
+]
+COLOUR = [
+    ("images/kodak", "*.png", 1, 4),
+    ("images/imagecompression.info/rgb8bit", "*.png", 2, 8),
+    ("images/wikipedia-photos", "*.png", 2, 2),
+    ("images/usc_sipi/aerials", "2.1.*.png", 1, 2),
+    ("images/usc_sipi/aerials", "2.2.*.png", 2, 2),
+    ("sealwatch/test/assets/cover/uncompressed_color", "*.png", 1, 4),
+]
+JPEG = [("BSDS500/BSDS500/data/images", "*/*.jpg", 1, 1)]
+
+# Not photographs, or stego images already.
+LEFT_OUT = ("artificial", "zone_plate", "_hill")
+
+
+def tiles_of(image, most):
+    """Up to `most` tiles, spread evenly over the grid of whole tiles."""
+    rows, columns = image.shape[0] // SIDE, image.shape[1] // SIDE
+    places = [(y, x) for y in range(rows) for x in range(columns)]
+    if len(places) > most:
+        places = [places[i] for i in np.linspace(0, len(places) - 1, most).round().astype(int)]
+    for y, x in places:
+        yield image[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE]
+
+
+def poor(tile):
+    """Flat, burnt out, or stretched after it was digitised, so that gaps in its histogram tell."""
+    grey = tile if tile.ndim == 2 else tile[..., 1]
+    counts = np.bincount(grey.ravel(), minlength=256)
+    low, high = np.percentile(grey, [1, 99]).astype(int)
+    within = counts[low : high + 1]
+    saturated = (counts[0] + counts[255]) / grey.size
+    return grey.std() < 4 or saturated > 0.1 or (len(within) > 16 and (within == 0).mean() > 0.1)
+
+
+def cut(folder, sources, mode):
+    tiles, photographs, sets, number, poor_ones = [], [], [], 0, 0
+    for place, pattern, reduce, most in sources:
+        for path in sorted((folder / place).glob(pattern)):
+            if any(word in path.name for word in LEFT_OUT):
+                continue
+            image = Image.open(path).convert(mode)
+            if reduce > 1:
+                image = image.reduce(reduce)
+            found = list(tiles_of(np.asarray(image), most))
+            good = [tile for tile in found if not poor(tile)]
+            poor_ones += len(found) - len(good)
+            if good:
+                tiles += good
+                photographs += [number] * len(good)
+                sets += [place.split("/")[1]] * len(good)
+                number += 1
+    print(f"{len(tiles)} tiles of {number} photographs, {poor_ones} poor ones left out")
+    return {
+        "tiles": np.array(tiles, dtype=np.uint8),
+        "photographs": np.array(photographs),
+        "sets": np.array(sets),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path, help="where the checkouts are")
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("target/steganalysis"))
+    arguments = parser.parse_args()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    for name, sources, mode in (
+        ("grey", GREY, "L"),
+        ("colour", COLOUR, "RGB"),
+        ("jpeg", JPEG, "L"),
+    ):
+        print(f"{name}: ", end="")
+        found = cut(arguments.folder, sources, mode)
+        np.savez_compressed(arguments.work / f"{name}.npz", **found)
+
+
+if __name__ == "__main__":
+    main()
