@@ -78,7 +78,8 @@ pub use distri_core::{
     ServiceError, Stream, StreamSender, message, service,
 };
 pub use distri_core::{
-    client, cluster, config, directory, error, id, identity, node, registry, rpc, transport,
+    client, cluster, config, directory, election, error, id, identity, node, registry, rpc,
+    transport,
 };
 
 #[doc(hidden)]

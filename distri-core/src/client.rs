@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::{
     config::{Config, Limits},
     error::{Code, Error, Result},
+    fence::{Fence, Fences},
     id::PublicKey,
     identity::Identity,
     node::{
@@ -17,12 +18,14 @@ use crate::{
         introspect::{self, ServiceInfo},
     },
     rpc::Trace,
+    service::context::Inherited,
     transport::{Endpoint, Transport, TransportChoice},
     wire::{Hello, Status},
     world,
 };
 
 mod call;
+mod guide;
 pub(crate) mod pool;
 mod repeat;
 
@@ -53,10 +56,11 @@ pub struct Client {
 }
 
 /// What calls inherit.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Scope {
     deadline: Option<Instant>,
     trace: Option<Trace>,
+    fences: Fences,
 }
 
 /// Prepares a [`Client`]. [`Client::builder`] makes one.
@@ -148,13 +152,35 @@ impl Client {
         introspect::describe(self).await
     }
 
-    /// A client whose calls end by `deadline` and belong to `trace`.
-    pub(crate) fn within(&self, deadline: Option<Instant>, trace: Trace) -> Self {
+    /// A client whose calls, and whose writes to the directory, are made under a leadership, besides
+    /// what this one's are made under: they are refused once somebody else may hold the election.
+    ///
+    /// `fence` is a [`Fence`] or a reference to a `Leadership`. At most eight are carried; calls
+    /// under more fail with [`Code::FailedPrecondition`].
+    #[must_use]
+    pub fn under(&self, fence: impl Into<Fence>) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            scope: Scope {
+                fences: self.scope.fences.with(fence.into()),
+                ..self.scope.clone()
+            },
+        }
+    }
+
+    /// A client whose calls have this from the call that is being served.
+    pub(crate) fn within(&self, inherited: Inherited) -> Self {
+        let Inherited {
+            deadline,
+            trace,
+            fences,
+        } = inherited;
         Self {
             pool: self.pool.clone(),
             scope: Scope {
                 deadline,
                 trace: Some(trace),
+                fences,
             },
         }
     }

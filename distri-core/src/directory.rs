@@ -56,6 +56,8 @@ pub use refusal::Refusal;
 pub(crate) use replica::Replica;
 #[cfg(feature = "node")]
 pub(crate) use server::{DirectoryService, Server};
+#[cfg(feature = "node")]
+pub(crate) use state::ELECTIONS;
 
 /// Bounds on what the directory takes. A command that exceeds one is refused with
 /// [`Refusal::TooLarge`], which names it.

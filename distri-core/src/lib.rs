@@ -9,7 +9,7 @@
 //! - [`config`] is what operators decide, [`transport`] how keys are linked.
 //!
 //! The modules form one direction: `id, error, config → wire, message → transport → rpc →
-//! placement → client, node`; services use the public parts only.
+//! placement → client, election, node`; services use the public parts only.
 
 #![cfg_attr(
     not(feature = "node"),
@@ -29,7 +29,9 @@ pub mod config;
 #[cfg(feature = "node")]
 mod consensus;
 pub mod directory;
+pub mod election;
 pub mod error;
+mod fence;
 mod hash;
 pub mod id;
 pub mod identity;

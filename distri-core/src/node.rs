@@ -1,10 +1,10 @@
 //! A node: listens, admits or refuses who links to it, hosts services, keeps links to other nodes.
 //!
 //! [`Node`] is the owner; [`NodeHandle`] is what services get of it. What its builder gathers is a
-//! `preparation`, of which `driver` makes a node. `host` dispatches calls, `driver` owns the tasks,
-//! `keeper` those of the directory, `standing` says how the node stands, `repeats` and `replies` let a
-//! call whose link broke take effect once, [`introspect`] is the service by which every node describes
-//! itself.
+//! `preparation`, of which `driver` makes a node. `host` dispatches calls, past the `gate`s of services
+//! that not every node may serve (`leading`), `driver` owns the tasks, `keeper` those of the directory,
+//! `standing` says how the node stands, `repeats` and `replies` let a call whose link broke take effect
+//! once, [`introspect`] is the service by which every node describes itself.
 
 #[cfg(feature = "node")]
 mod builder;
@@ -12,11 +12,14 @@ mod builder;
 mod driver;
 #[cfg(feature = "node")]
 mod error;
+pub(crate) mod gate;
 mod handle;
 pub(crate) mod host;
 pub mod introspect;
 #[cfg(feature = "node")]
 mod keeper;
+#[cfg(feature = "node")]
+mod leading;
 #[cfg(feature = "node")]
 mod preparation;
 mod repeats;

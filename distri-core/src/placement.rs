@@ -4,6 +4,10 @@
 //! (Thaler, Ravishankar 1998) where the same key must meet the same node. Who the candidates are,
 //! and how loaded, is the business of [`crate::client`].
 
+mod elsewhere;
+
+pub use elsewhere::Elsewhere;
+
 /// The less loaded of two ready candidates drawn with `dice`; the only one if there is one.
 ///
 /// Comparing two, rather than taking the least loaded of all, keeps every client from rushing to

@@ -17,7 +17,10 @@ use crate::{
 pub mod context;
 pub mod descriptor;
 
-pub use crate::message::{BoxFuture, Reply};
+pub use crate::{
+    message::{BoxFuture, Reply},
+    placement::Elsewhere,
+};
 pub use context::{Caller, Context, Role};
 pub use descriptor::{Access, MethodDescriptor, Placement, ServiceDescriptor};
 

@@ -175,8 +175,8 @@ fn any_bytes_leave_the_node_serving() {
 /// A hello as a client says it: not a node, no name, no services.
 fn cloud_hello() -> Vec<u8> {
     let mut hello = b"distri\x01\x00".to_vec();
-    // is_node, life, link, name, program, address, four bounds of 100, services, status with four empty fields
-    hello.extend([0, 0, 0, 0, 0, 0, 100, 100, 100, 100, 0, 0, 0, 0, 0]);
+    // is_node, life, link, name, program, address, four bounds of 100, services, status with five empty fields
+    hello.extend([0, 0, 0, 0, 0, 0, 100, 100, 100, 100, 0, 0, 0, 0, 0, 0]);
     frame(1, 0, &hello)
 }
 
@@ -238,7 +238,7 @@ fn node_hello() -> Vec<u8> {
     let method = &EchoClient::descriptor().methods[0];
     let offer = ("echo", 1_u32, vec![(method.id, method.schema_hash)]);
     let nothing: Vec<u8> = Vec::new();
-    let status = (0_u32, false, &nothing, &nothing);
+    let status = (0_u32, false, &nothing, &nothing, &nothing);
     let hello = (
         true,
         [8_u64, 1],

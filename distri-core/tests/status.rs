@@ -50,7 +50,7 @@ impl Watcher {
             heard: BytesMut::new(),
         };
         // Not a node, no life, link, name, program, address; four bounds of 100; no services, an empty status.
-        let hello = b"distri\x01\x00\x00\x00\x00\x00\x00\x00dddd\x00\x00\x00\x00\x00";
+        let hello = b"distri\x01\x00\x00\x00\x00\x00\x00\x00dddd\x00\x00\x00\x00\x00\x00";
         watcher.say(1, hello).await;
         watcher
     }

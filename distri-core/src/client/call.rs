@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     Client,
+    guide::Guide,
     pool::{Route, Target},
     repeat::{Failure, Fate, Former},
 };
@@ -23,7 +24,10 @@ use crate::{
     message::{BoxFuture, Codec, Message},
     placement,
     rpc::{CallOptions, OnProgress, Progress},
-    service::{MethodDescriptor, ServiceDescriptor, descriptor::DEFAULT_TIMEOUT},
+    service::{
+        MethodDescriptor, Placement, ServiceDescriptor, context::Inherited,
+        descriptor::DEFAULT_TIMEOUT,
+    },
     wire::frame::{Channels, RequestHead},
     world,
 };
@@ -102,6 +106,14 @@ impl What {
         match self {
             Self::Typed(_, method) => Some(method.schema_hash),
             Self::Named { .. } => None,
+        }
+    }
+
+    /// True if only the node may serve it that leads the service, as far as this program knows.
+    fn is_led(&self) -> bool {
+        match self {
+            Self::Typed(_, method) => method.placement == Placement::Leader,
+            Self::Named { .. } => false,
         }
     }
 
@@ -488,6 +500,7 @@ impl Plan {
         arguments: &mut dyn EncodeArguments,
         may_be_done: &mut bool,
     ) -> Result<(Message, Codec, PublicKey)> {
+        self.client.scope.fences.check()?;
         let now = world::now();
         let own = now + self.timeout.unwrap_or_else(|| self.what.timeout());
         let deadline = self
@@ -501,10 +514,11 @@ impl Plan {
         let mut last = None;
         let mut pause = PAUSE;
         let mut tries = 0;
+        let mut guide = Guide::new(self.what.is_led());
         loop {
             let route = match &former {
                 Some(former) => self.rejoin(former, deadline).await?,
-                None => self.choose(deadline, &tried).await?,
+                None => self.choose(deadline, &tried, &guide).await?,
             };
             let node = route.target.key();
             let codec = self
@@ -550,6 +564,15 @@ impl Plan {
             if !may_repeat {
                 return Err(error);
             }
+            if self.to.is_none()
+                && former.is_none()
+                && let Some(wait) = guide.refused(world::now(), node, &error)
+                && world::now() + wait < deadline
+            {
+                last = Some(error);
+                world::pause(wait).await;
+                continue;
+            }
             if former.is_none() {
                 // To ask again for what one node has is bounded by the deadline.
                 tries += 1;
@@ -576,15 +599,15 @@ impl Plan {
     }
 
     /// A node for the call that takes calls now, other than those tried before if there is one.
-    async fn choose(&self, deadline: Instant, tried: &[PublicKey]) -> Result<Route> {
-        if let Some(route) = self.pick(tried) {
+    async fn choose(&self, deadline: Instant, tried: &[PublicKey], guide: &Guide) -> Result<Route> {
+        if let Some(route) = self.pick(tried, guide) {
             return Ok(route);
         }
         let until = deadline.min(world::now() + PATIENCE);
         let pool = self.client.pool();
         let found = pool
             .wait_for(until, |pool| {
-                if let Some(route) = self.pick(&[]) {
+                if let Some(route) = self.pick(&[], guide) {
                     return Some(Some(route));
                 }
                 let routes = pool.routes();
@@ -596,7 +619,7 @@ impl Plan {
         found.flatten().ok_or_else(|| self.nobody())
     }
 
-    fn pick(&self, tried: &[PublicKey]) -> Option<Route> {
+    fn pick(&self, tried: &[PublicKey], guide: &Guide) -> Option<Route> {
         let routes = self.client.pool().routes();
         let candidates = routes.of(self.what.id());
         let fresh = |route: &Route| {
@@ -605,6 +628,11 @@ impl Plan {
                 && self.to.is_none_or(|to| route.target.key() == to)
         };
         let sure = |route: &Route| fresh(route) && !route.doubtful;
+        if self.to.is_none()
+            && let Some(route) = guide.pick(candidates, fresh)
+        {
+            return Some(route.clone());
+        }
         let preferred = |route: &&Route| Some(route.target.key()) == self.prefer && sure(route);
         if let Some(route) = candidates.iter().find(preferred) {
             return Some(route.clone());
@@ -677,16 +705,15 @@ impl Plan {
                     return Err(Failure::not_sent(gone, Some(message)));
                 };
                 let on_progress = self.on_progress.clone();
-                host.call_here(
-                    self.what.id(),
-                    codec,
-                    message,
-                    Some(deadline),
+                let inherited = Inherited {
+                    deadline: Some(deadline),
                     trace,
-                    on_progress,
-                )
-                .await
-                .map_err(Failure::answered)
+                    fences: self.client.scope.fences.clone(),
+                };
+                let method = self.what.id();
+                host.call_here(method, codec, message, inherited, on_progress)
+                    .await
+                    .map_err(Failure::answered)
             }
             Target::Link(link) => {
                 let mut message = message;
@@ -710,6 +737,7 @@ impl Plan {
                         call_id: call_id.map(|call| call.0),
                         former: former.map(|former| former.link),
                         channels: Channels::default(),
+                        fences: self.client.scope.fences.clone(),
                     };
                     let options = CallOptions {
                         deadline: Some(deadline),

@@ -131,6 +131,8 @@ pub(crate) struct Routes {
 pub(crate) struct Route {
     pub(crate) target: Target,
     pub(crate) hash: SchemaHash,
+    /// The number of the fence, if the node says that it leads the service.
+    pub(crate) leads: Option<u64>,
     /// The node may not answer: it is chosen where there is no other.
     pub(crate) doubtful: bool,
 }
@@ -345,6 +347,7 @@ impl Pool {
         let mut routes = Routes::default();
         let local = lock(&self.local).clone();
         if let Some(host) = local.upgrade() {
+            let leads: BTreeMap<_, _> = host.leads().into_iter().collect();
             for descriptor in host.descriptors() {
                 routes.services.insert(descriptor.name.clone());
                 for method in &descriptor.methods {
@@ -352,6 +355,7 @@ impl Pool {
                     let route = Route {
                         target,
                         hash: method.schema_hash,
+                        leads: leads.get(&descriptor.name).copied(),
                         doubtful: false,
                     };
                     routes.by_method.entry(method.id).or_default().push(route);
@@ -374,10 +378,12 @@ impl Pool {
                     continue;
                 }
                 routes.services.insert(service.name.clone());
+                let leads = status.leads.iter().find(|(name, _)| *name == service.name);
                 for (method, hash) in &service.methods {
                     let route = Route {
                         target: Target::Link(link.clone()),
                         hash: *hash,
+                        leads: leads.map(|(_, fence)| *fence),
                         doubtful,
                     };
                     routes.by_method.entry(*method).or_default().push(route);
@@ -682,6 +688,7 @@ async fn watch(pool: Weak<Pool>, link: Link) {
             former.not_serving != status.not_serving
                 || former.draining != status.draining
                 || former.nodes != status.nodes
+                || former.leads != status.leads
         }) {
             pool.rebuild();
         }

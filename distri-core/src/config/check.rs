@@ -109,6 +109,14 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
             found.push((key, out_of(duration::format(value), &expected)));
         }
     }
+    let lease = sections.directory.lease;
+    if lease < Duration::from_secs(1) || lease > Duration::from_secs(60) {
+        let expected = "a duration from 1s to 1m".to_owned();
+        found.push((
+            "directory.lease",
+            out_of(duration::format(lease), &expected),
+        ));
+    }
     let mut seen = HashSet::new();
     if let Some(node) = sections
         .cloud

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     client::Client,
     error::{Code, Error, Result},
+    fence::Fence,
     id::PublicKey,
     world,
 };
@@ -153,6 +154,16 @@ impl Directory {
     pub fn local(&self) -> Self {
         Self {
             local: true,
+            ..self.clone()
+        }
+    }
+
+    /// The same directory; what is written through it is refused with [`super::Refusal::Fenced`] once
+    /// somebody else may hold the election. `fence` is a [`Fence`] or a reference to a `Leadership`.
+    #[must_use]
+    pub fn under(&self, fence: impl Into<Fence>) -> Self {
+        Self {
+            client: self.client.under(fence),
             ..self.clone()
         }
     }

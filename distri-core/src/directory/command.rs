@@ -5,7 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CollectionSpec, Document, Filter, Json, Refusal};
-use crate::id::PublicKey;
+use crate::{
+    fence::{Fence, Fences},
+    id::PublicKey,
+};
 
 /// Conditions and operations that take effect all together or not at all, at one revision.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -208,6 +211,30 @@ pub(crate) struct Proposal {
     pub(crate) command: Command,
 }
 
+impl Proposal {
+    /// The bytes of a proposal that takes effect only while `fences` stand, which come after it:
+    /// those of one without are what they have always been.
+    pub(crate) fn encode(&self, fences: &Fences) -> Result<Vec<u8>, postcard::Error> {
+        let bytes = postcard::to_stdvec(self)?;
+        if fences.is_empty() {
+            return Ok(bytes);
+        }
+        postcard::to_extend(fences.as_slice(), bytes)
+    }
+
+    /// Reads a proposal with its fences, and nothing else.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<(Self, Vec<Fence>), postcard::Error> {
+        let (proposal, rest) = postcard::take_from_bytes(bytes)?;
+        if rest.is_empty() {
+            return Ok((proposal, Vec::new()));
+        }
+        match postcard::take_from_bytes::<Vec<Fence>>(rest)? {
+            (fences, []) if !fences.is_empty() => Ok((proposal, fences)),
+            _ => Err(postcard::Error::SerdeDeCustom),
+        }
+    }
+}
+
 /// One entry of the log: commands proposed together.
 ///
 /// Its proposals stay encoded (postcard) on their way from the node that took them, over the
@@ -219,7 +246,7 @@ pub(crate) struct Batch {
     /// The first batch of a leader: leases get their whole time to live again, since nobody could
     /// renew them while there was no leader.
     pub(crate) new_leader: bool,
-    /// [`Proposal`]s, each encoded.
+    /// [`Proposal`]s, each encoded with its fences.
     pub(crate) proposals: Vec<Bytes>,
 }
 

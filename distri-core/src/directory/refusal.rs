@@ -148,6 +148,24 @@ pub enum Refusal {
         /// Its number in its session.
         serial: u64,
     },
+    /// It was asked for under a leadership that is over: somebody else holds the election, or may.
+    #[error("{}", fenced(election, *held, *asked))]
+    Fenced {
+        /// The election.
+        election: String,
+        /// The number of the fence that stands now, if there is one.
+        held: Option<u64>,
+        /// The number of the fence that came with the request.
+        asked: u64,
+    },
+}
+
+fn fenced(election: &str, held: Option<u64>, asked: u64) -> String {
+    match held {
+        Some(held) if held == asked => format!("`{election}` does not own this key any more"),
+        Some(held) => format!("the fence {asked} of `{election}` is outdated by {held}"),
+        None => format!("the fence {asked} of `{election}` is outdated"),
+    }
 }
 
 impl ServiceError for Refusal {
@@ -161,7 +179,8 @@ impl ServiceError for Refusal {
             | Self::Condition { .. }
             | Self::Bounds { .. }
             | Self::Compacted { .. }
-            | Self::Forgotten { .. } => Code::FailedPrecondition,
+            | Self::Forgotten { .. }
+            | Self::Fenced { .. } => Code::FailedPrecondition,
             Self::Invalid { .. } | Self::Schema { .. } | Self::Cursor => Code::InvalidArgument,
             Self::Denied { .. } => Code::Denied,
             Self::TooLarge { .. } => Code::TooLarge,

@@ -21,6 +21,7 @@ use crate::{
     consensus::Group,
     directory::{CollectionInfo, Document, Page, Session},
     error::{Code, Error, Result},
+    fence::Fences,
     message::Stream,
     service::{Caller, Context, Health, Reply, Request, Role, Service, ServiceDescriptor},
 };
@@ -80,7 +81,8 @@ impl Server {
 
     /// Puts a command of this node itself into the log.
     pub(crate) async fn command(&self, command: Command) -> Result<Outcome> {
-        self.write(Actor::Node, None, command).await
+        let nothing = Fences::default();
+        self.write(Actor::Node, None, command, &nothing).await
     }
 
     async fn write(
@@ -88,6 +90,7 @@ impl Server {
         actor: Actor,
         request: Option<super::RequestId>,
         command: Command,
+        fences: &Fences,
     ) -> Result<Outcome> {
         command.check()?;
         let opened = request.is_none().then(|| self.inner.session.begin());
@@ -97,7 +100,7 @@ impl Server {
             command,
         };
         let broken = |error| Error::internal("a command cannot be encoded", error);
-        let proposal = postcard::to_stdvec(&proposal).map_err(broken)?;
+        let proposal = proposal.encode(fences).map_err(broken)?;
         let answers = self.inner.writes.submit(vec![proposal.into()]).await?;
         let answer = answers.first().map(Bytes::as_ref).unwrap_or_default();
         let verdict: Verdict = postcard::from_bytes(answer).map_err(|error| {
@@ -263,7 +266,9 @@ impl Service for DirectoryService {
                     request: id,
                     command,
                 } = request.arguments()?;
-                let outcome = server.write(actor, id, command).await?;
+                let outcome = server
+                    .write(actor, id, command, cx.inherited_fences())
+                    .await?;
                 let leader = server.leader_key();
                 request.reply(&Written { outcome, leader })
             }

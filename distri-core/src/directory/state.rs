@@ -8,6 +8,7 @@
 //! - `apply` executes commands; `check` says which ones may be proposed at all, `access` who may do
 //!   what, `edit` computes documents from documents.
 //! - `collection` keeps documents (`record`) and indexes; `plan` and `find` search them.
+//! - `fences` tells whether a leadership stands under which something is to be done.
 //! - `leases`, `sessions` and `history` are what else is replicated.
 //! - `snapshot` turns all of it into blocks and back.
 //!
@@ -19,6 +20,7 @@ mod apply;
 mod check;
 mod collection;
 mod edit;
+mod fences;
 mod find;
 mod history;
 mod id;
@@ -35,6 +37,7 @@ use imbl::OrdMap;
 use super::{Actor, CollectionSpec, Document, Events, Filter, Refusal, filter::Matcher};
 pub(crate) use apply::UnknownCommand;
 use collection::Collection;
+pub(crate) use fences::ELECTIONS;
 pub(crate) use find::View;
 use history::{History, Sight};
 use leases::Leases;

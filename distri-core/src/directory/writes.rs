@@ -56,6 +56,10 @@ const TO_LEADER: Duration = Duration::from_secs(5);
 /// The pause before a batch is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// By how much the system's clock must run ahead for the leader to follow it. Leases begin anew then,
+/// since nobody's time has really passed; so small differences, which harm nothing, are let be.
+const CLOCK_STEP_MS: u64 = 5_000;
+
 /// How often a leader looks whether a lease has ended.
 const LEASES: Duration = Duration::from_millis(100);
 
@@ -173,14 +177,61 @@ struct Way {
     clock: Mutex<Clock>,
 }
 
-/// The leader's clock: the system's, but never behind the state's, and never standing still.
+/// The leader's clock: the system's when it began to lead, if that was not behind the state's, and
+/// from then on as time really passes. Whoever holds a lease counts on that: a clock that is put
+/// forward must not end it early.
 #[derive(Default)]
 struct Clock {
     term: u64,
-    /// The state's time when this node began to lead, and when that was.
+    /// The time when this node began to lead, and when that was.
     since: Option<(u64, Instant)>,
-    /// A batch of this term has been put into the log.
+    /// A batch of the time since then has been applied.
     begun: bool,
+}
+
+impl Clock {
+    /// The time for the log. `state_ms` and `unix_ms` are the state's time and the system's.
+    fn time(
+        &mut self,
+        term: u64,
+        now: Instant,
+        state_ms: impl FnOnce() -> u64,
+        unix_ms: u64,
+    ) -> Stamp {
+        if let (Some((base, since)), true) = (self.since, self.term == term) {
+            let elapsed = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
+            let time = base.saturating_add(elapsed);
+            if unix_ms <= time.saturating_add(CLOCK_STEP_MS) {
+                return Stamp {
+                    time_ms: time,
+                    begins: !self.begun,
+                    since,
+                };
+            }
+        }
+        let time = unix_ms.max(state_ms());
+        *self = Self {
+            term,
+            since: Some((time, now)),
+            begun: false,
+        };
+        Stamp {
+            time_ms: time,
+            begins: true,
+            since: now,
+        }
+    }
+}
+
+/// A time for the log.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    time_ms: u64,
+    /// Nothing that this leader stamped since it began, or since its clock was put forward, is known
+    /// to have been applied: leases begin anew.
+    begins: bool,
+    /// When the leader's clock was set.
+    since: Instant,
 }
 
 impl Way {
@@ -188,26 +239,16 @@ impl Way {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time for the log, and whether this is the first batch of a leader.
-    fn now(&self, term: u64) -> (u64, bool) {
+    /// The time for the log.
+    fn now(&self, term: u64) -> Stamp {
         let mut clock = self.clock();
-        let now = world::now();
-        if clock.term != term || clock.since.is_none() {
-            *clock = Clock {
-                term,
-                since: Some((self.replica.read(|state| state.time_ms()), now)),
-                begun: false,
-            };
-        }
-        let (base, since) = clock.since.unwrap_or((0, now));
-        let elapsed = u64::try_from((now - since).as_millis()).unwrap_or(u64::MAX);
-        let time = world::unix_ms().max(base.saturating_add(elapsed));
-        (time, !clock.begun)
+        let state_ms = || self.replica.read(|state| state.time_ms());
+        clock.time(term, world::now(), state_ms, world::unix_ms())
     }
 
-    fn has_begun(&self, term: u64) {
+    fn has_begun(&self, stamp: Stamp) {
         let mut clock = self.clock();
-        clock.begun |= clock.term == term;
+        clock.begun |= clock.since.is_some_and(|(_, since)| since == stamp.since);
     }
 
     fn lease_is_over(&self) -> bool {
@@ -215,21 +256,21 @@ impl Way {
             return false;
         };
         let view = self.group.view();
-        view.leads && self.now(view.term).0 >= expiry
+        view.leads && self.now(view.term).time_ms >= expiry
     }
 
     async fn propose(&self, proposals: Vec<Bytes>) -> Result<Vec<Bytes>, Unfinished> {
         let term = self.group.term();
-        let (time_ms, new_leader) = self.now(term);
+        let stamp = self.now(term);
         let batch = Batch {
-            time_ms,
-            new_leader,
+            time_ms: stamp.time_ms,
+            new_leader: stamp.begins,
             proposals,
         };
         let payload =
             postcard::to_stdvec(&batch).map_err(|error| Unfinished::Refused(error.to_string()))?;
         let answers = self.group.propose(payload.into()).await?;
-        self.has_begun(term);
+        self.has_begun(stamp);
         Ok(answers)
     }
 
@@ -331,5 +372,39 @@ async fn carry(way: Arc<Way>, batch: Vec<Waiting>) {
 async fn end_leases(way: Arc<Way>) {
     if let Err(error) = way.propose(Vec::new()).await {
         tracing::debug!(%error, "leases could not be ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_put_forward_ends_no_lease_early() {
+        let start = world::now();
+        let mut clock = Clock::default();
+        let second = Duration::from_secs(1);
+
+        let first = clock.time(1, start, || 0, 1_000_000);
+        clock.begun = true;
+        let nudged = clock.time(1, start + second, || 0, 1_004_000);
+        let stepped = clock.time(1, start + 2 * second, || 0, 1_060_000);
+
+        let times = [first, nudged, stepped].map(|stamp| stamp.time_ms);
+        assert_eq!(times, [1_000_000, 1_001_000, 1_060_000]);
+        // The batch with the new time gives leases their whole time again.
+        let begins = [first, nudged, stepped].map(|stamp| stamp.begins);
+        assert_eq!(begins, [true, false, true]);
+    }
+
+    #[test]
+    fn a_leader_whose_clock_is_behind_goes_on_from_the_states_time() {
+        let start = world::now();
+        let mut clock = Clock::default();
+
+        let first = clock.time(2, start, || 5_000_000, 1_000_000);
+        let then = clock.time(2, start + Duration::from_millis(7), || 5_000_000, 1_000_007);
+
+        assert_eq!((first.time_ms, then.time_ms), (5_000_000, 5_000_007));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
-//! [`super::keeper`]). All end with [`Running`]. Links have tasks
+//! [`super::keeper`]) and of led services (see [`super::leading`]). All end with [`Running`]. Links have tasks
 //! of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
@@ -27,6 +27,7 @@ use super::{
     host::{Host, HostFor, HostsNothing},
     introspect,
     keeper::{Keeper, Place},
+    leading::{self, Leading},
     preparation::Preparation,
     repeats::Repeats,
     standing,
@@ -55,12 +56,16 @@ const REPORT: Duration = Duration::from_millis(100);
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
 
+/// How long a node that stops waits until the directory knows what it holds no more.
+const GIVE_UP: Duration = Duration::from_secs(2);
+
 /// A node that runs.
 pub(super) struct Running {
     pub(super) handle: NodeHandle,
     pub(super) host: Arc<Host>,
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
+    leading: Leading,
     membership: Membership,
     gate: Arc<Gate>,
     pool: Arc<Pool>,
@@ -136,6 +141,8 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             client,
             group: OnceLock::new(),
             membership: OnceLock::new(),
+            elections: OnceLock::new(),
+            seen: Mutex::default(),
         }),
     };
     let keeper = match place {
@@ -151,6 +158,9 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
     let _ = cell.set(Arc::downgrade(&host));
+    let leading = Leading::new(&handle, &host).map_err(|_| StartError::NeedsDirectory {
+        name: leading::first(&host),
+    })?;
     pool.set_local(&host);
     let gate = Arc::new(Gate {
         roster: roster.clone(),
@@ -200,11 +210,12 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         tasks.extend(keeper.start(&roster, &pool, members_changed));
     }
     let keeps_directory = keeper.is_some();
-    let running = Running {
+    let mut running = Running {
         handle: handle.clone(),
         host: host.clone(),
         address: address.clone(),
         keeper,
+        leading,
         membership,
         gate,
         pool,
@@ -243,6 +254,18 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     }
     running.pool.set_local(&host);
     running.gate.status_changed.notify_one();
+    let told = {
+        let (gate, pool) = (running.gate.clone(), Arc::downgrade(&running.pool));
+        let host = Arc::downgrade(&host);
+        move || {
+            if let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) {
+                pool.set_local(&host);
+            }
+            gate.status_changed.notify_one();
+        }
+    };
+    let campaigns = running.leading.start(&Arc::downgrade(&host), told);
+    running.tasks.extend(campaigns);
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -295,6 +318,7 @@ fn status(host: &Host, pool: Option<&Pool>) -> Status {
         draining: host.is_draining(),
         not_serving: host.not_serving(),
         nodes: pool.map(Pool::known).unwrap_or_default(),
+        leads: host.leads(),
     }
 }
 
@@ -489,6 +513,11 @@ impl Running {
         if let Some(keeper) = &self.keeper {
             keeper.hand_over().await;
         }
+        if let Some(elections) = self.handle.elections() {
+            self.leading.hand_over(self.limits.drain / 2).await;
+            elections.close(GIVE_UP).await;
+            self.gate.status_changed.notify_one();
+        }
         self.host.drain();
         self.gate.status_changed.notify_one();
         let about = standing::about(&self.host, self.handle.name(), &self.address);
@@ -530,6 +559,9 @@ impl Drop for Running {
             .for_each(|link| link.close("the node has stopped"));
         self.pool.close("the node has stopped");
         self.repeats.close();
+        if let Some(elections) = self.handle.elections() {
+            elections.abandon();
+        }
         if let Some(keeper) = self.keeper.take() {
             keeper.abandon();
         }

@@ -77,12 +77,12 @@ pub enum StartError {
         /// Its name.
         collection: String,
     },
-    /// A service asks for what this version does not offer.
-    #[error("service `{name}` asks for {what}, which this version does not offer")]
-    Unsupported {
+    /// A service is led by an elected node, and this node keeps no directory to elect one in.
+    #[error(
+        "service `{name}` has `placement = leader`, which needs a directory, and this node keeps none: set `directory.path` and make a cluster with `init`"
+    )]
+    NeedsDirectory {
         /// Its name.
         name: String,
-        /// What it asks for.
-        what: &'static str,
     },
 }

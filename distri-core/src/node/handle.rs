@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 #[cfg(feature = "node")]
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
     consensus::Group,
+    election::{Elections, seen::SeenFences},
     membership::{Member, Membership},
+    service::Role,
 };
+use crate::{error::Result, fence::Fences, service::Caller};
 
 /// What services know of the node that hosts them: who it is, and a client for calls to others.
 ///
@@ -30,6 +33,12 @@ pub(super) struct Shared {
     /// What it knows of the members of its cloud, once it takes part.
     #[cfg(feature = "node")]
     pub(super) membership: OnceLock<Membership>,
+    /// Its part in elections, if it keeps a directory.
+    #[cfg(feature = "node")]
+    pub(super) elections: OnceLock<Elections>,
+    /// The latest fences that came with calls of nodes.
+    #[cfg(feature = "node")]
+    pub(super) seen: Mutex<SeenFences>,
 }
 
 impl NodeHandle {
@@ -51,6 +60,43 @@ impl NodeHandle {
     /// The directory of the cloud.
     pub fn directory(&self) -> crate::directory::Directory {
         self.client().directory()
+    }
+}
+
+#[cfg(feature = "node")]
+impl NodeHandle {
+    pub(crate) fn elections(&self) -> Option<&Elections> {
+        self.shared.elections.get()
+    }
+
+    /// Refuses a call that is made under a leadership of which this node knows that it is over.
+    pub(crate) fn check_fences(&self, fences: &Fences, caller: &Caller) -> Result<()> {
+        let fences = fences.as_slice();
+        if fences.is_empty() {
+            return Ok(());
+        }
+        if let Some(elections) = self.elections() {
+            elections.check(fences)?;
+        }
+        let mut seen = self
+            .shared
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        seen.check(fences)?;
+        // Others could make one up that nobody could ever outdo.
+        if caller.role == Role::Node {
+            seen.note(fences);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(feature = "node"))]
+impl NodeHandle {
+    /// Who hosts nothing refuses nothing.
+    pub(crate) fn check_fences(&self, _: &Fences, _: &Caller) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::gate::{Admitted, Gate, Pass};
 use crate::{
     error::{Code, Error, Result},
     hash::IdMap,
@@ -26,8 +27,8 @@ use crate::{
     },
     rpc::{CallId, Incoming, KeptReply, Link, OnProgress, Reporter, Serve, Serving, Trace},
     service::{
-        Access, Caller, Context, Health, MethodDescriptor, Request, Role, Service,
-        ServiceDescriptor,
+        Access, BoxFuture, Caller, Context, Health, MethodDescriptor, Placement, Reply, Request,
+        Role, Service, ServiceDescriptor, context::Inherited,
     },
     wire::hello::ServiceOffer,
 };
@@ -61,6 +62,8 @@ struct Load {
 
 /// A method with its service and its counts.
 struct Method {
+    /// Stands before it, if not every node may serve it.
+    gate: OnceLock<Arc<dyn Gate>>,
     service: Arc<OnceLock<Arc<dyn Service>>>,
     index: usize,
     descriptor: &'static MethodDescriptor,
@@ -114,6 +117,7 @@ impl Host {
                     failed: AtomicU64::new(0),
                 });
                 let method = Method {
+                    gate: OnceLock::new(),
                     service: hosted.service.clone(),
                     index,
                     descriptor,
@@ -171,6 +175,35 @@ impl Host {
             })
             .map(|(name, _)| name.clone())
             .collect()
+    }
+
+    /// From now on `gate` says whether this node may serve the methods of a service that are placed
+    /// so.
+    pub(crate) fn guard(
+        &self,
+        service: &str,
+        placed: impl Fn(&Placement) -> bool,
+        gate: &Arc<dyn Gate>,
+    ) {
+        let hosted = self.services.get(service);
+        let methods = hosted.map_or(&[][..], |hosted| &hosted.descriptor.methods);
+        for descriptor in methods.iter().filter(|method| placed(&method.placement)) {
+            if let Some(method) = self.methods.get(&descriptor.id) {
+                // Guarded once, when the node starts.
+                let _ = method.gate.set(gate.clone());
+            }
+        }
+    }
+
+    /// The services that this node leads, each with the number of its fence.
+    pub(crate) fn leads(&self) -> Vec<(String, u64)> {
+        let services = self.services.iter();
+        let led = services.filter_map(|(name, hosted)| {
+            let mut methods = hosted.descriptor.methods.iter();
+            let gate = methods.find_map(|method| self.methods.get(&method.id)?.gate.get())?;
+            Some((name.clone(), gate.leads()?))
+        });
+        led.collect()
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -248,26 +281,29 @@ impl Host {
         method: MethodId,
         caller: &Arc<Caller>,
         request: (Codec, Message),
-        deadline: Option<Instant>,
-        trace: Trace,
+        mut inherited: Inherited,
         reporter: Reporter,
-    ) -> Result<(
-        Context,
-        crate::service::BoxFuture<'static, Result<crate::service::Reply>>,
-    )> {
+    ) -> Result<(Context, BoxFuture<'static, Result<Reply>>)> {
+        self.node.check_fences(&inherited.fences, caller)?;
         let (method, ticket) = self.admit(method, caller)?;
         let service = method.service.get().ok_or_else(starting)?;
+        let gate = method.gate.get();
+        let admitted = gate.map(|gate| gate.admit()).transpose()?;
+        let pass = admitted.map(|Admitted { fence, pass }| {
+            inherited.fences = inherited.fences.with(fence);
+            pass
+        });
         let (codec, message) = request;
         let request = Request::new(method.index, codec, message);
         let cx = Context::new(
             caller.clone(),
-            deadline,
-            trace,
+            inherited,
             self.node.clone(),
             reporter,
             ticket,
         );
-        Ok((cx.clone(), service.clone().call(cx, request)))
+        let future = service.clone().call(cx.clone(), request);
+        Ok((cx, held_while(pass, future)))
     }
 
     /// Serves a call made by this very process, without a link.
@@ -276,14 +312,13 @@ impl Host {
         method: MethodId,
         codec: Codec,
         message: Message,
-        deadline: Option<Instant>,
-        trace: Trace,
+        inherited: Inherited,
         on_progress: Option<OnProgress>,
     ) -> Result<Message> {
+        let deadline = inherited.deadline;
         let reporter = on_progress.map_or(Reporter::Nobody, Reporter::Local);
         let caller = &self.caller_here;
-        let (cx, future) =
-            self.begin(method, caller, (codec, message), deadline, trace, reporter)?;
+        let (cx, future) = self.begin(method, caller, (codec, message), inherited, reporter)?;
         // Counts the call out also when this future is dropped.
         let guard = EndOnDrop(cx);
         let result = match deadline {
@@ -297,6 +332,20 @@ impl Host {
         };
         guard.0.ended(result.is_ok());
         result.map(|reply| reply.message)
+    }
+}
+
+/// `future`, with which a pass ends.
+fn held_while<T: 'static>(
+    pass: Option<Pass>,
+    future: BoxFuture<'static, T>,
+) -> BoxFuture<'static, T> {
+    match pass {
+        None => future,
+        Some(pass) => Box::pin(async move {
+            let _pass = pass;
+            future.await
+        }),
     }
 }
 
@@ -389,18 +438,13 @@ impl HostFor {
         let method = MethodId(head.method);
         let usual = || Some(now + host.methods.get(&method)?.descriptor.timeout);
         let deadline = asked.or_else(usual);
-        let trace = head
-            .trace
-            .as_ref()
-            .map_or_else(Trace::start, Trace::from_wire);
-        match host.begin(
-            method,
-            &self.caller,
-            (codec, message),
+        let trace = head.trace.as_ref();
+        let inherited = Inherited {
             deadline,
-            trace,
-            reporter,
-        ) {
+            trace: trace.map_or_else(Trace::start, Trace::from_wire),
+            fences: head.fences,
+        };
+        match host.begin(method, &self.caller, (codec, message), inherited, reporter) {
             Ok((cx, future)) => Serving::Running {
                 future,
                 deadline,

@@ -1,7 +1,7 @@
 //! A node's part in the directory: opened before anything else is served, closed after everything.
 //!
-//! Its tasks: `writes` and `reads` (commands into the log, questions to the leader), `steward` (the
-//! cluster's members), `roster` (whom the node admits), `snapshots`.
+//! Its tasks: `writes` and `reads` (commands into the log, questions to the leader), `elections` (the
+//! node's lease, and what it must clear away), `steward` (the cluster's members), `roster` (whom the node admits), `snapshots`.
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the directory's tasks"
@@ -29,6 +29,7 @@ use crate::{
     config::{self, Config},
     consensus::{Group, GroupOptions, Member, RaftService, Timing},
     directory::{DirectoryService, Replica, Server},
+    election::Elections,
     error::{Code, Error},
     id::PublicKey,
     identity::Identity,
@@ -257,6 +258,14 @@ impl Keeper {
             })?;
         }
         let server = Server::new(group.clone(), replica);
+        let elections = Elections::new(
+            server.clone(),
+            handle.key(),
+            handle.name().to_owned(),
+            config.directory.lease,
+        );
+        // Set once, here.
+        let _ = handle.shared.elections.set(elections);
         // Set once, here.
         let _ = handle.shared.group.set(group.clone());
         let steward = Steward {
@@ -306,6 +315,8 @@ impl Keeper {
             world::spawn(self.server.clone().run_writes(client.clone())),
             world::spawn(self.server.clone().run_reads(client)),
         ];
+        let elections = self.handle.elections().cloned();
+        tasks.extend(elections.map(|elections| world::spawn(elections.run())));
         tasks.extend(steward.map(|steward| world::spawn(steward.run())));
         let group = self.group.clone();
         tasks.push(world::spawn(async move { group.keep_short().await }));

@@ -76,9 +76,6 @@ impl Preparation {
             }
             .into());
         }
-        for service in &others {
-            check(service)?;
-        }
         let own = own.iter().map(|service| service.descriptor());
         Ok(own.chain(others).collect())
     }
@@ -127,17 +124,4 @@ impl Preparation {
         };
         declared.iter().map(spec).collect()
     }
-}
-
-fn check(service: &ServiceDescriptor) -> Result<(), StartError> {
-    let needs_election = |method: &crate::service::MethodDescriptor| {
-        method.placement == crate::service::Placement::Leader
-    };
-    if service.methods.iter().any(needs_election) {
-        return Err(StartError::Unsupported {
-            name: service.name.clone(),
-            what: "`placement = leader`",
-        });
-    }
-    Ok(())
 }

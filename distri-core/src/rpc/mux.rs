@@ -394,12 +394,13 @@ impl Mux {
         if self.in_flight() >= peer.calls as usize || self.out.waiting() > self.unwritten_max() {
             return Err(CannotCall::Full);
         }
-        head.channels = self.channels.open_sending(attachments);
+        let channels = self.channels.open_sending(attachments);
+        head.channels = channels;
         let id = self.made.next_id();
         self.out
             .message(Kind::Request, id, head.len(), |out| head.put(out), body);
         self.made.begin(id, deadline, self.out.end());
-        Ok((id, head.channels))
+        Ok((id, channels))
     }
 
     /// Gives up a call. Its place stays taken until the other end has answered.

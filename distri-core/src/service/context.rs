@@ -14,6 +14,7 @@ use tokio::{sync::Notify, time::Instant};
 use crate::{
     client::Client,
     error::{Code, Error, Result},
+    fence::{Fence, Fences},
     id::PublicKey,
     node::{NodeHandle, host::Ticket},
     rpc::{OnEnd, Reporter, Trace},
@@ -32,6 +33,7 @@ struct Inner {
     caller: Arc<Caller>,
     deadline: Option<Instant>,
     trace: Trace,
+    fences: Fences,
     node: NodeHandle,
     reporter: Reporter,
     ticket: Ticket,
@@ -61,19 +63,32 @@ pub enum Role {
     Stranger,
 }
 
+/// What a call has from the one that made it, and hands on to those that it makes.
+#[derive(Clone)]
+pub(crate) struct Inherited {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) trace: Trace,
+    pub(crate) fences: Fences,
+}
+
 impl Context {
     pub(crate) fn new(
         caller: Arc<Caller>,
-        deadline: Option<Instant>,
-        trace: Trace,
+        inherited: Inherited,
         node: NodeHandle,
         reporter: Reporter,
         ticket: Ticket,
     ) -> Self {
+        let Inherited {
+            deadline,
+            trace,
+            fences,
+        } = inherited;
         let inner = Inner {
             caller,
             deadline,
             trace,
+            fences,
             node,
             reporter,
             ticket,
@@ -152,12 +167,36 @@ impl Context {
         &self.inner.node
     }
 
-    /// A client for calls to other services: they inherit deadline and trace.
+    /// The fence under which the call is served: this service's own, if it is placed by an election
+    /// or by a key, else the one that the caller made the call under. Directory writes made through
+    /// the context, and further calls, are refused once it is out of date.
+    pub fn fence(&self) -> Option<&Fence> {
+        self.fences().last()
+    }
+
+    /// All fences under which the call is served: the caller's, then this service's own.
+    pub fn fences(&self) -> &[Fence] {
+        self.inner.fences.as_slice()
+    }
+
+    pub(crate) fn inherited_fences(&self) -> &Fences {
+        &self.inner.fences
+    }
+
+    /// A client for calls to other services: they inherit deadline, trace and fences.
     pub fn client(&self) -> Client {
-        self.inner
-            .node
-            .client()
-            .within(self.inner.deadline, self.inner.trace)
+        let Inner {
+            deadline,
+            trace,
+            fences,
+            node,
+            ..
+        } = &*self.inner;
+        node.client().within(Inherited {
+            deadline: *deadline,
+            trace: *trace,
+            fences: fences.clone(),
+        })
     }
 
     /// The directory of the cloud, as the node that serves the call may use it: what the caller

@@ -10,6 +10,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::fence::{FENCES_MAX, Fence, Fences, NAME_MAX};
+
 /// Length of a header.
 pub(crate) const HEADER_LEN: usize = 8;
 
@@ -203,7 +205,7 @@ impl Frame {
 }
 
 /// What stands in front of the arguments in a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct RequestHead {
     /// Which method.
     pub method: u64,
@@ -219,6 +221,8 @@ pub(crate) struct RequestHead {
     pub former: Option<u64>,
     /// Channels that the message refers to.
     pub channels: Channels,
+    /// The leaderships under which the call is made; at most [`FENCES_MAX`].
+    pub fences: Fences,
 }
 
 /// Trace context, as W3C Trace Context has it.
@@ -244,23 +248,18 @@ pub(crate) struct Channels {
 const HAS_TRACE: u8 = 1;
 const HAS_CALL_ID: u8 = 2;
 const HAS_CHANNELS: u8 = 4;
+const HAS_FENCES: u8 = 8;
 const HAS_FORMER: u8 = 16;
 
 impl RequestHead {
     /// Appends the head to `out`.
     pub(crate) fn put(&self, out: &mut BytesMut) {
-        let flags = if self.trace.is_some() { HAS_TRACE } else { 0 }
-            | if self.call_id.is_some() {
-                HAS_CALL_ID
-            } else {
-                0
-            }
-            | if self.former.is_some() { HAS_FORMER } else { 0 }
-            | if self.channels.count > 0 {
-                HAS_CHANNELS
-            } else {
-                0
-            };
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        let flags = flag(self.trace.is_some(), HAS_TRACE)
+            | flag(self.call_id.is_some(), HAS_CALL_ID)
+            | flag(self.channels.count > 0, HAS_CHANNELS)
+            | flag(self.former.is_some(), HAS_FORMER)
+            | flag(!self.fences.is_empty(), HAS_FENCES);
         out.put_u64_le(self.method);
         out.put_u32_le(self.timeout_ms);
         out.put_u8(self.codec);
@@ -277,6 +276,7 @@ impl RequestHead {
             out.put_u64_le(former);
         }
         self.channels.put(out);
+        put_fences(&self.fences, out);
     }
 
     /// How many bytes [`RequestHead::put`] appends.
@@ -285,6 +285,7 @@ impl RequestHead {
             + if self.call_id.is_some() { 16 } else { 0 }
             + if self.former.is_some() { 8 } else { 0 }
             + self.channels.len()
+            + fences_len(&self.fences)
     }
 
     /// Takes a head from the front of `body`.
@@ -296,11 +297,13 @@ impl RequestHead {
             kind: Kind::Request,
             problem: "the head is not whole",
         };
+        let mut flagged = 0;
         let mut head = || -> Result<Self, bytes::TryGetError> {
             let method = body.try_get_u64_le()?;
             let timeout_ms = body.try_get_u32_le()?;
             let codec = body.try_get_u8()?;
             let flags = body.try_get_u8()?;
+            flagged = flags;
             let trace = if flags & HAS_TRACE != 0 {
                 let mut trace = TraceHead {
                     trace: [0; 16],
@@ -335,10 +338,83 @@ impl RequestHead {
                 call_id,
                 former,
                 channels,
+                fences: Fences::default(),
             })
         };
-        head().map_err(|_| short)
+        let mut head = head().map_err(|_| short)?;
+        if flagged & HAS_FENCES != 0 {
+            head.fences = take_fences(body)?;
+        }
+        Ok(head)
     }
+}
+
+const FENCE_HAS_KEY: u8 = 1;
+
+fn put_fences(fences: &Fences, out: &mut BytesMut) {
+    if fences.is_empty() {
+        return;
+    }
+    debug_assert!(
+        fences.as_slice().len() <= FENCES_MAX,
+        "calls are not begun under more fences"
+    );
+    out.put_u8(fences.as_slice().len() as u8);
+    for fence in fences.iter() {
+        out.put_u64_le(fence.number);
+        out.put_u8(if fence.key.is_some() {
+            FENCE_HAS_KEY
+        } else {
+            0
+        });
+        if let Some(key) = fence.key {
+            out.put_u64_le(key);
+        }
+        out.put_u8(fence.election.len() as u8);
+        out.put_slice(fence.election.as_bytes());
+    }
+}
+
+fn fences_len(fences: &Fences) -> usize {
+    if fences.is_empty() {
+        return 0;
+    }
+    let one = |fence: &Fence| 10 + fence.election.len() + if fence.key.is_some() { 8 } else { 0 };
+    1 + fences.iter().map(one).sum::<usize>()
+}
+
+fn take_fences(body: &mut Bytes) -> Result<Fences, FrameError> {
+    let malformed = |problem| FrameError::Malformed {
+        kind: Kind::Request,
+        problem,
+    };
+    let short = |_| malformed("the head is not whole");
+    let count = usize::from(body.try_get_u8().map_err(short)?);
+    if count == 0 || count > FENCES_MAX {
+        return Err(malformed("it has no fences, or too many"));
+    }
+    let mut fences = Vec::with_capacity(count);
+    for _ in 0..count {
+        let number = body.try_get_u64_le().map_err(short)?;
+        let key = match body.try_get_u8().map_err(short)? & FENCE_HAS_KEY {
+            0 => None,
+            _ => Some(body.try_get_u64_le().map_err(short)?),
+        };
+        let len = usize::from(body.try_get_u8().map_err(short)?);
+        if len > NAME_MAX {
+            return Err(malformed("a fence's name is too long"));
+        }
+        let mut name = vec![0; len];
+        body.try_copy_to_slice(&mut name).map_err(short)?;
+        let election =
+            String::from_utf8(name).map_err(|_| malformed("a fence's name is not text"))?;
+        fences.push(Fence {
+            election,
+            number,
+            key,
+        });
+    }
+    Ok(fences.into())
 }
 
 impl Channels {
@@ -429,6 +505,16 @@ mod tests {
         (1_u8..=14).prop_map(|number| Kind::from_number(number).unwrap())
     }
 
+    fn fences() -> impl Strategy<Value = Fence> {
+        ("[a-z/-]{0,200}", any::<u64>(), any::<Option<u64>>()).prop_map(
+            |(election, number, key)| Fence {
+                election,
+                number,
+                key,
+            },
+        )
+    }
+
     proptest! {
         #[test]
         fn a_frame_survives_its_bytes(
@@ -465,12 +551,15 @@ mod tests {
             trace in prop::option::of(any::<([u8; 16], [u8; 8], u8)>()),
             call_id in prop::option::of(any::<[u8; 16]>()),
             former: Option<u64>,
-            first: u32,
-            count: u16,
+            (first, count) in any::<(u32, u16)>(),
+            fences in prop::collection::vec(fences(), 0..=FENCES_MAX),
         ) {
             let trace = trace.map(|(trace, span, flags)| TraceHead { trace, span, flags });
             let channels = if count == 0 { Channels::default() } else { Channels { first, count } };
-            let head = RequestHead { method, timeout_ms, codec, trace, call_id, former, channels };
+            let fences = Fences::from(fences);
+            let head = RequestHead {
+                method, timeout_ms, codec, trace, call_id, former, channels, fences,
+            };
             let mut bytes = BytesMut::new();
             head.put(&mut bytes);
             prop_assert_eq!(bytes.len(), head.len());

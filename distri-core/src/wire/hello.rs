@@ -69,6 +69,8 @@ pub(crate) struct Status {
     pub not_serving: Vec<String>,
     /// The nodes that it knows, itself not among them.
     pub nodes: Vec<KnownNode>,
+    /// The services that it leads, each with the number of its fence.
+    pub leads: Vec<(String, u64)>,
 }
 
 /// A node as another node knows it.

@@ -21,7 +21,12 @@ pub(crate) struct Cluster {
     pub(crate) network: Network,
     seats: Vec<Seat>,
     client: Client,
+    /// What each node hosts besides.
+    services: Services,
 }
+
+/// Adds services to a node that is about to start.
+pub(crate) type Services = fn(NodeBuilder) -> NodeBuilder;
 
 /// A node with what outlives it.
 struct Seat {
@@ -34,15 +39,22 @@ struct Seat {
 impl Cluster {
     /// `count` nodes, the first of which founded the cluster.
     pub(crate) async fn of(count: usize, seed: u64) -> Self {
+        Self::hosting(count, seed, |builder| builder).await
+    }
+
+    /// The same, with services on every node.
+    pub(crate) async fn hosting(count: usize, seed: u64, services: Services) -> Self {
         println!("seed {seed}");
         let network = Network::new(seed);
         let mut seats = vec![Seat::new(seed, 0)];
-        seats[0].start(&network, NodeBuilder::found).await.unwrap();
+        let found = |builder: NodeBuilder| services(builder.found());
+        seats[0].start(&network, found).await.unwrap();
         let client = seats[0].node().client();
         let mut cluster = Self {
             network,
             seats,
             client,
+            services,
         };
         for _ in 1..count {
             let token = cluster.token().await;
@@ -117,7 +129,8 @@ impl Cluster {
     /// One more node.
     pub(crate) async fn join(&mut self, token: JoinToken) -> Result<(), StartError> {
         let mut seat = Seat::new(self.network.seed(), self.seats.len());
-        seat.start(&self.network, |builder| builder.join(token))
+        let services = self.services;
+        seat.start(&self.network, |builder| services(builder.join(token)))
             .await?;
         self.seats.push(seat);
         Ok(())
@@ -143,7 +156,7 @@ impl Cluster {
         // The tasks of the node that was killed let go of its address a moment later.
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
-            match seat.start(&network, |builder| builder).await {
+            match seat.start(&network, self.services).await {
                 Ok(()) => return,
                 Err(StartError::Listen(_)) if tokio::time::Instant::now() < until => {
                     tokio::time::sleep(Duration::from_millis(5)).await;

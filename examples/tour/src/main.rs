@@ -1,5 +1,5 @@
 //! A tour of what methods can take, give and tell: files, streams in both directions, progress,
-//! typed errors, who calls.
+//! typed errors, who calls, whose turn it is.
 //!
 //! ```text
 //! cargo run -p example-tour -- node
@@ -7,6 +7,7 @@
 //! cargo run -p example-tour -- call tour digest file=@Cargo.lock
 //! seq 5 | cargo run -p example-tour -- call tour squares numbers=@-
 //! cargo run -p example-tour -- call tour wait steps=50
+//! cargo run -p example-tour -- call tour alone millis=500
 //! ```
 //!
 //! `tests/cli.rs` takes the tour, as a shell would.
@@ -102,6 +103,21 @@ impl Tour {
         Ok(cx.caller().key.to_string())
     }
 
+    /// Takes its time alone, in the whole cloud, however many ask: the others wait for their turn.
+    /// Whose turn it is has a number that rises with each.
+    async fn alone(&self, cx: &Context, millis: u64) -> Result<u64> {
+        let turn = cx.node().election("tour/alone")?.campaign().await?;
+        // What is written here is refused once somebody else may have the turn.
+        let _directory = cx.directory().under(&turn);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(millis)) => {}
+            () = turn.lost() => return Err(TourError::Interrupted.into()),
+        }
+        let number = turn.fence().number();
+        turn.resign().await?;
+        Ok(number)
+    }
+
     /// Only for keys that the operator lists under `[access.roles]` as `guide`.
     #[method(access = role("guide"))]
     async fn backstage(&self) -> Result<String> {
@@ -131,6 +147,8 @@ enum TourError {
     TooLittle { needs: u32, has: u32 },
     /// A number has no square.
     TooLarge,
+    /// The directory could not be reached, so it may be another's turn.
+    Interrupted,
 }
 
 impl fmt::Display for TourError {
@@ -138,6 +156,7 @@ impl fmt::Display for TourError {
         match self {
             Self::TooLittle { needs, has } => write!(f, "{needs} needed, only {has} there"),
             Self::TooLarge => f.write_str("the square is too large"),
+            Self::Interrupted => f.write_str("the turn was lost"),
         }
     }
 }

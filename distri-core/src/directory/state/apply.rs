@@ -15,6 +15,7 @@ use crate::{
         Actor, Batch, CollectionSpec, Command, Condition, Document, Filter, Json, Operation,
         Outcome, Proposal, Refusal, Transaction, Verdict, filter::Matcher, limits,
     },
+    fence::Fence,
     id::PublicKey,
 };
 
@@ -38,12 +39,14 @@ impl State {
             .proposals
             .iter()
             .enumerate()
-            .map(|(index, bytes)| decode(bytes).map_err(|source| UnknownCommand { index, source }))
+            .map(|(index, bytes)| {
+                Proposal::decode(bytes).map_err(|source| UnknownCommand { index, source })
+            })
             .collect::<Result<Vec<_>, _>>()?;
         self.advance(batch.time_ms, batch.new_leader);
         Ok(proposals
             .into_iter()
-            .map(|proposal| self.answer(proposal))
+            .map(|(proposal, fences)| self.answer(proposal, &fences))
             .collect())
     }
 
@@ -59,21 +62,27 @@ impl State {
     }
 
     /// Executes a proposal unless it was before.
-    fn answer(&mut self, proposal: Proposal) -> Verdict {
+    fn answer(&mut self, proposal: Proposal, fences: &[Fence]) -> Verdict {
         let Proposal {
             request,
             actor,
             command,
         } = proposal;
         let Some(request) = request else {
-            return self.execute(&actor, command);
+            return self.fenced(&actor, command, fences);
         };
         if let Some(verdict) = self.sessions.begin(&request, self.time_ms) {
             return verdict;
         }
-        let verdict = self.execute(&actor, command);
+        let verdict = self.fenced(&actor, command, fences);
         self.sessions.remember(&request, &verdict);
         verdict
+    }
+
+    /// Executes a command that is made under `fences`, if they stand.
+    fn fenced(&mut self, actor: &Actor, command: Command, fences: &[Fence]) -> Verdict {
+        self.check_fences(fences)?;
+        self.execute(actor, command)
     }
 
     fn execute(&mut self, actor: &Actor, command: Command) -> Verdict {
@@ -542,14 +551,6 @@ impl Step {
     fn id(&self) -> &str {
         let version = self.after.as_ref().or(self.before.as_ref());
         version.map_or("", |record| &record.id)
-    }
-}
-
-/// Decodes one proposal and nothing else.
-fn decode(bytes: &[u8]) -> Result<Proposal, postcard::Error> {
-    match postcard::take_from_bytes(bytes)? {
-        (proposal, []) => Ok(proposal),
-        _ => Err(postcard::Error::SerdeDeCustom),
     }
 }
 

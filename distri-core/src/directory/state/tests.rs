@@ -2,6 +2,7 @@
 
 mod access;
 mod edits;
+mod fences;
 mod leases;
 mod measure;
 mod replicas;

@@ -115,6 +115,7 @@ fn head() -> RequestHead {
         call_id: None,
         former: None,
         channels: Channels::default(),
+        fences: crate::fence::Fences::default(),
     }
 }
 

@@ -54,6 +54,19 @@ fn blobs_inside_a_result_are_saved_where_asked() {
 }
 
 #[test]
+fn each_turn_has_a_higher_number_than_the_last() {
+    let (program, _node) = with_node(&[]);
+    let turn = || {
+        let number = program.run(&["call", "tour", "alone", "millis=10"]).json();
+        number.as_u64().unwrap()
+    };
+
+    let (first, second) = (turn(), turn());
+
+    assert!(second > first);
+}
+
+#[test]
 fn a_stream_is_printed_item_by_item() {
     let (program, _node) = with_node(&[]);
 

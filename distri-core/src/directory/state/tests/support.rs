@@ -7,6 +7,7 @@ use crate::{
         Actor, Batch, CollectionSpec, Command, Document, Json, Operation, Outcome, Proposal,
         RequestId, Transaction, Verdict, state::State,
     },
+    fence::{Fence, Fences},
     id::PublicKey,
 };
 
@@ -55,7 +56,33 @@ impl Directory {
     }
 
     fn propose(&mut self, proposal: Proposal) -> Verdict {
-        let batch = batch(self.now_ms, &[proposal]);
+        self.propose_under(&[], proposal)
+    }
+
+    /// What comes of a node's command under fences.
+    pub(super) fn run_under<'a>(
+        &mut self,
+        fences: impl IntoIterator<Item = &'a Fence>,
+        command: Command,
+    ) -> Verdict {
+        let proposal = Proposal {
+            request: None,
+            actor: Actor::Node,
+            command,
+        };
+        self.propose_under(fences, proposal)
+    }
+
+    pub(super) fn propose_under<'a>(
+        &mut self,
+        fences: impl IntoIterator<Item = &'a Fence>,
+        proposal: Proposal,
+    ) -> Verdict {
+        let fences = Fences::from(fences.into_iter().cloned().collect::<Vec<_>>());
+        let batch = Batch {
+            proposals: vec![proposal.encode(&fences).unwrap().into()],
+            ..batch(self.now_ms, &[])
+        };
         self.state.apply(&batch).unwrap().remove(0)
     }
 

@@ -1,0 +1,153 @@
+//! Commands that take effect only while a leadership stands.
+
+use super::support::*;
+use crate::{
+    directory::{
+        Actor, CollectionSpec, Command, Operation, Proposal, Refusal, RequestId, state::ELECTIONS,
+    },
+    fence::Fence,
+};
+
+/// A directory with `things`, and with elections.
+fn with_elections() -> Directory {
+    let mut directory = Directory::of_things();
+    let elections = CollectionSpec::new(ELECTIONS);
+    directory.run(Command::CreateCollection(elections)).unwrap();
+    directory
+}
+
+fn win(directory: &mut Directory, election: &str, lease: Option<u64>) -> Fence {
+    let inserted = directory.run(transact([Operation::Insert {
+        collection: ELECTIONS.into(),
+        id: election.into(),
+        value: json("{}"),
+        lease,
+    }]));
+    Fence::new(election, inserted.unwrap().revision)
+}
+
+fn fenced(election: &str, held: Option<u64>, asked: u64) -> Refusal {
+    Refusal::Fenced {
+        election: election.into(),
+        held,
+        asked,
+    }
+}
+
+#[test]
+fn a_write_under_a_leadership_that_is_over_is_refused_whoever_holds_it_now() {
+    let mut directory = with_elections();
+    let lease = directory.run(Command::GrantLease { ttl_ms: 1000 });
+    let lease = lease.unwrap().lease;
+    let first = win(&mut directory, "job", lease);
+    let while_held = directory.run_under([&first], transact([put("a", "1")]));
+
+    directory.wait(1000);
+    let while_nobody = directory.run_under([&first], transact([put("a", "2")]));
+    let second = win(&mut directory, "job", None);
+    let while_another = directory.run_under([&first], transact([put("a", "3")]));
+    let by_the_other = directory.run_under([&second], transact([put("a", "4")]));
+
+    assert!(while_held.is_ok());
+    assert_eq!(while_nobody, Err(fenced("job", None, first.number)));
+    let held = Some(second.number);
+    assert_eq!(while_another, Err(fenced("job", held, first.number)));
+    assert!(by_the_other.is_ok());
+    assert_eq!(directory.value("a"), Some("4".into()));
+}
+
+#[test]
+fn every_kind_of_command_is_fenced() {
+    let mut directory = with_elections();
+    let outdated = [Fence::new("job", 1)];
+
+    for command in [
+        Command::CreateCollection(CollectionSpec::new("more")),
+        Command::DropCollection {
+            name: "things".into(),
+        },
+        Command::GrantLease { ttl_ms: 1000 },
+    ] {
+        let refused = directory.run_under(&outdated, command);
+        assert_eq!(refused, Err(fenced("job", None, 1)));
+    }
+}
+
+#[test]
+fn all_fences_of_a_command_must_stand() {
+    let mut directory = with_elections();
+    let stands = win(&mut directory, "a", None);
+    let outdated = Fence::new("b", 1);
+
+    let refused = directory.run_under([&stands, &outdated], transact([put("a", "1")]));
+
+    assert_eq!(refused, Err(fenced("b", None, 1)));
+}
+
+#[test]
+fn a_leadership_stands_however_its_document_is_changed() {
+    let mut directory = with_elections();
+    let fence = win(&mut directory, "job", None);
+    directory
+        .run(transact([Operation::Put {
+            collection: ELECTIONS.into(),
+            id: "job".into(),
+            value: json(r#"{"more":1}"#),
+            lease: None,
+        }]))
+        .unwrap();
+
+    let done = directory.run_under([&fence], transact([put("a", "1")]));
+
+    assert!(done.is_ok());
+}
+
+#[test]
+fn a_repeated_command_is_answered_as_it_was_though_its_fence_is_out_of_date() {
+    let mut directory = with_elections();
+    let fence = win(&mut directory, "job", None);
+    let proposal = Proposal {
+        request: Some(RequestId {
+            session: 7,
+            serial: 1,
+            acknowledged: 1,
+        }),
+        actor: Actor::Node,
+        command: transact([put("a", "1")]),
+    };
+    let first = directory.propose_under([&fence], proposal.clone());
+    directory
+        .run(transact([Operation::Delete {
+            collection: ELECTIONS.into(),
+            id: "job".into(),
+            revision: None,
+        }]))
+        .unwrap();
+
+    let again = directory.propose_under([&fence], proposal);
+
+    assert!(first.is_ok());
+    assert_eq!(again, first);
+}
+
+#[test]
+fn a_fence_that_is_newer_than_the_state_is_not_known_to_be_outdated() {
+    let mut directory = with_elections();
+    let fence = win(&mut directory, "job", None);
+    let later = Fence::new("job", fence.number + 1);
+    let earlier = Fence::new("job", fence.number - 1);
+
+    assert_eq!(
+        directory
+            .state
+            .check_known_fences(std::slice::from_ref(&fence)),
+        Ok(())
+    );
+    assert_eq!(directory.state.check_known_fences(&[later]), Ok(()));
+    assert_eq!(
+        directory
+            .state
+            .check_known_fences(std::slice::from_ref(&earlier)),
+        Err(fenced("job", Some(fence.number), earlier.number))
+    );
+}
