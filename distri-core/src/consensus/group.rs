@@ -24,6 +24,7 @@ use super::{
 use crate::{
     client::Client,
     storage::{Disk, Log, LogOptions, Snapshots, StorageError},
+    watch,
 };
 
 /// How soon a leader is missed.
@@ -64,6 +65,8 @@ struct Inner {
     snapshots: Arc<Snapshots>,
     growth: Arc<Growth>,
     inline: bool,
+    /// The node is stopping in order.
+    leaving: watch::Sender<bool>,
 }
 
 /// Why something was not done, or may not have been.
@@ -158,6 +161,7 @@ impl Group {
             snapshots,
             growth,
             inline,
+            leaving: watch::Sender::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -195,6 +199,21 @@ impl Group {
     /// False once this node's part has ended, also by a disk that failed.
     pub(crate) fn is_running(&self) -> bool {
         self.raft().metrics().borrow_watched().running_state.is_ok()
+    }
+
+    /// The node is about to stop: what it would do with the help of others is left to them.
+    pub(crate) fn leave(&self) {
+        self.inner.leaving.send_replace(true);
+    }
+
+    /// Waits until the node is about to stop.
+    pub(crate) async fn leaving(&self) {
+        let mut leaving = self.inner.leaving.subscribe();
+        while !*leaving.borrow_and_update() {
+            if leaving.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// How this node stands.

@@ -523,6 +523,9 @@ impl Running {
         let about = standing::about(&self.host, self.handle.name(), &self.address);
         self.membership.leave(self.handle.client(), about).await;
         self.tasks.first().into_iter().for_each(AbortHandle::abort);
+        if let Some(keeper) = &self.keeper {
+            keeper.leave();
+        }
         let links = self.gate.lock().clone();
         links.iter().for_each(Link::go_away);
         self.pool.go_away();

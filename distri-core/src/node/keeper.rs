@@ -387,6 +387,11 @@ impl Keeper {
         }
     }
 
+    /// Leaves to others what is under way here and needs others, and ends watches.
+    pub(super) fn leave(&self) {
+        self.group.leave();
+    }
+
     /// Ends the node's part, with everything on disk.
     pub(super) async fn close(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
