@@ -30,7 +30,7 @@ mod record;
 mod sessions;
 mod snapshot;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use imbl::OrdMap;
 
@@ -156,9 +156,12 @@ impl State {
             check::filter(filter)?;
         }
         let live = self.collections.get(collection);
+        // Many may watch: for each of them the definition is looked at, not copied.
         let spec = match (live, self.history.readers_of_dropped(collection)) {
-            (Some(live), _) => live.spec().clone(),
-            (None, Some(readers)) => CollectionSpec::new(collection).read(readers.clone()),
+            (Some(live), _) => Cow::Borrowed(live.spec()),
+            (None, Some(readers)) => {
+                Cow::Owned(CollectionSpec::new(collection).read(readers.clone()))
+            }
             (None, None) => return Err(no_collection(collection)),
         };
         let sight = Sight {
