@@ -58,6 +58,8 @@ pub(crate) use replica::Replica;
 pub(crate) use server::{DirectoryService, Server};
 #[cfg(feature = "node")]
 pub(crate) use state::ELECTIONS;
+#[cfg(feature = "testing")]
+pub(crate) use state::State;
 
 /// Bounds on what the directory takes. A command that exceeds one is refused with
 /// [`Refusal::TooLarge`], which names it.

@@ -44,6 +44,8 @@ pub mod rpc;
 pub mod service;
 #[cfg(feature = "node")]
 pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 #[cfg(feature = "node")]
 mod watch;

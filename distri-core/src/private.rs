@@ -15,6 +15,9 @@ pub use serde;
 mod host;
 #[path = "private/method.rs"]
 mod method;
+#[cfg(feature = "testing")]
+#[path = "private/wait.rs"]
+mod wait;
 
 pub use host::{
     DefaultStart, Interface, Serves, Settings, Starts, Stops, by_default, started, stopped,
@@ -23,3 +26,5 @@ pub use method::{
     Argument, ArgumentList, Carried, Failure, Method, Takes, Travels, arguments, call, describe,
     gather, placement_key, reply, travels,
 };
+#[cfg(feature = "testing")]
+pub use wait::Wait;

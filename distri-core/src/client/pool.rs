@@ -223,6 +223,12 @@ impl Pool {
         self.rebuild();
     }
 
+    /// From now on no call is served in this process.
+    pub(crate) fn forget_local(&self) {
+        *lock(&self.local) = Weak::new();
+        self.rebuild();
+    }
+
     /// Keeps a link to the node `endpoint` from now on. A node known already gets no second one.
     pub(crate) fn add(self: &Arc<Self>, endpoint: Endpoint) {
         if endpoint.key == self.me {

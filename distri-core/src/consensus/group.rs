@@ -48,6 +48,8 @@ pub(crate) struct GroupOptions {
     /// Calls to the other nodes.
     pub(crate) client: Client,
     pub(crate) timing: Timing,
+    /// The log grows by so much before a snapshot is made.
+    pub(crate) snapshot_after: u64,
     /// Files are touched in place instead of on threads: for disks that are memory.
     pub(crate) inline: bool,
 }
@@ -125,6 +127,7 @@ impl Group {
             state,
             client,
             timing,
+            snapshot_after,
             inline,
         } = options;
         let (log, snapshots) = super::machine::with_files(inline, move || {
@@ -147,7 +150,7 @@ impl Group {
         .await
         .map_err(StorageError::io("open", "the data folder"))??;
         let snapshots = Arc::new(snapshots);
-        let growth = Arc::new(Growth::default());
+        let growth = Arc::new(Growth::new(snapshot_after));
         let machine = Machine::new(state, snapshots.clone(), growth.clone(), inline);
         let network = Network { client, inline };
         let config = Arc::new(config(&timing));

@@ -23,7 +23,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     NodeHandle, StartError,
-    handle::Shared,
+    handle::{Shared, Tasks},
     host::{Host, HostFor, HostsNothing},
     introspect,
     keeper::{Keeper, Place},
@@ -143,6 +143,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             membership: OnceLock::new(),
             elections: OnceLock::new(),
             seen: Mutex::default(),
+            tasks: Tasks::default(),
         }),
     };
     let keeper = match place {
@@ -546,6 +547,7 @@ impl Running {
         self.pool.close("the node has stopped");
         self.repeats.close();
         self.host.stop().await;
+        self.handle.stop_tasks();
         if let Some(keeper) = &self.keeper {
             keeper.close().await;
         }
@@ -553,9 +555,11 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
+impl Running {
+    /// Ends everything at once. Others learn of it by their links.
+    pub(super) fn halt(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
+        self.handle.stop_tasks();
         self.gate
             .lock()
             .drain(..)
@@ -565,9 +569,17 @@ impl Drop for Running {
         if let Some(elections) = self.handle.elections() {
             elections.abandon();
         }
-        if let Some(keeper) = self.keeper.take() {
+        // Who holds a clone of a node that was killed finds nobody at home either.
+        self.pool.forget_local();
+        if let Some(keeper) = &self.keeper {
             keeper.abandon();
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.halt();
     }
 }
 

@@ -239,6 +239,7 @@ impl Keeper {
             state: replica.clone(),
             client: handle.client().clone(),
             timing: timing(config.directory.timing),
+            snapshot_after: config.directory.snapshot_after,
             inline: in_memory,
         })
         .await?;
@@ -283,6 +284,16 @@ impl Keeper {
             removed: watch::Sender::new(false),
             tasks: Mutex::default(),
         })
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn group(&self) -> &Group {
+        &self.group
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn replica(&self) -> &Arc<Replica> {
+        self.server.replica()
     }
 
     /// The services by which nodes and clients use it.
@@ -400,7 +411,7 @@ impl Keeper {
     }
 
     /// Ends the node's part without waiting for it.
-    pub(super) fn abandon(self) {
+    pub(super) fn abandon(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.iter().for_each(JoinHandle::abort);
         if tokio::runtime::Handle::try_current().is_ok() {
