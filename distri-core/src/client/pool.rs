@@ -68,6 +68,8 @@ pub(crate) struct Pool {
     local: Mutex<Weak<Host>>,
     /// Nodes that do not answer, as gossip has it, if this is a node.
     absent: Mutex<BTreeSet<PublicKey>>,
+    /// Nodes that the others have given up, as most of them say, if this is a client.
+    lost: Mutex<BTreeSet<PublicKey>>,
     /// The numbering of this program's writes to the directory.
     session: Session,
     /// The ids of its calls: what no other program has, and a number.
@@ -203,6 +205,7 @@ impl Pool {
             tasks: Mutex::default(),
             local: Mutex::default(),
             absent: Mutex::default(),
+            lost: Mutex::default(),
             session: Session::new(),
             calls: (world::dice(), AtomicU64::new(1)),
         })
@@ -373,6 +376,7 @@ impl Pool {
             .filter_map(|member| member.link.clone())
             .collect();
         let absent = self.absent(&links);
+        self.give_up(&links);
         for link in links {
             let Some(hello) = link.hello_now() else {
                 continue;
@@ -404,21 +408,35 @@ impl Pool {
     /// Which nodes may not answer: as gossip has it, or as most of the nodes linked say.
     fn absent(&self, links: &[Link]) -> BTreeSet<PublicKey> {
         let mut absent = lock(&self.absent).clone();
+        absent.extend(self.most_say(links, |node| !node.there));
+        absent
+    }
+
+    /// Closes the links to nodes that the others have given up since this was asked last, so that
+    /// calls under way there end rather than wait until the silence is noticed here. One that can
+    /// be linked anew is: then only the others do not reach it.
+    fn give_up(&self, links: &[Link]) {
+        let lost = self.most_say(links, |node| !node.there && !node.linked);
+        let before = std::mem::replace(&mut *lock(&self.lost), lost.clone());
+        for link in links {
+            if lost.contains(&link.peer()) && !before.contains(&link.peer()) {
+                link.close("the other nodes have given it up");
+            }
+        }
+    }
+
+    /// The nodes of which most of those linked say so. A node knows better by itself.
+    fn most_say(&self, links: &[Link], so: impl Fn(&KnownNode) -> bool) -> BTreeSet<PublicKey> {
+        let mut votes = BTreeMap::<PublicKey, i64>::new();
         if self.options.learns {
-            let mut votes = BTreeMap::<PublicKey, i64>::new();
             for status in links.iter().filter_map(Link::status) {
                 for node in &status.nodes {
-                    *votes.entry(node.key).or_default() += if node.there { -1 } else { 1 };
+                    *votes.entry(node.key).or_default() += if so(node) { 1 } else { -1 };
                 }
             }
-            absent.extend(
-                votes
-                    .iter()
-                    .filter(|(_, sum)| **sum > 0)
-                    .map(|(key, _)| key),
-            );
         }
-        absent
+        votes.retain(|_, sum| *sum > 0);
+        votes.into_keys().collect()
     }
 
     /// From now on these nodes are known not to answer, and those of `down` not to come back to the
