@@ -48,7 +48,8 @@ fn compare(words: &[&str]) {
             (other, _) => panic!("unknown argument {other}"),
         }
     }
-    let wanted = |part: &str| only.is_empty() || only.iter().any(|only| part.contains(only.as_str()));
+    let wanted =
+        |part: &str| only.is_empty() || only.iter().any(|only| part.contains(only.as_str()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -62,10 +63,13 @@ fn compare(words: &[&str]) {
                 eprintln!("round {} of {rounds}: {}", round + 1, system.name());
                 let figures: Figures = measure::run(system, &wanted).await;
                 for (name, value) in figures.0 {
-                    let place = order.iter().position(|known| *known == name).unwrap_or_else(|| {
-                        order.push(name.clone());
-                        order.len() - 1
-                    });
+                    let place = order
+                        .iter()
+                        .position(|known| *known == name)
+                        .unwrap_or_else(|| {
+                            order.push(name.clone());
+                            order.len() - 1
+                        });
                     all.entry((place, name))
                         .or_default()
                         .entry(system.name())
@@ -74,7 +78,10 @@ fn compare(words: &[&str]) {
                 }
             }
         }
-        println!("{:<44} {:>12} {:>12} {:>8}", "medians", "distri", "etcd", "ratio");
+        println!(
+            "{:<44} {:>12} {:>12} {:>8}",
+            "medians", "distri", "etcd", "ratio"
+        );
         for ((_, name), mut by_system) in all {
             let mut median = |system: &str| {
                 let values = by_system.get_mut(system)?;
@@ -82,9 +89,15 @@ fn compare(words: &[&str]) {
                 Some(values[values.len() / 2])
             };
             let (ours, theirs) = (median("distri"), median("etcd"));
-            let show = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
+            let show =
+                |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2}"));
             let ratio = ours.zip(theirs).map(|(ours, theirs)| ours / theirs);
-            println!("{name:<44} {:>12} {:>12} {:>8}", show(ours), show(theirs), show(ratio));
+            println!(
+                "{name:<44} {:>12} {:>12} {:>8}",
+                show(ours),
+                show(theirs),
+                show(ratio)
+            );
         }
     });
 }

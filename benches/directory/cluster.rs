@@ -83,7 +83,10 @@ pub(crate) fn serve(folder: &str, entry: &[&str]) {
         let mut config = Config::default();
         config.node.listen = Address::new(listen);
         config.directory.path = Some(folder.join("data"));
-        let builder = Node::builder().identity(identity).config(config).without_registry();
+        let builder = Node::builder()
+            .identity(identity)
+            .config(config)
+            .without_registry();
         let builder = match entry {
             ["found"] => builder.found(),
             ["join", token] => builder.join(token.parse::<JoinToken>().expect("a token")),
@@ -92,12 +95,19 @@ pub(crate) fn serve(folder: &str, entry: &[&str]) {
         let node = builder.start().await.expect("a node");
         std::fs::write(&port, node.address().as_str()).expect("a file");
         if entry == ["found"] {
-            let open = CollectionSpec::new("bench").read(Who::Public).write(Who::Public);
-            node.handle().directory().create(open).await.expect("a collection");
+            let open = CollectionSpec::new("bench")
+                .read(Who::Public)
+                .write(Who::Public);
+            node.handle()
+                .directory()
+                .create(open)
+                .await
+                .expect("a collection");
             for _ in 0..3 {
                 let valid = Duration::from_secs(3600);
                 let token = node.client().join_token(valid).await.expect("a token");
-                std::fs::write(folder.join(format!("token-{}", rand())), token.reveal()).expect("a file");
+                std::fs::write(folder.join(format!("token-{}", rand())), token.reveal())
+                    .expect("a file");
             }
         }
         println!("{}", node.endpoint());
@@ -107,7 +117,9 @@ pub(crate) fn serve(folder: &str, entry: &[&str]) {
 }
 
 fn rand() -> u128 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos())
+    std::time::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_nanos())
 }
 
 /// Takes a token that the first node has left in its folder.

@@ -60,7 +60,10 @@ impl Figures {
 fn folder(name: &str) -> PathBuf {
     // Beside the program: on a disk, which the system's temporary folder may not be.
     let me = std::env::current_exe().expect("a path");
-    me.parent().expect("a folder").join("directory-bench").join(name)
+    me.parent()
+        .expect("a folder")
+        .join("directory-bench")
+        .join(name)
 }
 
 pub(crate) async fn run(system: System, wanted: &impl Fn(&str) -> bool) -> Figures {
@@ -93,12 +96,20 @@ async fn distri(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
         }
     }
     if wanted("get") {
-        cluster.collection(0).put("read", &value).await.expect("a write");
+        cluster
+            .collection(0)
+            .put("read", &value)
+            .await
+            .expect("a write");
         for (name, local) in [("get linearizable", false), ("get local", true)] {
             for readers in [1, 64] {
                 let figure = load(readers, |reader| {
                     let collection = cluster.collection(reader);
-                    let collection = if local { collection.local() } else { collection };
+                    let collection = if local {
+                        collection.local()
+                    } else {
+                        collection
+                    };
                     move |_| {
                         let collection = collection.clone();
                         async move {
@@ -141,7 +152,11 @@ async fn distri(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
             let leader = cluster.leader().await;
             let started = Instant::now();
             cluster.nodes[leader].kill();
-            cluster.collection(1).put("after", &value).await.expect("a write");
+            cluster
+                .collection(1)
+                .put("after", &value)
+                .await
+                .expect("a write");
             times.push(started.elapsed().as_secs_f64());
             let own = cluster.folder.join((leader + 1).to_string());
             cluster.nodes[leader] = Process::start(&own, &["resume"]);
@@ -149,7 +164,10 @@ async fn distri(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
             cluster.connect(64).await;
         }
         times.sort_by(f64::total_cmp);
-        figures.add("leader killed, first write, median s", times[times.len() / 2]);
+        figures.add(
+            "leader killed, first write, median s",
+            times[times.len() / 2],
+        );
         figures.add("leader killed, first write, max s", times[times.len() - 1]);
     }
     if wanted("bulk") {
@@ -164,7 +182,10 @@ async fn distri(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
         })
         .await;
         assert!(cluster.count().await >= BULK as u64);
-        figures.add("memory of a node, 100,000 documents, MiB", cluster.nodes[1].memory());
+        figures.add(
+            "memory of a node, 100,000 documents, MiB",
+            cluster.nodes[1].memory(),
+        );
         let victim = (cluster.leader().await + 1) % 3;
         cluster.nodes[victim].kill();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -177,8 +198,14 @@ async fn distri(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
             .await
             .expect("a client");
         let read = client.directory().collection::<Json>("bench");
-        read.get("bulk-99999").await.expect("a read").expect("a document");
-        figures.add("node restarted, first linearizable read, s", started.elapsed().as_secs_f64());
+        read.get("bulk-99999")
+            .await
+            .expect("a read")
+            .expect("a document");
+        figures.add(
+            "node restarted, first linearizable read, s",
+            started.elapsed().as_secs_f64(),
+        );
         let token = token(&cluster.folder.join("1"));
         let started = Instant::now();
         let fourth = Process::start(&cluster.folder.join("4"), &["join", &token]);
@@ -191,7 +218,10 @@ async fn distri(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
         while !matches!(read.get("bulk-99999").await, Ok(Some(_))) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        figures.add("empty node joined, first linearizable read, s", started.elapsed().as_secs_f64());
+        figures.add(
+            "empty node joined, first linearizable read, s",
+            started.elapsed().as_secs_f64(),
+        );
     }
 }
 
@@ -215,7 +245,11 @@ async fn etcd(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
         }
     }
     if wanted("get") {
-        cluster.one(0).put("read", value.clone(), None).await.expect("a write");
+        cluster
+            .one(0)
+            .put("read", value.clone(), None)
+            .await
+            .expect("a write");
         for (name, local) in [("get linearizable", false), ("get local", true)] {
             for readers in [1, 64] {
                 let figure = load(readers, |reader| {
@@ -253,7 +287,10 @@ async fn etcd(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
             let client = cluster.one(0);
             let delays = watch_delays(watchers, &mut times, async || {
                 let mut client = client.clone();
-                client.put("watched", value.clone(), None).await.expect("a write");
+                client
+                    .put("watched", value.clone(), None)
+                    .await
+                    .expect("a write");
             })
             .await;
             delays_into(&delays, "watch", watchers, figures);
@@ -283,7 +320,10 @@ async fn etcd(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         times.sort_by(f64::total_cmp);
-        figures.add("leader killed, first write, median s", times[times.len() / 2]);
+        figures.add(
+            "leader killed, first write, median s",
+            times[times.len() / 2],
+        );
         figures.add("leader killed, first write, max s", times[times.len() - 1]);
     }
     if wanted("bulk") {
@@ -297,7 +337,10 @@ async fn etcd(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
             }
         })
         .await;
-        figures.add("memory of a node, 100,000 documents, MiB", memory(cluster.nodes[1].id()));
+        figures.add(
+            "memory of a node, 100,000 documents, MiB",
+            memory(cluster.nodes[1].id()),
+        );
         let victim = (cluster.leader().await + 1) % 3;
         cluster.kill(victim);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -314,7 +357,10 @@ async fn etcd(figures: &mut Figures, wanted: &impl Fn(&str) -> bool) {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        figures.add("node restarted, first linearizable read, s", started.elapsed().as_secs_f64());
+        figures.add(
+            "node restarted, first linearizable read, s",
+            started.elapsed().as_secs_f64(),
+        );
     }
 }
 

@@ -23,7 +23,10 @@ impl Distri {
         let mut nodes = vec![Process::start(&first, &["found"])];
         for number in 2..=3 {
             let token = token(&first);
-            nodes.push(Process::start(&folder.join(number.to_string()), &["join", &token]));
+            nodes.push(Process::start(
+                &folder.join(number.to_string()),
+                &["join", &token],
+            ));
         }
         let mut this = Self {
             folder,
@@ -39,8 +42,15 @@ impl Distri {
         self.clients.clear();
         for _ in 0..count {
             let nodes = self.nodes.iter().map(|node| node.endpoint.clone());
-            let client = Client::builder().nodes(nodes).connect().await.expect("a client");
-            client.wait_for_nodes(3, Duration::from_secs(10)).await.expect("three nodes");
+            let client = Client::builder()
+                .nodes(nodes)
+                .connect()
+                .await
+                .expect("a client");
+            client
+                .wait_for_nodes(3, Duration::from_secs(10))
+                .await
+                .expect("three nodes");
             self.clients.push(client);
         }
     }
@@ -53,7 +63,9 @@ impl Distri {
     }
 
     pub(crate) fn collection(&self, index: usize) -> Collection<Json> {
-        self.clients[index % self.clients.len()].directory().collection("bench")
+        self.clients[index % self.clients.len()]
+            .directory()
+            .collection("bench")
     }
 
     pub(crate) fn value() -> Arc<Json> {
@@ -63,12 +75,21 @@ impl Distri {
     /// Which process leads: the one that a client's writes are sent on to.
     pub(crate) async fn leader(&self) -> usize {
         let collection = self.collection(0);
-        collection.put("leader", &Self::value()).await.expect("a write");
+        collection
+            .put("leader", &Self::value())
+            .await
+            .expect("a write");
         let leader = self.clients[0].directory().leader().expect("a leader");
-        self.nodes.iter().position(|node| node.endpoint.key == leader).expect("a node")
+        self.nodes
+            .iter()
+            .position(|node| node.endpoint.key == leader)
+            .expect("a node")
     }
 
     pub(crate) async fn count(&self) -> u64 {
-        self.collection(0).count(Filter::All).await.expect("a count")
+        self.collection(0)
+            .count(Filter::All)
+            .await
+            .expect("a count")
     }
 }

@@ -29,11 +29,19 @@ impl Etcd {
             .args(["--name", &format!("n{number}")])
             .arg("--data-dir")
             .arg(folder.join(number.to_string()))
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args([
+                "--listen-client-urls",
+                &client,
+                "--advertise-client-urls",
+                &client,
+            ])
             .args(["--listen-peer-urls", &peer(number)])
             .args(["--initial-advertise-peer-urls", &peer(number)])
             .args(["--initial-cluster", &all.join(",")])
-            .args(["--initial-cluster-state", if fresh { "new" } else { "existing" }])
+            .args([
+                "--initial-cluster-state",
+                if fresh { "new" } else { "existing" },
+            ])
             .args(["--log-level", "error"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -81,7 +89,10 @@ impl Etcd {
         for number in 1..=3 {
             let mut client = Self::client(number).await;
             let status = client.status().await.expect("a status");
-            if status.header().is_some_and(|header| header.member_id() == status.leader()) {
+            if status
+                .header()
+                .is_some_and(|header| header.member_id() == status.leader())
+            {
                 return usize::from(number) - 1;
             }
         }

@@ -22,7 +22,10 @@ fn images_of_the_first_version_still_open() {
     let grey = settings.reveal(GREY16, &passphrase).unwrap();
 
     assert_eq!(rgb.payload, b"hidden by the first method");
-    assert_eq!((rgb.label, rgb.method), (b"a label".to_vec(), Method::Matching));
+    assert_eq!(
+        (rgb.label, rgb.method),
+        (b"a label".to_vec(), Method::Matching)
+    );
     assert!(rgba.payload.iter().copied().eq(0..=255));
     assert_eq!(grey.payload, [7; 150]);
 }
@@ -40,5 +43,8 @@ fn marks_of_the_first_version_are_still_recognised() {
     };
     assert_eq!(marked(9).reveal(RGB8, &stranger), Err(Error::WrongKey));
     assert_eq!(marked(8).reveal(RGB8, &stranger), Err(unmarked));
-    assert_eq!(Settings::default().reveal(RGB8, &stranger), Err(Error::NoMessage));
+    assert_eq!(
+        Settings::default().reveal(RGB8, &stranger),
+        Err(Error::NoMessage)
+    );
 }
