@@ -1,8 +1,9 @@
 //! Hiding and revealing, beside the crate `steganography` 1.0.2, from file to file.
 //!
 //! `cargo bench --manifest-path benches/Cargo.toml --bench stego` prints medians and ratios; the two take turns, so
-//! that a busy machine slows both. With `-- memory` it prints the peak memory of one `hide` in
-//! multiples of the decoded cover, and compares nothing.
+//! that a busy machine slows both. Ours is matched (`fast`) and adaptive (`auto`), each with one
+//! thread and with all. With `-- memory` it prints the peak memory of one `hide` in multiples of the
+//! decoded cover, with `-- stages` what each stage of an adaptive `hide` takes; both compare nothing.
 //!
 //! Covers are mosaics of the photographs in `examples/stego-cloud/assets`, so that they compress
 //! as photographs do; the payload is 80 KiB of random bytes. Both sides read the cover from a PNG
@@ -14,7 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use distri_services::stego::{HideOptions, Key, Settings};
+use std::ops::ControlFlow;
+
+use distri_services::stego::{HideOptions, Job, Key, Profile, Settings, lab};
 use image::{GenericImageView, ImageEncoder, RgbImage, codecs::png};
 use steganography::{
     decoder::Decoder,
@@ -31,6 +34,8 @@ fn main() {
     fs::create_dir_all(&folder).expect("a folder for covers");
     if std::env::args().any(|argument| argument == "memory") {
         memory(&folder);
+    } else if std::env::args().any(|argument| argument == "stages") {
+        stages();
     } else {
         compare(&folder);
     }
@@ -38,7 +43,6 @@ fn main() {
 }
 
 fn compare(folder: &Path) {
-    let (settings, options) = (Settings::default(), HideOptions::default());
     let key = Key::from_bytes([7; 32]);
     let payload = Random(1).bytes(PAYLOAD);
     println!(
@@ -51,28 +55,44 @@ fn compare(folder: &Path) {
         let (ours, theirs) = (folder.join("ours.png"), folder.join("theirs.png"));
         let text = |path: &PathBuf| path.to_str().expect("a temporary path is text").to_owned();
 
-        let hide = || {
-            let file = fs::read(&cover).expect("the cover");
-            let hidden = settings
-                .hide(&file, &payload, &key, &options)
-                .expect("to hide");
-            fs::write(&ours, hidden.image).expect("to write");
-        };
-        let rival_hide = || {
-            let image = file_as_dynamic_image(text(&cover));
-            save_image_buffer(Encoder::new(&payload, image).encode_alpha(), text(&theirs));
-        };
-        row(&format!("hide   {width} × {height}"), hide, rival_hide);
+        println!("{width} × {height}");
+        for (profile, threads) in [(Profile::Fast, 1), (Profile::Auto, 1), (Profile::Auto, 0)] {
+            let settings = Settings {
+                threads,
+                ..Settings::default()
+            };
+            let options = HideOptions {
+                profile,
+                ..HideOptions::default()
+            };
+            let name = match (profile, threads) {
+                (Profile::Fast, _) => "matched",
+                (_, 1) => "adaptive, 1 thread",
+                _ => "adaptive, all threads",
+            };
+            let hide = || {
+                let file = fs::read(&cover).expect("the cover");
+                let hidden = settings
+                    .hide(&file, &payload, &key, &options)
+                    .expect("to hide");
+                fs::write(&ours, hidden.image).expect("to write");
+            };
+            let rival_hide = || {
+                let image = file_as_dynamic_image(text(&cover));
+                save_image_buffer(Encoder::new(&payload, image).encode_alpha(), text(&theirs));
+            };
+            row(&format!("  hide,   {name}"), hide, rival_hide);
 
-        let reveal = || {
-            let file = fs::read(&ours).expect("the stego image");
-            assert!(settings.reveal(&file, &key).expect("to reveal").payload == payload);
-        };
-        let rival_reveal = || {
-            let bytes = Decoder::new(file_as_image_buffer(text(&theirs))).decode_alpha();
-            assert!(bytes[..PAYLOAD] == payload);
-        };
-        row(&format!("reveal {width} × {height}"), reveal, rival_reveal);
+            let reveal = || {
+                let file = fs::read(&ours).expect("the stego image");
+                assert!(settings.reveal(&file, &key).expect("to reveal").payload == payload);
+            };
+            let rival_reveal = || {
+                let bytes = Decoder::new(file_as_image_buffer(text(&theirs))).decode_alpha();
+                assert!(bytes[..PAYLOAD] == payload);
+            };
+            row(&format!("  reveal, {name}"), reveal, rival_reveal);
+        }
 
         let length = |path: &Path| fs::metadata(path).expect("a file").len() as f64 / 1e6;
         let (cover, ours, theirs) = (length(&cover), length(&ours), length(&theirs));
@@ -108,6 +128,56 @@ fn row(name: &str, mut ours: impl FnMut(), mut theirs: impl FnMut()) {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
+}
+
+/// What the stages of an adaptive `hide` take on one thread, medians.
+fn stages() {
+    let settings = Settings {
+        threads: 1,
+        ..Settings::default()
+    };
+    let (payload, key) = (Random(1).bytes(PAYLOAD), Key::from_bytes([7; 32]));
+    for (width, height) in SIZES {
+        let cover = mosaic(width, height);
+        let mut times = vec![Vec::new(); 5];
+        for round in 0..5u8 {
+            let mut marks = Vec::new();
+            let job = Job {
+                cover: &cover,
+                payload: &payload,
+                key: &key,
+                options: &HideOptions::default(),
+                seed: &[round; 32],
+                go_on: &|| true,
+            };
+            let mut begin = |_| {
+                marks.push(Instant::now());
+                ControlFlow::Continue(())
+            };
+            settings.hide_with(&job, &mut begin).expect("to hide");
+            marks.push(Instant::now());
+            for (times, pair) in times.iter_mut().zip(marks.windows(2)) {
+                times.push(pair[1] - pair[0]);
+            }
+            let begun = Instant::now();
+            lab::costs(&cover, false).expect("costs");
+            times[4].push(begun.elapsed());
+        }
+        let ms = times
+            .into_iter()
+            .map(|times| median(times).as_secs_f64() * 1e3);
+        let names = [
+            "read",
+            "embed",
+            "write",
+            "check",
+            "(read and price alone, all threads)",
+        ];
+        println!("{width} × {height}, {PAYLOAD} bytes");
+        for (name, ms) in names.iter().zip(ms) {
+            println!("  {name:36}{ms:>9.1} ms");
+        }
+    }
 }
 
 /// Peak memory of the whole process after one `hide`, without what it held before.

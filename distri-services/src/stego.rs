@@ -46,42 +46,65 @@
 //! pixels, `carriers` says which samples may change, `layout` which sample holds which bit,
 //! `embedding` how, `slot` where a message starts, and `seal` what the bits mean.
 
+mod adaptive;
+mod analysis;
+mod bound;
 mod carriers;
+mod cost;
 mod cover;
 mod decode;
 mod embedding;
 mod error;
+mod ground;
+mod jpeg_past;
 mod key;
+#[doc(hidden)]
+pub mod lab;
 mod layout;
+mod message;
+mod pack;
+mod plan;
 mod png_file;
 mod sample;
 mod scale;
 mod seal;
 mod service;
+mod signs;
 mod slot;
+mod stc;
 mod text;
+mod workers;
 
 use std::ops::ControlFlow;
 
 use zeroize::Zeroizing;
 
-use self::{
-    carriers::Carriers,
-    cover::{Picture, room},
-    decode::{Orient, look_through, sniff},
-    layout::{Layout, Plan, SLOTS, Stream},
-    seal::{BODY_OVERHEAD, Deriver, Header},
-};
 pub use self::{
+    analysis::Analysis,
     cover::{Capacity, Colour, Cover, Depth, Format, Limits, PixelType},
     embedding::Method,
     error::{DecoderError, Error, Measure, NotStego, Property, Size},
     key::{KEY_LENGTH, Key, KeyError, Mark},
+    plan::{Exposure, JpegPast, Profile, Warning},
+    png_file::Compression,
     service::{Secret, Stego, StegoClient, StegoConfig, StegoImage},
+};
+use self::{
+    analysis::{Look, OVERHEAD},
+    carriers::Carriers,
+    cover::Picture,
+    decode::{Orient, look_through, sniff},
+    message::{Effort, Packed, Written, adaptive_room, matching_room},
+    seal::Deriver,
+    stc::Height,
 };
 
 /// The longest label that travels with a payload.
 pub const LABEL_MAX: usize = 64 * 1024;
+
+/// The code that is used unless another is asked for. See `docs/steganography.md` for what others
+/// cost and gain.
+const HEIGHT: u8 = 10;
 
 /// What whoever runs this decides, as opposed to whoever calls it.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +114,8 @@ pub struct Settings {
     /// The secret by which this cloud recognises its own images, so that revealing can tell a
     /// wrong key from an image without a message. Without it (the default) it cannot.
     pub mark: Option<Mark>,
+    /// Threads for one piece of work; 0, the default, is one for each processor.
+    pub threads: usize,
 }
 
 /// How to hide.
@@ -105,8 +130,19 @@ pub struct HideOptions {
     pub label: Vec<u8>,
     /// Scale a cover up that is too small, instead of refusing it.
     pub scale_cover: bool,
-    /// How bits are put into samples.
-    pub method: Method,
+    /// How to hide: the gentlest way that fits (`auto`), or refuse what would be found (`stealth`),
+    /// or as fast as possible (`fast`).
+    pub profile: Profile,
+    /// What to do about a cover that is or was a JPEG.
+    pub jpeg: JpegPast,
+    /// Hide the payload as it is, even if it gets shorter by compression.
+    pub uncompressed: bool,
+    /// How the PNG is written.
+    pub compression: Compression,
+    /// Constraint height of the code, 7 to 12. Higher changes fewer samples and takes twice as
+    /// long for each step: 3 % less distortion from 10 to 12 for four times the time. 0, the
+    /// default, is 10.
+    pub height: u8,
 }
 
 /// A stego image and how it came about.
@@ -130,12 +166,22 @@ pub struct Report {
     pub size: Size,
     /// What its pixels are made of.
     pub pixels: PixelType,
-    /// The cover's own size, if it was scaled up.
+    /// The cover's own size, if it was scaled.
     pub scaled_from: Option<Size>,
     /// Samples that could change.
     pub carriers: u64,
-    /// Samples that hold a bit of the message.
+    /// Samples that hold a bit of the message; with the adaptive method, among which the code
+    /// chooses those to change.
     pub used: u64,
+    /// Bits of the message for each sample that could change.
+    pub rate: f64,
+    /// For adaptive messages, how their distortion compares with the least that any code could
+    /// reach: 1.12 is 12 % above it.
+    pub loss: Option<f64>,
+    /// How easily the message is found by those who search for it.
+    pub exposure: Exposure,
+    /// What a person should know before sending the image.
+    pub warnings: Vec<Warning>,
     /// Samples that differ from the cover, each by one step.
     pub changed: u64,
     /// How close the two look: peak signal-to-noise ratio in decibels over all colour samples.
@@ -206,6 +252,7 @@ impl Settings {
             key,
             options,
             seed: &seed,
+            go_on: &|| true,
         };
         self.hide_with(&job, &mut |_| ControlFlow::Continue(()))
     }
@@ -231,42 +278,118 @@ impl Settings {
                 limit: LABEL_MAX,
             });
         }
+        let height = job.height()?;
         begin(Step::Decoding)?;
         let cover = Cover::decode(job.cover, &self.limits)?;
-        let (cover, scaled_from) = self.fitting(cover, job)?;
+        let packed = Packed::new(job);
+        let plan = self.plan(cover, job, &packed)?;
+        let cover = &plan.cover.picture;
 
         begin(Step::Embedding)?;
         let mut deriver = Deriver::new(job.key);
-        let (stego, used) = embed(&cover.picture, job, self.mark.as_ref(), &mut deriver)?;
+        let mark = self.mark.as_ref();
+        let threads = self.threads();
+        let written = match plan.method {
+            Method::Matching => message::write_matching(cover, job, mark, &mut deriver)?,
+            Method::Adaptive => {
+                let effort = Effort {
+                    measure: cost::Measure::Hill,
+                    height,
+                    threads,
+                    go_on: job.go_on,
+                };
+                message::write_adaptive(cover, job, &packed, mark, &mut deriver, &effort)?
+            }
+        };
 
         begin(Step::Writing)?;
         let failed = |what| Error::SelfCheck { what };
-        let image = png_file::write(&stego).map_err(|_| failed(Property::Readable))?;
+        let image = png_file::write(&written.picture, job.options.compression)
+            .map_err(|_| failed(Property::Readable))?;
         // A file that revealing would refuse is of no use to anyone.
         decode::check_file(&image, &self.limits)?;
 
         begin(Step::Checking)?;
-        let (delivered, _) = png_file::read_into(stego.data, &image, &self.limits)
+        let report = self.check(&image, &plan, written, job, &mut deriver)?;
+        Ok(Hidden { image, report })
+    }
+
+    /// Opens the finished file and compares it with all that it should be.
+    fn check(
+        &self,
+        image: &[u8],
+        plan: &Plan,
+        written: Written,
+        job: &Job<'_>,
+        deriver: &mut Deriver<'_>,
+    ) -> Result<Report, Error> {
+        let failed = |what| Error::SelfCheck { what };
+        let cover = &plan.cover.picture;
+        let Written {
+            picture,
+            method,
+            used,
+            bits,
+            outcome,
+        } = written;
+        let (delivered, _) = png_file::read_into(picture.data, image, &self.limits)
             .map_err(|_| failed(Property::Readable))?;
         let changed = cover
-            .picture
             .steps_to(&delivered)
             .ok_or(failed(Property::Faithful))?;
-        check_message(&delivered, job, self.mark.as_ref(), &mut deriver)?;
+        message::check(
+            &delivered,
+            job,
+            self.mark.as_ref(),
+            deriver,
+            &self.limits,
+            self.threads(),
+        )?;
 
-        let picture = &cover.picture;
-        let report = Report {
-            method: job.options.method,
-            cover_format: cover.format,
-            size: picture.size,
-            pixels: picture.pixels,
-            scaled_from,
-            carriers: Carriers::count(picture) as u64,
+        let carriers = Carriers::count(cover) as u64;
+        let exposure = plan::exposure(bits as u64, plan.rough);
+        let mut warnings = plan.warnings.clone();
+        if exposure > Exposure::Low {
+            warnings.push(Warning::Exposed {
+                exposure,
+                recommended: plan::recommended_bytes(plan.rough, OVERHEAD),
+                better: plan::better_size(cover.size, plan.rough, bits as u64),
+            });
+        }
+        Ok(Report {
+            method,
+            cover_format: plan.cover.format,
+            size: cover.size,
+            pixels: cover.pixels,
+            scaled_from: plan.scaled_from,
+            carriers,
             used: used as u64,
+            rate: bits as f64 / carriers.max(1) as f64,
+            loss: outcome
+                .filter(|outcome| outcome.bound.distortion > 0.0)
+                .map(|outcome| outcome.distortion / outcome.bound.distortion),
+            exposure,
+            warnings,
             changed,
-            psnr: psnr(picture, changed),
-        };
-        Ok(Hidden { image, report })
+            psnr: psnr(cover, changed),
+        })
+    }
+
+    /// Says what the image file `cover` is good for.
+    ///
+    /// # Errors
+    ///
+    /// Those about image files.
+    pub fn analyze(&self, cover: &[u8]) -> Result<Analysis, Error> {
+        let cover = Cover::decode(cover, &self.limits)?;
+        Ok(analysis::analyze(&cover, self.threads()))
+    }
+
+    fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, Into::into),
+            threads => threads,
+        }
     }
 
     /// Opens what is hidden in the image file `image`, which may be any lossless format: a stego
@@ -284,35 +407,184 @@ impl Settings {
             });
         }
         let picture = decode::decode(image, format, Orient::AsStored, &self.limits)?;
-        reveal(
+        message::reveal(
             &look_through(picture),
             self.mark.as_ref(),
             &mut Deriver::new(key),
+            &self.limits,
+            self.threads(),
         )
     }
 
-    /// The cover, scaled up if it has to be and may.
-    fn fitting(&self, cover: Cover, job: &Job<'_>) -> Result<(Cover, Option<Size>), Error> {
-        let picture = &cover.picture;
+    /// Decides how `job` is done, and makes its cover fit for that.
+    fn plan(&self, cover: Cover, job: &Job<'_>, packed: &Packed<'_>) -> Result<Plan, Error> {
+        let own_size = cover.picture.size;
+        let mut warnings = Vec::new();
+        let mut cover = self.without_jpeg_past(cover, job, packed, &mut warnings)?;
+        let wants = Wants {
+            profile: job.options.profile,
+            matching: job.bytes(),
+            adaptive: packed.adaptive_bytes(),
+        };
+        let mut choice = wants.method(&cover.picture, self.threads());
+        if choice.is_none() {
+            let carriers = Carriers::count(&cover.picture);
+            let needed = wants.carriers();
+            let has = cover.picture.size;
+            let needs =
+                scale::needed(&cover.picture, carriers, needed).ok_or(Error::Transparent)?;
+            if !job.options.scale_cover {
+                return Err(Error::CoverTooSmall {
+                    payload: wants.bytes(),
+                    room: wants.room(&cover.picture, self.threads()),
+                    has,
+                    needs,
+                });
+            }
+            let fits = |picture: &Picture| wants.method(picture, self.threads()).is_some();
+            cover.picture = scale::grow(&cover.picture, needed, &fits, &self.limits)?;
+            choice = wants.method(&cover.picture, self.threads());
+        }
+        let (method, look) = choice.ok_or(Error::Transparent)?;
+        if look.is_synthetic() {
+            warnings.push(Warning::Synthetic);
+        }
+        if method == Method::Matching && wants.profile == Profile::Auto {
+            warnings.push(Warning::Matched);
+        }
+        let scaled = cover.picture.size != own_size;
+        Ok(Plan {
+            method,
+            rough: look.rough,
+            scaled_from: scaled.then_some(own_size),
+            cover,
+            warnings,
+        })
+    }
+
+    /// The cover as it may be used: without traces of JPEG, or with a warning, or not at all.
+    fn without_jpeg_past(
+        &self,
+        cover: Cover,
+        job: &Job<'_>,
+        packed: &Packed<'_>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Cover, Error> {
+        let is_jpeg = cover.format == Format::Jpeg;
+        if job.options.profile == Profile::Fast && job.options.jpeg == JpegPast::ByProfile {
+            // Nobody examines it, so the pixels are not searched for traces.
+            if is_jpeg {
+                warnings.push(Warning::JpegPast { quality: None });
+            }
+            return Ok(cover);
+        }
+        let traces = jpeg_past::traces(&cover.picture);
+        if !is_jpeg && traces.is_none() {
+            return Ok(cover);
+        }
+        let quality = traces.and_then(|traces| traces.quality);
+        let rule = match (job.options.jpeg, job.options.profile) {
+            (JpegPast::ByProfile, Profile::Stealth) => JpegPast::Refuse,
+            (JpegPast::ByProfile, Profile::Auto) if is_jpeg => JpegPast::Resample,
+            (JpegPast::ByProfile, Profile::Auto | Profile::Fast) => JpegPast::Keep,
+            (rule, _) => rule,
+        };
+        match rule {
+            JpegPast::Refuse => Err(Error::JpegPast { quality }),
+            JpegPast::Resample => {
+                let picture = scale::resample(&cover.picture, &self.limits, &|picture| {
+                    let carriers = Carriers::count(picture);
+                    let room = adaptive_room(picture, carriers);
+                    room.is_some_and(|room| room as u64 >= packed.adaptive_bytes())
+                })?;
+                Ok(Cover { picture, ..cover })
+            }
+            JpegPast::ByProfile | JpegPast::Keep => {
+                warnings.push(Warning::JpegPast { quality });
+                Ok(cover)
+            }
+        }
+    }
+}
+
+/// How a job is done.
+struct Plan {
+    cover: Cover,
+    method: Method,
+    /// Samples in whose surroundings changes do not stand out.
+    rough: u64,
+    scaled_from: Option<Size>,
+    warnings: Vec<Warning>,
+}
+
+/// What a job asks of a cover.
+struct Wants {
+    profile: Profile,
+    /// Bytes to put in by matching, and adaptively, where the payload may be compressed.
+    matching: u64,
+    adaptive: u64,
+}
+
+impl Wants {
+    fn bytes(&self) -> u64 {
+        match self.profile {
+            Profile::Fast => self.matching,
+            Profile::Auto => self.matching.min(self.adaptive),
+            Profile::Stealth => self.adaptive,
+        }
+    }
+
+    /// The method by which it fits, if it does by any that the profile allows.
+    fn method(&self, picture: &Picture, threads: usize) -> Option<(Method, Look)> {
         let carriers = Carriers::count(picture);
-        let room = room(picture, carriers);
-        let bytes = job.bytes();
-        if room.is_some_and(|room| room as u64 >= bytes) {
-            return Ok((cover, None));
+        let fits = |room: Option<usize>, bytes| room.is_some_and(|room| room as u64 >= bytes);
+        let adaptive =
+            self.profile != Profile::Fast && fits(adaptive_room(picture, carriers), self.adaptive);
+        let matching = self.profile != Profile::Stealth
+            && fits(matching_room(picture, carriers), self.matching);
+        if !adaptive && !matching {
+            return None;
         }
-        let needs = scale::needed(picture, carriers, bytes).ok_or(Error::Transparent)?;
-        let has = picture.size;
-        if !job.options.scale_cover {
-            let room = room.unwrap_or(0) as u64;
-            return Err(Error::CoverTooSmall {
-                payload: bytes,
-                room,
-                has,
-                needs,
-            });
+        let mut look = Look::at(picture, threads, adaptive);
+        look.rough = look.rough.min(carriers as u64);
+        let stealthy = plan::stealthy_bytes(look.rough, OVERHEAD);
+        if self.profile == Profile::Stealth && stealthy < self.adaptive {
+            return None;
         }
-        let picture = scale::grow(picture, bytes, &self.limits)?;
-        Ok((Cover { picture, ..cover }, Some(has)))
+        let method = if adaptive {
+            Method::Adaptive
+        } else {
+            Method::Matching
+        };
+        Some((method, look))
+    }
+
+    /// Bytes for which there is room.
+    fn room(&self, picture: &Picture, threads: usize) -> u64 {
+        let carriers = Carriers::count(picture);
+        let adaptive = adaptive_room(picture, carriers).unwrap_or(0) as u64;
+        match self.profile {
+            Profile::Stealth => {
+                let look = Look::at(picture, threads, true);
+                let rough = look.rough.min(carriers as u64);
+                plan::stealthy_bytes(rough, OVERHEAD).min(adaptive)
+            }
+            Profile::Auto | Profile::Fast => {
+                let matching = matching_room(picture, carriers);
+                matching.unwrap_or(0) as u64
+            }
+        }
+    }
+
+    /// Carriers with which it fits, if they are as those of a photograph.
+    fn carriers(&self) -> u64 {
+        let matching = layout::carriers_for(self.matching);
+        match self.profile {
+            Profile::Fast => matching,
+            Profile::Auto => matching.min(message::adaptive_carriers_for(self.adaptive)),
+            Profile::Stealth => plan::stealthy_samples(self.bytes(), OVERHEAD)
+                .max(message::adaptive_carriers_for(self.adaptive)),
+        }
     }
 }
 
@@ -338,6 +610,8 @@ pub struct Job<'a> {
     pub options: &'a HideOptions,
     /// Random bytes, never used before: with a seed used twice, two messages share their keys.
     pub seed: &'a [u8; 32],
+    /// Asked now and then, by any thread: false gives up.
+    pub go_on: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl std::fmt::Debug for Job<'_> {
@@ -356,170 +630,18 @@ impl Job<'_> {
     fn bytes(&self) -> u64 {
         self.payload.len() as u64 + self.options.label.len() as u64
     }
-}
 
-/// A copy of `cover` that holds the message, and how many of its samples hold a bit.
-fn embed(
-    cover: &Picture,
-    job: &Job<'_>,
-    mark: Option<&Mark>,
-    deriver: &mut Deriver<'_>,
-) -> Result<(Picture, usize), Error> {
-    let mut carriers = Carriers::of(cover);
-    let layout = Layout::new(carriers.len(), cover.context())
-        .expect("a cover with room for the payload has room for the slots");
-    let mut random = Stream::new(job.seed, 0);
-    let secret = Zeroizing::new(random.next_bytes());
-    let keys = deriver.body(&secret);
-    let body = seal::seal_body(&job.options.label, job.payload, &keys, layout.context());
-    let length = u32::try_from(body.len()).expect("a body is bounded by the picture's size");
-
-    let mut slots = Vec::with_capacity(SLOTS);
-    for slot in 0..SLOTS {
-        let deck = layout.slot_deck(slot);
-        carriers.refresh(&layout, slot, &deck, mark, &mut random)?;
-        let salt = carriers.public_bits(&layout, slot, &deck).salt(slot);
-        slots.push((deck, deriver.slot(&salt)));
-    }
-    let places = [slots[0].1.place.clone(), slots[1].1.place.clone()];
-    for (slot, (deck, slot_keys)) in slots.iter_mut().enumerate() {
-        let header = Header {
-            method: job.options.method.id(),
-            body: length,
-            secret: secret.clone(),
-            other_place: places[1 - slot].clone(),
+    fn height(&self) -> Result<Height, Error> {
+        let height = match self.options.height {
+            0 => HEIGHT,
+            height => height,
         };
-        let sealed = header.seal(slot_keys, layout.context());
-        carriers.write_header(&layout, slot, &deck.header(&places[slot]), &sealed);
+        Height::new(height).ok_or(Error::Height {
+            is: height,
+            least: stc::HEIGHT_MIN,
+            most: stc::HEIGHT_MAX,
+        })
     }
-    let plan = Plan {
-        layout,
-        places: [&places[0], &places[1]],
-        order: &keys.order,
-    };
-    job.options
-        .method
-        .embedding()
-        .embed(&mut carriers, &plan, &body);
-    Ok((carriers.into_picture(cover), layout.used(body.len() * 8)))
-}
-
-/// What a slot says to a key.
-enum Opening {
-    Opened(Header),
-    Closed { marked: bool },
-}
-
-fn open_slot(
-    carriers: &Carriers<'_>,
-    layout: &Layout,
-    slot: usize,
-    mark: Option<&Mark>,
-    deriver: &mut Deriver<'_>,
-) -> Result<(Opening, seal::Place), Error> {
-    let mut deck = layout.slot_deck(slot);
-    let public = carriers.public_bits(layout, slot, &deck);
-    let keys = deriver.slot(&public.salt(slot));
-    let sealed = carriers.read_header(layout, slot, &deck.header(&keys.place));
-    let opening = match Header::open(sealed, &keys, layout.context())? {
-        Some(header) => Opening::Opened(header),
-        None => Opening::Closed {
-            marked: mark.is_some_and(|mark| public.bear(mark, slot)),
-        },
-    };
-    Ok((opening, keys.place))
-}
-
-fn reveal(
-    picture: &Picture,
-    mark: Option<&Mark>,
-    deriver: &mut Deriver<'_>,
-) -> Result<Revealed, Error> {
-    let carriers = Carriers::of(picture);
-    let layout = Layout::new(carriers.len(), picture.context())
-        .filter(|layout| layout.free() >= BODY_OVERHEAD * 8)
-        .ok_or(Error::NotStego {
-            reason: NotStego::TooSmall(picture.size),
-        })?;
-    let mut marks = 0;
-    for slot in 0..SLOTS {
-        match open_slot(&carriers, &layout, slot, mark, deriver)? {
-            (Opening::Opened(header), place) => {
-                let places = if slot == 0 {
-                    [&place, &header.other_place]
-                } else {
-                    [&header.other_place, &place]
-                };
-                return read_body(&carriers, layout, places, &header, deriver);
-            }
-            (Opening::Closed { marked }, _) => marks += usize::from(marked),
-        }
-    }
-    Err(match (mark, marks) {
-        (None, _) => Error::NoMessage,
-        (Some(_), 0) => Error::NotStego {
-            reason: NotStego::Unmarked,
-        },
-        (Some(_), _) => Error::WrongKey,
-    })
-}
-
-fn read_body(
-    carriers: &Carriers<'_>,
-    layout: Layout,
-    places: [&seal::Place; SLOTS],
-    header: &Header,
-    deriver: &Deriver<'_>,
-) -> Result<Revealed, Error> {
-    let method = Method::from_id(header.method).ok_or(Error::Newer {
-        version: seal::VERSION,
-        method: header.method,
-    })?;
-    let embedding = method.embedding();
-    let length = header.body as usize;
-    if length > embedding.capacity(layout.free()) / 8 {
-        return Err(Error::Damaged);
-    }
-    let keys = deriver.body(&header.secret);
-    let plan = Plan {
-        layout,
-        places,
-        order: &keys.order,
-    };
-    let body = embedding.extract(carriers, &plan, length);
-    let (label, payload) = seal::open_body(body, &keys, layout.context()).ok_or(Error::Damaged)?;
-    Ok(Revealed {
-        payload,
-        label,
-        method,
-    })
-}
-
-/// Proves that `delivered` gives back what `job` hid, whichever slot it is opened from.
-fn check_message(
-    delivered: &Picture,
-    job: &Job<'_>,
-    mark: Option<&Mark>,
-    deriver: &mut Deriver<'_>,
-) -> Result<(), Error> {
-    let failed = |what| Error::SelfCheck { what };
-    let revealed = reveal(delivered, mark, deriver).map_err(|_| failed(Property::Exact))?;
-    if revealed.payload != job.payload || revealed.label != job.options.label {
-        return Err(failed(Property::Exact));
-    }
-    let carriers = Carriers::of(delivered);
-    let layout = Layout::new(carriers.len(), delivered.context()).ok_or(failed(Property::Exact))?;
-    for slot in 0..SLOTS {
-        let (opening, _) = open_slot(&carriers, &layout, slot, None, deriver)?;
-        if !matches!(opening, Opening::Opened(_)) {
-            return Err(failed(Property::Exact));
-        }
-        let public = carriers.public_bits(&layout, slot, &layout.slot_deck(slot));
-        if mark.is_some_and(|mark| !public.bear(mark, slot)) {
-            return Err(failed(Property::Marked));
-        }
-    }
-    Ok(())
 }
 
 /// With a message there are always changes, so this is finite.

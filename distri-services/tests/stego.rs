@@ -7,15 +7,26 @@ mod support;
 use std::io::Cursor;
 
 use distri_services::stego::{
-    Colour, Cover, Depth, Error, Format, HideOptions, Key, LABEL_MAX, Limits, Mark, Measure,
-    NotStego, Settings, Size,
+    Colour, Compression, Cover, Depth, Error, Exposure, Format, HideOptions, JpegPast, Key,
+    LABEL_MAX, Limits, Mark, Measure, Method, NotStego, Profile, Settings, Size, Warning,
 };
 use image::{ColorType, DynamicImage, GenericImageView, ImageFormat};
 use proptest::prelude::*;
 use support::{Holes, Random, Recipe, Scene, convert, decode, encode, hide, key, keys, recipes};
 
+/// The default, but for covers that are JPEGs: what fits them is asked of them as they are.
 fn options() -> HideOptions {
-    HideOptions::default()
+    HideOptions {
+        jpeg: JpegPast::Keep,
+        ..HideOptions::default()
+    }
+}
+
+fn profile(profile: Profile) -> HideOptions {
+    HideOptions {
+        profile,
+        ..options()
+    }
 }
 
 proptest! {
@@ -202,8 +213,11 @@ fn the_report_tells_what_was_done() {
         ..Recipe::png(100, 80, ColorType::Rgb8)
     };
 
-    let report = hide(&recipe.file(), &[1; 1000]).report;
+    let settings = Settings::default();
+    let hidden = settings.hide(&recipe.file(), &[1; 1000], &key(), &profile(Profile::Fast));
 
+    let report = hidden.unwrap().report;
+    assert_eq!(report.method, Method::Matching);
     assert_eq!(report.cover_format, Format::Png);
     assert_eq!(
         report.size,
@@ -241,8 +255,14 @@ fn two_images_of_one_message_have_next_to_nothing_in_common() {
             .collect()
     };
 
-    let one = changes(&hide(&file, &[7; 500]).image);
-    let other = changes(&hide(&file, &[7; 500]).image);
+    let hide = || {
+        let options = profile(Profile::Fast);
+        Settings::default()
+            .hide(&file, &[7; 500], &key(), &options)
+            .unwrap()
+    };
+    let one = changes(&hide().image);
+    let other = changes(&hide().image);
 
     // About 2,600 changes each in 120,000 samples: by chance they share about 60.
     let shared = one
@@ -467,7 +487,9 @@ fn a_photograph_taken_sideways_stays_upright() {
     sideways.extend(exif);
     sideways.extend(&plain[2..]);
 
-    let hidden = hide(&sideways, b"payload");
+    let hidden = Settings::default()
+        .hide(&sideways, b"payload", &key(), &options())
+        .unwrap();
 
     let (upright, stego) = (decode(&plain).rotate90(), decode(&hidden.image));
     assert_eq!(stego.dimensions(), (50, 70));
@@ -666,7 +688,10 @@ fn limits_hold_before_anything_is_decoded() {
         file_max: 100_000,
         memory_max: 25_000,
     };
-    let settings = Settings { limits, mark: None };
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
     let refusal = |file: &[u8]| {
         let error = Cover::decode(file, &settings.limits).unwrap_err();
         assert_eq!(settings.reveal(file, &key()).err().as_ref(), Some(&error));
@@ -776,10 +801,18 @@ fn an_image_that_could_not_be_revealed_under_the_same_limits_is_not_delivered() 
         file_max: cover.len() as u64 + 10,
         ..Limits::default()
     };
-    let settings = Settings { limits, mark: None };
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
 
     let error = settings
-        .hide(&cover, &[9; 3000], &key(), &options())
+        .hide(
+            &cover,
+            &Random(1).bytes(3000),
+            &key(),
+            &profile(Profile::Fast),
+        )
         .unwrap_err();
 
     assert!(
@@ -792,4 +825,362 @@ fn an_image_that_could_not_be_revealed_under_the_same_limits_is_not_delivered() 
         ),
         "{error}"
     );
+}
+
+/// Something like a photograph: shapes, light, and noise that grows with brightness.
+fn photograph(width: u32, height: u32, seed: u64) -> image::RgbImage {
+    let mut random = Random(seed | 1);
+    image::RgbImage::from_fn(width, height, |x, y| {
+        let (x, y) = (f64::from(x), f64::from(y));
+        let light =
+            110.0 + 60.0 * (x / 37.0).sin() * (y / 53.0).cos() + 25.0 * (x * y / 900.0).sin();
+        image::Rgb(std::array::from_fn(|channel| {
+            let noise: u32 = (0..4).map(|_| random.next() % 8).sum();
+            (light + 9.0 * channel as f64 + f64::from(noise) - 14.0) as u8
+        }))
+    })
+}
+
+fn png(image: image::RgbImage) -> Vec<u8> {
+    encode(&image.into(), ImageFormat::Png)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_method_and_height_gives_back_any_payload_up_to_capacity(
+        recipe in recipes(150),
+        key in keys(),
+        height in 7..=12u8,
+        fill in 0.0..=1.0f64,
+        fast in any::<bool>(),
+        uncompressed in any::<bool>(),
+        seed in any::<u64>(),
+    ) {
+        let recipe = Recipe { width: recipe.width.max(96), height: recipe.height.max(96), ..recipe };
+        let settings = Settings::default();
+        let file = recipe.file();
+        let capacity = Cover::decode(&file, &settings.limits).unwrap().capacity();
+        let room = if fast { capacity.payload } else { capacity.adaptive };
+        let Some(room) = room else { return Ok(()) };
+        let payload = Random(seed).bytes((room as f64 * fill) as usize);
+        let profile = if fast { Profile::Fast } else { Profile::Auto };
+        let options = HideOptions { profile, height, uncompressed, ..options() };
+
+        let hidden = settings.hide(&file, &payload, &key, &options).unwrap();
+
+        let method = if fast { Method::Matching } else { Method::Adaptive };
+        prop_assert_eq!(hidden.report.method, method);
+        let revealed = settings.reveal(&hidden.image, &key).unwrap();
+        prop_assert!(revealed.payload == payload);
+        prop_assert_eq!(revealed.method, method);
+    }
+}
+
+#[test]
+fn an_adaptive_message_changes_far_fewer_samples_and_reports_its_loss() {
+    let cover = png(photograph(300, 200, 3));
+    let payload = Random(8).bytes(2200);
+    let settings = Settings::default();
+    let report = |profile| {
+        let options = HideOptions {
+            profile,
+            ..options()
+        };
+        settings
+            .hide(&cover, &payload, &key(), &options)
+            .unwrap()
+            .report
+    };
+
+    let (adaptive, matching) = (report(Profile::Auto), report(Profile::Fast));
+
+    assert_eq!(adaptive.method, Method::Adaptive);
+    assert!(
+        adaptive.changed * 2 < matching.changed,
+        "{adaptive:?} {matching:?}"
+    );
+    assert!(
+        adaptive.loss.is_some_and(|loss| (1.0..1.3).contains(&loss)),
+        "{adaptive:?}"
+    );
+    assert_eq!(matching.loss, None);
+}
+
+#[test]
+fn any_single_changed_sample_of_an_adaptive_message_leaves_it_exact_or_is_reported_as_damage() {
+    let settings = Settings::default();
+    let cover = png(photograph(70, 60, 3));
+    let payload = Random(8).bytes(300);
+    let hidden = settings.hide(&cover, &payload, &key(), &options()).unwrap();
+    assert_eq!(hidden.report.method, Method::Adaptive);
+    let pixels = decode(&hidden.image).into_bytes();
+    let (mut exact, mut damaged) = (0, 0);
+
+    for sample in (0..pixels.len()).step_by(7) {
+        for flip in [1, 2] {
+            let mut changed = pixels.clone();
+            changed[sample] ^= flip;
+            match settings.reveal(&support::png_of(70, 60, &changed), &key()) {
+                Ok(revealed) if revealed.payload == payload => exact += 1,
+                Err(Error::Damaged) => damaged += 1,
+                other => panic!("sample {sample}: {other:?}"),
+            }
+        }
+    }
+
+    assert!(
+        exact > 200 && damaged > 1000,
+        "{exact} exact, {damaged} damaged"
+    );
+}
+
+#[test]
+fn a_payload_that_gets_shorter_is_compressed_and_comes_back_as_it_was() {
+    let cover = png(photograph(120, 100, 3));
+    let text = b"to be or not to be, that is the question. ".repeat(100);
+    let hide = |uncompressed| {
+        let options = HideOptions {
+            uncompressed,
+            ..options()
+        };
+        let settings = Settings::default();
+        let hidden = settings.hide(&cover, &text, &key(), &options).unwrap();
+        assert!(settings.reveal(&hidden.image, &key()).unwrap().payload == text);
+        hidden.report
+    };
+
+    let (shorter, as_it_is) = (hide(false), hide(true));
+
+    assert_eq!(shorter.method, Method::Adaptive);
+    assert!(shorter.changed * 4 < as_it_is.changed);
+}
+
+#[test]
+fn stealth_refuses_what_would_be_found_and_says_which_cover_would_do() {
+    let settings = Settings::default();
+    let cover = png(photograph(200, 200, 3));
+    let payload = Random(8).bytes(6000);
+
+    let refused = settings
+        .hide(&cover, &payload, &key(), &profile(Profile::Stealth))
+        .unwrap_err();
+    let Error::CoverTooSmall { room, needs, .. } = refused else {
+        panic!("{refused:?}");
+    };
+    let larger = png(photograph(needs.width, needs.height, 3));
+    let hidden = settings
+        .hide(&larger, &payload, &key(), &profile(Profile::Stealth))
+        .unwrap();
+    let fits = settings.hide(
+        &cover,
+        &payload[..room as usize],
+        &key(),
+        &profile(Profile::Stealth),
+    );
+    let scaled = HideOptions {
+        scale_cover: true,
+        ..profile(Profile::Stealth)
+    };
+    let scaled = settings.hide(&cover, &payload, &key(), &scaled).unwrap();
+
+    assert!(
+        hidden.report.exposure <= Exposure::High,
+        "{:?}",
+        hidden.report
+    );
+    assert!(fits.is_ok());
+    assert_eq!(
+        scaled.report.scaled_from,
+        Some(Size {
+            width: 200,
+            height: 200
+        })
+    );
+    assert!(settings.reveal(&scaled.image, &key()).unwrap().payload == payload);
+}
+
+#[test]
+fn a_payload_beyond_the_recommendation_is_hidden_with_a_warning() {
+    let settings = Settings::default();
+    let cover = png(photograph(200, 200, 3));
+    let warnings = |length| {
+        let hidden = settings
+            .hide(&cover, &Random(8).bytes(length), &key(), &options())
+            .unwrap();
+        (hidden.report.exposure, hidden.report.warnings)
+    };
+
+    let analysis = settings.analyze(&cover).unwrap();
+    let (low, none) = warnings(analysis.recommended as usize);
+    let (open, one) = warnings(9000);
+
+    assert_eq!((low, none), (Exposure::Low, Vec::new()));
+    assert_eq!(open, Exposure::Open);
+    assert!(
+        matches!(one[..], [Warning::Exposed { exposure: Exposure::Open, recommended, .. }]
+        if recommended == analysis.recommended),
+        "{one:?} {analysis:?}"
+    );
+}
+
+#[test]
+fn the_past_of_a_jpeg_shows_and_is_never_passed_over() {
+    let settings = Settings::default();
+    let photograph = photograph(400, 300, 3);
+    let mut jpeg = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 80)
+        .encode_image(&photograph)
+        .unwrap();
+    let decoded = decode(&jpeg);
+    let saved = encode(&decoded, ImageFormat::Png);
+    let cropped = encode(&decoded.crop_imm(3, 5, 380, 280), ImageFormat::Png);
+    let hide = |cover: &[u8], profile, jpeg| {
+        let options = HideOptions {
+            profile,
+            jpeg,
+            ..HideOptions::default()
+        };
+        settings.hide(cover, b"payload", &key(), &options)
+    };
+    let rule = JpegPast::ByProfile;
+
+    for cover in [&jpeg, &saved, &cropped] {
+        let analysis = settings.analyze(cover).unwrap();
+        assert!(analysis.jpeg && analysis.recommended == 0, "{analysis:?}");
+        assert!(
+            analysis
+                .jpeg_quality
+                .is_some_and(|quality| (70..=90).contains(&quality)),
+            "{analysis:?}"
+        );
+        assert!(matches!(
+            hide(cover, Profile::Stealth, rule),
+            Err(Error::JpegPast { .. })
+        ));
+        let kept = hide(cover, Profile::Auto, JpegPast::Keep).unwrap().report;
+        assert!(
+            matches!(kept.warnings[..], [Warning::JpegPast { .. }]),
+            "{kept:?}"
+        );
+        let resampled = hide(cover, Profile::Stealth, JpegPast::Resample).unwrap();
+        assert_eq!(resampled.report.warnings, []);
+        assert!(!settings.analyze(&resampled.image).unwrap().jpeg);
+    }
+    let resampled = hide(&jpeg, Profile::Auto, rule).unwrap();
+    assert_eq!(
+        resampled.report.size,
+        Size {
+            width: 300,
+            height: 225
+        }
+    );
+    assert_eq!(
+        resampled.report.scaled_from,
+        Some(Size {
+            width: 400,
+            height: 300
+        })
+    );
+    assert_eq!(
+        settings.reveal(&resampled.image, &key()).unwrap().payload,
+        b"payload"
+    );
+    assert!(!settings.analyze(&png(photograph)).unwrap().jpeg);
+}
+
+#[test]
+fn what_was_drawn_is_told_from_what_was_photographed() {
+    let drawn = image::RgbImage::from_fn(300, 200, |x, y| {
+        let inside = (x / 60 + y / 50) % 2 == 0;
+        image::Rgb(if inside {
+            [250, 250, 250]
+        } else {
+            [30, 60, 120]
+        })
+    });
+    let settings = Settings::default();
+
+    let drawn = settings.analyze(&png(drawn)).unwrap();
+    let taken = settings.analyze(&png(photograph(300, 200, 3))).unwrap();
+
+    assert!(
+        drawn.synthetic && drawn.warnings.contains(&Warning::Synthetic),
+        "{drawn:?}"
+    );
+    assert!(!taken.synthetic && taken.warnings.is_empty(), "{taken:?}");
+    assert!(
+        taken.noise > 1.0 && taken.flat < 0.1 && taken.saturated < 0.01,
+        "{taken:?}"
+    );
+    assert!(taken.recommended > 0 && taken.adaptive > Some(taken.recommended));
+}
+
+#[test]
+fn a_height_that_there_is_not_is_refused() {
+    let cover = png(photograph(100, 100, 3));
+    let options = HideOptions {
+        height: 13,
+        ..options()
+    };
+
+    let refused = Settings::default()
+        .hide(&cover, b"", &key(), &options)
+        .unwrap_err();
+
+    assert_eq!(
+        refused,
+        Error::Height {
+            is: 13,
+            least: 7,
+            most: 12
+        }
+    );
+}
+
+#[test]
+fn small_files_are_smaller_and_hold_the_same() {
+    let cover = png(photograph(300, 200, 3));
+    let settings = Settings::default();
+    let size = |compression| {
+        let options = HideOptions {
+            compression,
+            ..options()
+        };
+        let hidden = settings.hide(&cover, b"payload", &key(), &options).unwrap();
+        assert_eq!(
+            settings.reveal(&hidden.image, &key()).unwrap().payload,
+            b"payload"
+        );
+        hidden.image.len()
+    };
+
+    assert!(size(Compression::Small) < size(Compression::Fast));
+}
+
+#[test]
+fn a_changed_adaptive_image_gives_no_message_or_damage_and_never_other_bytes() {
+    let settings = Settings::default();
+    let hidden = settings
+        .hide(
+            &png(photograph(200, 160, 3)),
+            &Random(3).bytes(900),
+            &key(),
+            &options(),
+        )
+        .unwrap();
+    let stego = decode(&hidden.image);
+    let reveal = |image: &DynamicImage| settings.reveal(&encode(image, ImageFormat::Png), &key());
+    let recompressed = decode(&encode(&stego, ImageFormat::Jpeg));
+
+    assert_eq!(
+        reveal(&stego.crop_imm(1, 0, 199, 160)),
+        Err(Error::NoMessage)
+    );
+    assert_eq!(reveal(&stego.fliph()), Err(Error::NoMessage));
+    assert_eq!(reveal(&stego.brighten(1)), Err(Error::NoMessage));
+    assert_eq!(reveal(&recompressed), Err(Error::NoMessage));
+    let smaller = stego.resize_exact(100, 80, image::imageops::FilterType::Triangle);
+    assert_eq!(reveal(&smaller), Err(Error::NoMessage));
 }

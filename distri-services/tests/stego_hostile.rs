@@ -15,7 +15,10 @@ fn small() -> Settings {
         height_max: 512,
         ..Limits::default()
     };
-    Settings { limits, mark: None }
+    Settings {
+        limits,
+        ..Settings::default()
+    }
 }
 
 /// Tries everything that reads an image. Returning at all is the point.

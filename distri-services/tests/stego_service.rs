@@ -151,7 +151,7 @@ async fn each_failure_arrives_typed_with_its_numbers() {
         (Code::InvalidArgument, Error::NotAnImage)
     );
 
-    let payload = Blob::from(vec![0; 5000]);
+    let payload = Blob::from(Random(2).bytes(5000));
     let error = stego
         .hide(cover(80).into(), payload, key(), options())
         .await

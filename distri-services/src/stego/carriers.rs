@@ -6,12 +6,17 @@
 use std::borrow::Cow;
 
 use super::{
+    adaptive::{self, Outcome, Parameters, Refusal, Site},
+    bound::Census,
+    cost::{self, Cost, Measure},
     cover::{Depth, Picture, words},
     error::Error,
     key::Mark,
     layout::{Layout, SlotDeck, Stream},
+    sample::Sample,
     seal::HEADER_SEALED,
     slot::{self, PublicBits},
+    stc::Height,
 };
 
 /// Carriers apart from everything else, so that whoever embeds sees one plain list.
@@ -76,13 +81,122 @@ impl<'a> Carriers<'a> {
         deck: &SlotDeck,
         mark: Option<&Mark>,
         random: &mut Stream,
+        candidates: Vec<u8>,
     ) -> Result<(), Error> {
         let (tile, public) = (layout.slot_samples(slot), deck.public());
         match self {
             Self::Eight(samples) => {
-                slot::refresh(&mut samples.to_mut()[tile], public, slot, mark, random)
+                let tile = &mut samples.to_mut()[tile];
+                slot::refresh(tile, public, slot, mark, random, candidates)
             }
-            Self::Sixteen(samples) => slot::refresh(&mut samples[tile], public, slot, mark, random),
+            Self::Sixteen(samples) => {
+                let tile = &mut samples[tile];
+                slot::refresh(tile, public, slot, mark, random, candidates)
+            }
+        }
+    }
+
+    /// Puts a sealed header into a slot of an adaptive message.
+    pub(crate) fn write_adaptive_header(
+        &mut self,
+        costs: &[Cost],
+        slot: &[u32],
+        header: &[u8; HEADER_SEALED],
+        random: &mut Stream,
+    ) -> Result<(), Refusal> {
+        let height = header_height();
+        match self {
+            Self::Eight(samples) => {
+                adaptive::write_plainly(samples.to_mut(), costs, slot, header, height, random)
+            }
+            Self::Sixteen(samples) => {
+                adaptive::write_plainly(samples, costs, slot, header, height, random)
+            }
+        }
+    }
+
+    /// Reads what may be a sealed header of an adaptive message.
+    pub(crate) fn read_adaptive_header(&self, slot: &[u32]) -> [u8; HEADER_SEALED] {
+        let mut header = [0; HEADER_SEALED];
+        let height = header_height();
+        match self {
+            Self::Eight(samples) => adaptive::read_plainly(samples, slot, &mut header, height),
+            Self::Sixteen(samples) => adaptive::read_plainly(samples, slot, &mut header, height),
+        }
+        header
+    }
+
+    /// Puts the body of an adaptive message in.
+    pub(crate) fn write_adaptive(
+        &mut self,
+        site: &Site<'_>,
+        costs: &[Cost],
+        body: &[u8],
+        height: Height,
+        random: &mut Stream,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Outcome, Refusal> {
+        match self {
+            Self::Eight(samples) => {
+                site.write(samples.to_mut(), costs, body, height, random, go_on)
+            }
+            Self::Sixteen(samples) => site.write(samples, costs, body, height, random, go_on),
+        }
+    }
+
+    /// How many carriers have each cost.
+    pub(crate) fn census(&self, costs: &[Cost]) -> Census {
+        fn count<S: Sample>(samples: &[S], costs: &[Cost]) -> Census {
+            let mut census = Census::default();
+            for (sample, cost) in samples.iter().zip(costs) {
+                census.add(*cost, sample.is_extreme());
+            }
+            census
+        }
+        match self {
+            Self::Eight(samples) => count(samples, costs),
+            Self::Sixteen(samples) => count(samples, costs),
+        }
+    }
+
+    /// Changes each carrier with the probability that λ gives its cost.
+    pub(crate) fn draw(&mut self, costs: &[Cost], lambda: f64, random: &mut Stream) {
+        fn each<S: Sample>(samples: &mut [S], costs: &[Cost], lambda: f64, random: &mut Stream) {
+            for (sample, cost) in samples.iter_mut().zip(costs) {
+                let ways = if sample.is_extreme() { 1.0 } else { 2.0 };
+                let weight = ways * (-lambda * f64::from(cost::value(*cost))).exp();
+                let chance = f64::from(random.next_word()) / (f64::from(u32::MAX) + 1.0);
+                if chance < weight / (1.0 + weight) {
+                    *sample = sample.stepped(random.next_word() & 1 == 1);
+                }
+            }
+        }
+        match self {
+            Self::Eight(samples) => each(samples.to_mut(), costs, lambda, random),
+            Self::Sixteen(samples) => each(samples, costs, lambda, random),
+        }
+    }
+
+    /// The carriers that differ.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<usize> {
+        let differ: Box<dyn Fn(&usize) -> bool> = match (self, other) {
+            (Self::Eight(a), Self::Eight(b)) => Box::new(|i| a[*i] != b[*i]),
+            (Self::Sixteen(a), Self::Sixteen(b)) => Box::new(|i| a[*i] != b[*i]),
+            _ => Box::new(|_| true),
+        };
+        (0..self.len().min(other.len())).filter(differ).collect()
+    }
+
+    /// Takes the body of an adaptive message out.
+    pub(crate) fn read_adaptive(
+        &self,
+        site: &Site<'_>,
+        length: usize,
+        parameters: &Parameters,
+    ) -> Option<Vec<u8>> {
+        match self {
+            Self::Eight(samples) => site.read(samples, length, parameters),
+            Self::Sixteen(samples) => site.read(samples, length, parameters),
         }
     }
 
@@ -149,6 +263,31 @@ impl<'a> Carriers<'a> {
         }
         with(data)
     }
+}
+
+/// The costs of all carriers of a picture.
+pub(crate) fn costs(picture: &Picture, measure: Measure, threads: usize) -> Vec<Cost> {
+    let mut costs = cost::costs(picture, measure, threads);
+    let pixels = picture.pixels;
+    if pixels.alpha {
+        let colours = pixels.colours();
+        let mut kept = 0;
+        let all = picture.data.chunks_exact(pixels.pixel_bytes());
+        for (i, pixel) in all.enumerate() {
+            if is_opaque(pixel, pixels.sample_bytes()) {
+                costs.copy_within(i * colours..(i + 1) * colours, kept);
+                kept += colours;
+            }
+        }
+        costs.truncate(kept);
+    }
+    costs
+}
+
+/// The code that headers are written with. Part of the format.
+fn header_height() -> Height {
+    const HEIGHT: u8 = 10;
+    Height::new(HEIGHT).expect("a height that there is")
 }
 
 fn opaque(picture: &Picture) -> impl Iterator<Item = &[u8]> {

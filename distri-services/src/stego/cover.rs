@@ -7,11 +7,12 @@
 use std::fmt;
 
 use super::{
+    analysis::OVERHEAD,
     carriers::Carriers,
     decode::{self, Orient},
-    embedding::Method,
     error::{Error, Size},
-    layout::{self, Layout},
+    message::{adaptive_room, matching_room},
+    plan,
     png_file::ColourSpace,
     seal::Context,
 };
@@ -262,19 +263,15 @@ impl Cover {
     pub fn capacity(&self) -> Capacity {
         let carriers = Carriers::count(&self.picture);
         Capacity {
-            payload: room(&self.picture, carriers).map(|bytes| bytes as u64),
+            payload: matching_room(&self.picture, carriers).map(|bytes| bytes as u64),
+            adaptive: adaptive_room(&self.picture, carriers).map(|bytes| bytes as u64),
+            recommended: plan::recommended_bytes(carriers as u64, OVERHEAD),
             carriers: carriers as u64,
             size: self.size(),
             pixels: self.pixels(),
             format: self.format,
         }
     }
-}
-
-/// Bytes of label and payload that fit, or `None` if not even an empty message does.
-pub(crate) fn room(picture: &Picture, carriers: usize) -> Option<usize> {
-    let layout = Layout::new(carriers, picture.context())?;
-    layout::room_in(Method::default().embedding().capacity(layout.free()))
 }
 
 /// How much a cover can carry.
@@ -284,6 +281,11 @@ pub struct Capacity {
     /// The largest payload in bytes that fits without a label; a label takes as many bytes as it
     /// has. `None` if not even an empty one fits.
     pub payload: Option<u64>,
+    /// The same for adaptive messages. Beyond it, `auto` matches and `stealth` refuses.
+    pub adaptive: Option<u64>,
+    /// The largest payload that is recommended, by the square-root law, for a photograph that was
+    /// never a JPEG. `analyze` looks whether this cover is one.
+    pub recommended: u64,
     /// Samples that may change: all colours of all opaque pixels.
     pub carriers: u64,
     /// Width and height.

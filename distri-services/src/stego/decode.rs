@@ -158,6 +158,11 @@ pub(crate) fn check_file(file: &[u8], limits: &Limits) -> Result<(), Error> {
     check(Measure::File, file.len() as u64, limits.file_max)
 }
 
+/// As [`check_file`], for a file that is not there yet.
+pub(crate) fn check_file_length(bytes: u64, limits: &Limits) -> Result<(), Error> {
+    check(Measure::File, bytes, limits.file_max)
+}
+
 pub(crate) fn check_size(size: Size, limits: &Limits) -> Result<(), Error> {
     check(Measure::Width, size.width.into(), limits.width_max.into())?;
     check(

@@ -1,9 +1,8 @@
-//! How the bits of a body are put into samples: the replaceable part.
+//! How the bits of a body are put into samples: the names of the ways, and the simple one.
 //!
-//! An embedding decides which samples of the plan's shares change and by how much. What it is told
-//! is the plan (whose positions depend on the key) and the bits, which are encrypted and so look
-//! random. Its id is in the sealed header, so that a reader knows which one to use; ids are never
-//! reused. Slots are written the same way whatever the embedding (see `slot`).
+//! Matching is told a plan (whose positions depend on the key) and the bits, which are encrypted
+//! and so look random. The way that adapts to the picture is `adaptive`'s. A method's id is in the
+//! sealed header, so that a reader knows which one to use; ids are never reused.
 
 use super::{
     carriers::Carriers,
@@ -13,57 +12,33 @@ use super::{
 
 /// The ways of embedding that are known.
 #[distri::message]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Method {
     /// ±1 matching: a sample whose parity differs from the bit it is to carry steps up or down at
     /// random. One bit a sample, half of the samples that carry change.
-    #[default]
     Matching,
+    /// Changes go where they are hardest to notice (HILL), as few and cheap as a syndrome-trellis
+    /// code makes them, in both directions (±1). See `docs/steganography.md`.
+    Adaptive,
 }
 
 impl Method {
     pub(crate) fn id(self) -> u8 {
         match self {
             Self::Matching => 1,
-        }
-    }
-
-    pub(crate) fn from_id(id: u8) -> Option<Self> {
-        match id {
-            1 => Some(Self::Matching),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn embedding(self) -> &'static dyn Embedding {
-        match self {
-            Self::Matching => &Matching,
+            Self::Adaptive => 2,
         }
     }
 }
 
-/// Puts a body into carriers and takes it out again.
-pub(crate) trait Embedding {
-    /// Bits that fit a plan with so many free carriers.
-    fn capacity(&self, free: usize) -> usize;
+/// ±1 matching: one bit for each carrier of the plan.
+pub(crate) struct Matching;
 
+impl Matching {
     /// Makes `carriers` hold `body`, which fits.
-    fn embed(&self, carriers: &mut Carriers<'_>, plan: &Plan<'_>, body: &[u8]);
-
-    /// The `length` bytes that `carriers` hold; they fit.
-    fn extract(&self, carriers: &Carriers<'_>, plan: &Plan<'_>, length: usize) -> Vec<u8>;
-}
-
-struct Matching;
-
-impl Embedding for Matching {
-    fn capacity(&self, free: usize) -> usize {
-        free
-    }
-
-    fn embed(&self, carriers: &mut Carriers<'_>, plan: &Plan<'_>, body: &[u8]) {
+    pub(crate) fn embed(carriers: &mut Carriers<'_>, plan: &Plan<'_>, body: &[u8]) {
         match carriers {
             Carriers::Eight(samples) => {
                 let samples = samples.to_mut();
@@ -75,7 +50,8 @@ impl Embedding for Matching {
         }
     }
 
-    fn extract(&self, carriers: &Carriers<'_>, plan: &Plan<'_>, length: usize) -> Vec<u8> {
+    /// The `length` bytes that `carriers` hold; they fit.
+    pub(crate) fn extract(carriers: &Carriers<'_>, plan: &Plan<'_>, length: usize) -> Vec<u8> {
         let mut body = vec![0; length];
         match carriers {
             Carriers::Eight(samples) => {

@@ -70,6 +70,25 @@ pub enum Error {
         needs: Size,
     },
 
+    /// The cover is or was a JPEG, and that was to be refused: whoever suspects it can prove any
+    /// change. Send another cover, or ask for it to be resampled.
+    #[error("the cover is or was a JPEG, in which any change can be proven")]
+    JpegPast {
+        /// Its quality, where it can be told.
+        quality: Option<u8>,
+    },
+
+    /// There is no code of this height.
+    #[error("a height of {is} was asked for, there are {least} to {most}")]
+    Height {
+        /// What was asked for.
+        is: u8,
+        /// The lowest.
+        least: u8,
+        /// The highest.
+        most: u8,
+    },
+
     /// Every pixel is transparent or nearly so, and those are never touched. Send another cover.
     #[error("the cover has no opaque pixel, and others are never changed")]
     Transparent,

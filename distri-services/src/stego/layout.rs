@@ -83,6 +83,17 @@ impl Layout {
         SlotDeck { deck }
     }
 
+    /// The carriers that the slots' salts are read from.
+    pub(crate) fn public(&self) -> Vec<u32> {
+        let of_slot = |slot: usize| {
+            let start = self.slot_samples(slot).start as u32;
+            let deck = self.slot_deck(slot);
+            let carriers = deck.public().iter().map(|card| start + u32::from(*card));
+            carriers.collect::<Vec<_>>()
+        };
+        (0..SLOTS).flat_map(of_slot).collect()
+    }
+
     fn slot_tile(&self, slot: usize) -> usize {
         self.tiles * (2 * slot + 1) / (2 * SLOTS)
     }
@@ -251,6 +262,13 @@ impl Stream {
     #[inline]
     pub(crate) fn next_word(&mut self) -> u32 {
         u32::from_le_bytes(self.next_bytes())
+    }
+
+    /// Fills `bytes` with the next of the stream.
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(64) {
+            chunk.copy_from_slice(&self.next_bytes::<64>()[..chunk.len()]);
+        }
     }
 
     #[inline]

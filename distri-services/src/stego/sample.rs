@@ -11,6 +11,16 @@ pub(crate) trait Sample: Copy + Ord + 'static {
     /// Stepping at random, unlike overwriting the lowest bit, does not pair the values 2k and
     /// 2k + 1, which is the pairing that finds plain replacement at once.
     fn carrying(self, bit: u8, up: bool) -> Self;
+
+    /// The next to lowest bit. A step up flips it or leaves it, a step down does the other.
+    fn second_bit(self) -> u8;
+
+    /// True for the ends of the range, from which there is one way only.
+    fn is_extreme(self) -> bool;
+
+    /// One step, that flips the next to lowest bit or not, as asked. At the ends of the range it
+    /// goes the only way there is, which does not flip it.
+    fn stepped(self, flip: bool) -> Self;
 }
 
 macro_rules! sample {
@@ -27,6 +37,23 @@ macro_rules! sample {
                 let step = if up { 1 } else { Self::MAX };
                 let change = Self::from(self.bit() ^ bit);
                 self.wrapping_add(step.wrapping_mul(change))
+            }
+
+            #[inline]
+            fn second_bit(self) -> u8 {
+                (self >> 1 & 1) as u8
+            }
+
+            #[inline]
+            fn is_extreme(self) -> bool {
+                self == 0 || self == Self::MAX
+            }
+
+            #[inline]
+            fn stepped(self, flip: bool) -> Self {
+                // Up from an even value leaves the next bit, up from an odd one carries into it.
+                let up = (self & 1 == 1) == flip;
+                self.carrying(self.bit() ^ 1, up)
             }
         }
     )*};
@@ -59,6 +86,19 @@ mod tests {
         assert_eq!(100u8.carrying(1, false), 99);
         assert_eq!(0x01FFu16.carrying(0, true), 0x0200);
         assert_eq!(0x0200u16.carrying(1, false), 0x01FF);
+    }
+
+    #[test]
+    fn a_step_flips_the_next_bit_or_not_as_asked() {
+        for value in 0..=255u8 {
+            for flip in [false, true] {
+                let stepped = value.stepped(flip);
+
+                assert_eq!(stepped.abs_diff(value), 1);
+                let flipped = stepped.second_bit() != value.second_bit();
+                assert_eq!(flipped, flip && !value.is_extreme(), "{value} to {stepped}");
+            }
+        }
     }
 
     #[test]

@@ -4,26 +4,25 @@ use image::imageops::FilterType;
 
 use super::{
     carriers::Carriers,
-    cover::{Limits, Picture, room},
+    cover::{Limits, Picture},
     decode::{check_memory, check_size, from_dynamic, into_dynamic},
     error::{Error, Size},
-    layout::carriers_for,
 };
 
 /// Growing is repeated when transparency left fewer carriers than expected; it rarely is once.
 const ATTEMPTS: usize = 32;
 
-/// The smallest size of the same shape in which `bytes` of label and payload fit, if the same
-/// part of it is opaque. `None` if no part is.
-pub(crate) fn needed(picture: &Picture, carriers: usize, bytes: u64) -> Option<Size> {
+/// The smallest size of the same shape with so many carriers as are `wanted`, if the same part of
+/// it is opaque. `None` if no part is.
+pub(crate) fn needed(picture: &Picture, carriers: usize, wanted: u64) -> Option<Size> {
     if carriers == 0 {
         return None;
     }
-    let factor = (carriers_for(bytes) as f64 / carriers as f64).sqrt();
+    let factor = (wanted as f64 / carriers as f64).sqrt();
     let mut size = scaled(picture.size, factor);
     // Rounding may leave it a row short.
     let share = carriers as f64 / pixels(picture.size);
-    while pixels(size) * share < carriers_for(bytes) as f64 {
+    while pixels(size) * share < wanted as f64 {
         size = Size {
             width: size.width.saturating_add(1),
             height: size.height.saturating_add(1),
@@ -32,14 +31,20 @@ pub(crate) fn needed(picture: &Picture, carriers: usize, bytes: u64) -> Option<S
     Some(size)
 }
 
-/// Scales `picture` up until `bytes` of label and payload fit, smoothly and in one step.
+/// Scales `picture` up until it `fits`, smoothly and in one step, beginning at so many carriers as
+/// are `wanted`.
 ///
 /// # Errors
 ///
 /// [`Error::TooLarge`] if it would exceed the limits, [`Error::Transparent`] if no size suffices.
-pub(crate) fn grow(picture: &Picture, bytes: u64, limits: &Limits) -> Result<Picture, Error> {
+pub(crate) fn grow(
+    picture: &Picture,
+    wanted: u64,
+    fits: &dyn Fn(&Picture) -> bool,
+    limits: &Limits,
+) -> Result<Picture, Error> {
     let carriers = Carriers::count(picture);
-    let mut size = needed(picture, carriers, bytes).ok_or(Error::Transparent)?;
+    let mut size = needed(picture, carriers, wanted).ok_or(Error::Transparent)?;
     for _ in 0..ATTEMPTS {
         check_size(size, limits)?;
         check_memory(
@@ -47,7 +52,7 @@ pub(crate) fn grow(picture: &Picture, bytes: u64, limits: &Limits) -> Result<Pic
             limits,
         )?;
         let grown = resize(picture, size)?;
-        if room(&grown, Carriers::count(&grown)).is_some_and(|room| room as u64 >= bytes) {
+        if fits(&grown) {
             return Ok(grown);
         }
         let larger = scaled(size, 1.1);
@@ -57,6 +62,28 @@ pub(crate) fn grow(picture: &Picture, bytes: u64, limits: &Limits) -> Result<Pic
         };
     }
     Err(Error::Transparent)
+}
+
+/// Scales `picture` so that nothing is left of the grid of a JPEG: down to three quarters, which
+/// leaves it rougher; or up by a quarter if it does not `fit` then.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`] if it would exceed the limits.
+pub(crate) fn resample(
+    picture: &Picture,
+    limits: &Limits,
+    fits: &dyn Fn(&Picture) -> bool,
+) -> Result<Picture, Error> {
+    let smaller = resize(picture, scaled(picture.size, 0.75))?;
+    if fits(&smaller) {
+        return Ok(smaller);
+    }
+    let size = scaled(picture.size, 1.25);
+    check_size(size, limits)?;
+    let bytes = pixels(size) as u64 * picture.pixels.pixel_bytes() as u64;
+    check_memory(bytes, limits)?;
+    resize(picture, size)
 }
 
 fn scaled(size: Size, factor: f64) -> Size {

@@ -28,8 +28,10 @@ use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
+    adaptive::Parameters,
     error::Error,
     key::{Key, Material},
+    stc::Height,
 };
 
 /// Length of a header in its sealed form.
@@ -38,8 +40,11 @@ pub(crate) const HEADER_SEALED: usize = HEADER_PLAIN + TAG;
 /// What a body is longer than its label and payload together.
 pub(crate) const BODY_OVERHEAD: usize = LABEL_PREFIX + TAG;
 
-/// The format that is written, and the only one that is read so far.
+/// The format of [`Header`], with its body put in by matching.
 pub(crate) const VERSION: u8 = 1;
+
+/// The format of [`AdaptiveHeader`], with a body that adapts to the picture.
+pub(crate) const ADAPTIVE: u8 = 2;
 
 /// Version, method, length of the body, secret, the other slot's place, and room for the
 /// parameters of methods to come, zero for now.
@@ -95,7 +100,11 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn bytes(self, purpose: &str) -> Vec<u8> {
-        let mut bytes = format!("distri stego {VERSION} {purpose}\0").into_bytes();
+        self.bytes_in(VERSION, purpose)
+    }
+
+    fn bytes_in(self, version: u8, purpose: &str) -> Vec<u8> {
+        let mut bytes = format!("distri stego {version} {purpose}\0").into_bytes();
         bytes.extend_from_slice(&self.width.to_be_bytes());
         bytes.extend_from_slice(&self.height.to_be_bytes());
         bytes.extend_from_slice(&[self.colours, self.depth]);
@@ -117,16 +126,16 @@ impl<'k> Deriver<'k> {
         }
     }
 
-    pub(crate) fn slot(&mut self, salt: &Salt) -> SlotKeys {
+    pub(crate) fn slot(&mut self, version: u8, salt: &Salt) -> SlotKeys {
         let base = self.base(salt);
         let hkdf = Hkdf::<Sha256>::new(Some(salt), base.as_slice());
         SlotKeys {
-            header: expand(&hkdf, "header key"),
-            place: expand(&hkdf, "header place"),
+            header: expand(&hkdf, version, "header key"),
+            place: expand(&hkdf, version, "header place"),
         }
     }
 
-    pub(crate) fn body(&self, secret: &[u8; 16]) -> BodyKeys {
+    pub(crate) fn body(&self, version: u8, secret: &[u8; 16]) -> BodyKeys {
         // A passphrase is not stretched again: nobody can try guesses here without the secret,
         // which is random and was sealed under the stretched key.
         let material = match &self.key.0 {
@@ -135,8 +144,8 @@ impl<'k> Deriver<'k> {
         };
         let hkdf = Hkdf::<Sha256>::new(Some(secret), material);
         BodyKeys {
-            body: expand(&hkdf, "body key"),
-            order: expand(&hkdf, "body order"),
+            body: expand(&hkdf, version, "body key"),
+            order: expand(&hkdf, version, "body order"),
         }
     }
 
@@ -165,10 +174,10 @@ fn stretch(passphrase: &[u8], salt: &Salt) -> Secret {
     base
 }
 
-fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, purpose: &str) -> Zeroizing<[u8; N]> {
+fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, version: u8, purpose: &str) -> Zeroizing<[u8; N]> {
     let mut key = Zeroizing::new([0; N]);
     hkdf.expand(
-        format!("distri stego {VERSION} {purpose}").as_bytes(),
+        format!("distri stego {version} {purpose}").as_bytes(),
         key.as_mut_slice(),
     )
     .expect("a key is far shorter than HKDF's bound");
@@ -217,6 +226,85 @@ impl Header {
     }
 }
 
+/// What the header of an adaptive message says. It is as long as the other one, so that neither
+/// length nor place tells them apart.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct AdaptiveHeader {
+    /// Length of the sealed body in bytes.
+    pub(crate) body: u32,
+    /// Drawn afresh for each message; the body's keys hang on it.
+    pub(crate) secret: Zeroizing<[u8; 16]>,
+    pub(crate) parameters: Parameters,
+    /// The payload's length before it was compressed, if it was.
+    pub(crate) unpacked: Option<u32>,
+}
+
+impl AdaptiveHeader {
+    /// The only method of this format so far.
+    const METHOD: u8 = 2;
+    const PACKED: u8 = 1;
+
+    pub(crate) fn seal(&self, keys: &SlotKeys, context: Context) -> [u8; HEADER_SEALED] {
+        let mut bytes = [0; HEADER_SEALED];
+        bytes[0] = ADAPTIVE;
+        bytes[1] = Self::METHOD;
+        bytes[2..6].copy_from_slice(&self.body.to_be_bytes());
+        bytes[6..22].copy_from_slice(self.secret.as_slice());
+        bytes[22] = self.parameters.height.get();
+        bytes[23] = self.parameters.matrix;
+        bytes[24..28].copy_from_slice(&self.parameters.signs.to_be_bytes());
+        bytes[28] = self.unpacked.map_or(0, |_| Self::PACKED);
+        bytes[29..33].copy_from_slice(&self.unpacked.unwrap_or(0).to_be_bytes());
+        seal(
+            &keys.header,
+            &context.bytes_in(ADAPTIVE, "header"),
+            &mut bytes,
+        );
+        bytes
+    }
+
+    /// As [`Header::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Newer`] if it opens, but is of a form that is not known here.
+    pub(crate) fn open(
+        mut sealed: [u8; HEADER_SEALED],
+        keys: &SlotKeys,
+        context: Context,
+    ) -> Result<Option<Self>, Error> {
+        let aad = context.bytes_in(ADAPTIVE, "header");
+        if !open(&keys.header, &aad, &mut sealed) {
+            return Ok(None);
+        }
+        let mut rest = &sealed[..HEADER_PLAIN];
+        let [version, method] = take(&mut rest);
+        let body = u32::from_be_bytes(take(&mut rest));
+        let secret = Zeroizing::new(take(&mut rest));
+        let [height, matrix] = take(&mut rest);
+        let signs = u32::from_be_bytes(take(&mut rest));
+        let [flags] = take(&mut rest);
+        let unpacked = u32::from_be_bytes(take(&mut rest));
+        let strange = version != ADAPTIVE
+            || method != Self::METHOD
+            || flags & !Self::PACKED != 0
+            || rest.iter().any(|byte| *byte != 0);
+        let height = Height::new(height).filter(|_| !strange);
+        sealed.zeroize();
+        let height = height.ok_or(Error::Newer { version, method })?;
+        Ok(Some(Self {
+            body,
+            secret,
+            parameters: Parameters {
+                height,
+                signs,
+                matrix,
+            },
+            unpacked: (flags & Self::PACKED != 0).then_some(unpacked),
+        }))
+    }
+}
+
 /// The next `N` of `bytes`, which the caller knows to be there.
 fn take<const N: usize>(bytes: &mut &[u8]) -> [u8; N] {
     let (first, rest) = bytes
@@ -228,6 +316,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> [u8; N] {
 
 /// Label and payload, sealed.
 pub(crate) fn seal_body(
+    version: u8,
     label: &[u8],
     payload: &[u8],
     keys: &BodyKeys,
@@ -239,17 +328,18 @@ pub(crate) fn seal_body(
     body.extend_from_slice(label);
     body.extend_from_slice(payload);
     body.resize(body.len() + TAG, 0);
-    seal(&keys.body, &context.bytes("body"), &mut body);
+    seal(&keys.body, &context.bytes_in(version, "body"), &mut body);
     body
 }
 
 /// Label and payload, or `None` if `body` is not exactly what was sealed.
 pub(crate) fn open_body(
+    version: u8,
     mut body: Vec<u8>,
     keys: &BodyKeys,
     context: Context,
 ) -> Option<(Vec<u8>, Vec<u8>)> {
-    if !open(&keys.body, &context.bytes("body"), &mut body) {
+    if !open(&keys.body, &context.bytes_in(version, "body"), &mut body) {
         return None;
     }
     body.truncate(body.len() - TAG);
@@ -308,7 +398,7 @@ mod tests {
     fn a_header_opens_only_under_its_key_its_salt_and_its_picture() {
         let key = Key::from_bytes([1; 32]);
         let stranger = Key::from_bytes([2; 32]);
-        let keys = Deriver::new(&key).slot(&[5; 32]);
+        let keys = Deriver::new(&key).slot(VERSION, &[5; 32]);
         let sealed = header().seal(&keys, CONTEXT);
 
         let opened = |keys: &SlotKeys, context| Header::open(sealed, keys, context).unwrap();
@@ -334,14 +424,14 @@ mod tests {
             )
             .is_none()
         );
-        assert!(opened(&Deriver::new(&stranger).slot(&[5; 32]), CONTEXT).is_none());
-        assert!(opened(&Deriver::new(&key).slot(&[6; 32]), CONTEXT).is_none());
+        assert!(opened(&Deriver::new(&stranger).slot(VERSION, &[5; 32]), CONTEXT).is_none());
+        assert!(opened(&Deriver::new(&key).slot(VERSION, &[6; 32]), CONTEXT).is_none());
     }
 
     #[test]
     fn a_header_of_another_version_says_so() {
         let key = Key::from_bytes([1; 32]);
-        let keys = Deriver::new(&key).slot(&[5; 32]);
+        let keys = Deriver::new(&key).slot(VERSION, &[5; 32]);
         let mut later = [0; HEADER_SEALED];
         later[..2].copy_from_slice(&[2, 9]);
         seal(&keys.header, &CONTEXT.bytes("header"), &mut later);
@@ -358,9 +448,61 @@ mod tests {
     }
 
     #[test]
+    fn an_adaptive_header_says_what_was_sealed_and_opens_as_nothing_else() {
+        let key = Key::from_bytes([1; 32]);
+        let keys = Deriver::new(&key).slot(ADAPTIVE, &[5; 32]);
+        for unpacked in [None, Some(0), Some(123_456)] {
+            let header = AdaptiveHeader {
+                body: 70_000,
+                secret: Zeroizing::new([7; 16]),
+                parameters: Parameters {
+                    height: Height::new(9).unwrap(),
+                    signs: 4711,
+                    matrix: 3,
+                },
+                unpacked,
+            };
+            let sealed = header.seal(&keys, CONTEXT);
+
+            assert!(AdaptiveHeader::open(sealed, &keys, CONTEXT).unwrap() == Some(header));
+            assert!(Header::open(sealed, &keys, CONTEXT).unwrap().is_none());
+            for byte in 0..HEADER_SEALED {
+                let mut changed = sealed;
+                changed[byte] ^= 2;
+                assert!(
+                    AdaptiveHeader::open(changed, &keys, CONTEXT)
+                        .unwrap()
+                        .is_none()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_adaptive_header_of_another_form_says_so() {
+        let key = Key::from_bytes([1; 32]);
+        let keys = Deriver::new(&key).slot(ADAPTIVE, &[5; 32]);
+        for (at, value) in [(0, 3), (1, 9), (22, 13), (28, 2), (40, 1)] {
+            let mut later = [0; HEADER_SEALED];
+            (later[0], later[1], later[22]) = (ADAPTIVE, AdaptiveHeader::METHOD, 10);
+            later[at] = value;
+            let (version, method) = (later[0], later[1]);
+            seal(
+                &keys.header,
+                &CONTEXT.bytes_in(ADAPTIVE, "header"),
+                &mut later,
+            );
+
+            let error = AdaptiveHeader::open(later, &keys, CONTEXT).err();
+
+            assert_eq!(error, Some(Error::Newer { version, method }));
+        }
+    }
+
+    #[test]
     fn a_body_gives_back_label_and_payload_or_nothing() {
         let key = Key::from_bytes([1; 32]);
-        let keys = Deriver::new(&key).body(&[3; 16]);
+        let keys = Deriver::new(&key).body(VERSION, &[3; 16]);
 
         for (label, payload) in [
             (&b""[..], &b""[..]),
@@ -368,20 +510,20 @@ mod tests {
             (b"", b"payload"),
             (b"a", b"b"),
         ] {
-            let sealed = seal_body(label, payload, &keys, CONTEXT);
+            let sealed = seal_body(VERSION, label, payload, &keys, CONTEXT);
 
             assert_eq!(sealed.len(), label.len() + payload.len() + BODY_OVERHEAD);
             for byte in 0..sealed.len() {
                 let mut changed = sealed.clone();
                 changed[byte] ^= 0x40;
-                assert_eq!(open_body(changed, &keys, CONTEXT), None);
+                assert_eq!(open_body(VERSION, changed, &keys, CONTEXT), None);
             }
             assert_eq!(
-                open_body(sealed, &keys, CONTEXT),
+                open_body(VERSION, sealed, &keys, CONTEXT),
                 Some((label.to_vec(), payload.to_vec()))
             );
         }
-        assert_eq!(open_body(Vec::new(), &keys, CONTEXT), None);
+        assert_eq!(open_body(VERSION, Vec::new(), &keys, CONTEXT), None);
     }
 
     #[test]
@@ -389,8 +531,8 @@ mod tests {
         let key = Key::from_passphrase("correct horse").unwrap();
         let mut deriver = Deriver::new(&key);
 
-        let first = deriver.slot(&[1; 32]).place;
-        let again = deriver.slot(&[1; 32]).place;
+        let first = deriver.slot(VERSION, &[1; 32]).place;
+        let again = deriver.slot(VERSION, &[1; 32]).place;
 
         assert_eq!(first, again);
         assert_eq!(deriver.stretched.len(), 1);
@@ -402,8 +544,8 @@ mod tests {
         let key = Key::from_bytes([0x42; 32]);
         let mut deriver = Deriver::new(&key);
 
-        let slot = deriver.slot(&[0x17; 32]);
-        let body = deriver.body(&[0x23; 16]);
+        let slot = deriver.slot(VERSION, &[0x17; 32]);
+        let body = deriver.body(VERSION, &[0x23; 16]);
 
         let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
         assert_eq!(

@@ -18,8 +18,8 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    Capacity, Cover, Error, HideOptions, Job, Key, Limits, Mark, Method, Report, Settings, Step,
-    random_seed,
+    Analysis, Capacity, Cover, Error, HideOptions, Job, Key, Limits, Mark, Method, Report,
+    Settings, Step, random_seed,
 };
 
 /// `[services.stego]` in `distri.toml`.
@@ -42,6 +42,9 @@ pub struct StegoConfig {
     /// Images that are worked on at a time. More than there are processors makes none faster and
     /// all take memory; fewer leaves processors to other services. Default: one a processor.
     pub parallel: usize,
+    /// Threads for each image that is worked on. More answers a single caller sooner and makes no
+    /// difference when as many images are worked on as there are processors. Default 1.
+    pub threads: usize,
     /// Bytes of images and payloads that may be on the node at a time, worked on and waiting. What
     /// would exceed it is refused as busy. Larger rides out longer bursts, in memory. Default
     /// 512 MiB.
@@ -63,6 +66,7 @@ impl Default for StegoConfig {
             height_max: limits.height_max,
             memory_max: limits.memory_max,
             parallel: std::thread::available_parallelism().map_or(1, Into::into),
+            threads: 1,
             waiting_max: 512 << 20,
             mark_secret: None,
         }
@@ -116,6 +120,7 @@ impl Stego {
                     memory_max: config.memory_max,
                 },
                 mark: config.mark_secret,
+                threads: config.threads,
             }),
             workers: Arc::new(Semaphore::new(config.parallel.min(Semaphore::MAX_PERMITS))),
             room: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
@@ -188,6 +193,7 @@ impl Stego {
                     key: &key,
                     options: &options,
                     seed: &seed,
+                    go_on: &|| !cx.is_cancelled(),
                 };
                 let hidden = settings.hide_with(&job, &mut |step| {
                     let (fraction, note) = progress(step);
@@ -227,6 +233,21 @@ impl Stego {
             label,
             method,
         })
+    }
+
+    /// Says what the image file `cover` is good for: its noise, whether it was a JPEG, how much is
+    /// recommended for it.
+    #[method(idempotent)]
+    async fn analyze(&self, cx: &Context, cover: Blob) -> Result<Analysis> {
+        let (cover, room) = self.take(cover).await?;
+        self.work(cx, move |settings, cx| {
+            let _room = room;
+            if cx.is_cancelled() {
+                return Err(Error::Stopped);
+            }
+            settings.analyze(&cover)
+        })
+        .await
     }
 
     /// Says how many bytes fit into the image file `cover`.
@@ -325,9 +346,10 @@ impl ServiceError for Error {
             | Self::Animated { .. }
             | Self::LabelTooLong { .. }
             | Self::Transparent
+            | Self::Height { .. }
             | Self::Key { .. } => Code::InvalidArgument,
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::CoverTooSmall { .. } => Code::FailedPrecondition,
+            Self::CoverTooSmall { .. } | Self::JpegPast { .. } => Code::FailedPrecondition,
             Self::WrongKey => Code::Denied,
             Self::NoMessage | Self::NotStego { .. } => Code::NotFound,
             Self::Damaged => Code::DataLoss,

@@ -61,7 +61,15 @@ impl PublicBits {
     }
 }
 
-/// Changes [`FRESH`] of the public samples, so that the slot has a salt that no image had before,
+/// So few public samples are enough to choose from: 24 of 96 can be chosen in 2^75 ways.
+pub(crate) const CANDIDATES: usize = 96;
+
+/// All public samples, by number.
+pub(crate) fn any_candidate() -> Vec<u8> {
+    (0..=u8::MAX).collect()
+}
+
+/// Changes [`FRESH`] of the public samples that `order` numbers, so that the slot has a salt that no image had before,
 /// and bears `mark` if there is one.
 ///
 /// # Errors
@@ -73,13 +81,14 @@ pub(crate) fn refresh<S: Sample>(
     slot: usize,
     mark: Option<&Mark>,
     random: &mut Stream,
+    mut order: Vec<u8>,
 ) -> Result<(), Error> {
+    debug_assert!(order.len() >= CANDIDATES);
     let found = PublicBits::read(tile, positions);
-    let mut order: [u8; PUBLIC] = std::array::from_fn(|i| i as u8);
     for _ in 0..MARK_TRIES {
         let mut fresh = found;
         for i in 0..FRESH {
-            let left = (PUBLIC - i) as u64;
+            let left = (order.len() - i) as u64;
             order.swap(
                 i,
                 i + ((u64::from(random.next_word()) * left) >> 32) as usize,
@@ -157,6 +166,7 @@ mod tests {
                 0,
                 None,
                 &mut Stream::new(&[1; 32], seed),
+                any_candidate(),
             )
             .unwrap();
             salts.insert(PublicBits::read(&tile, &POSITIONS).salt(0));
@@ -175,6 +185,7 @@ mod tests {
             0,
             None,
             &mut Stream::new(&[1; 32], 0),
+            any_candidate(),
         )
         .unwrap();
 
@@ -198,6 +209,7 @@ mod tests {
             1,
             Some(&mark),
             &mut Stream::new(&[1; 32], 0),
+            any_candidate(),
         )
         .unwrap();
 

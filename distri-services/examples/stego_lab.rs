@@ -1,0 +1,99 @@
+//! Embedding for those who evaluate it: cost maps, stego images of a given rate, and the simulator
+//! of the bound.
+//!
+//! ```text
+//! stego_lab costs IN OUT.f32 [--apart]          each sample's cost, f32 little endian, picture order
+//! stego_lab embed IN OUT.png --rate 0.1 [--method adaptive|matching] [--height 10] [--seed 1]
+//! stego_lab simulate IN OUT.png --rate 0.1 [--apart] [--seed 1]
+//! ```
+//!
+//! Prints one line of JSON with figures. `--rate` is in bits for each sample that may change, with
+//! headers and seals counted. `--apart` prices channels by themselves, as the paper does.
+
+use std::{collections::HashMap, error::Error, fs, process::ExitCode};
+
+use distri_services::stego::{HideOptions, JpegPast, Profile, lab};
+
+fn main() -> ExitCode {
+    match run(std::env::args().skip(1).collect()) {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
+    let (mut plain, mut flags) = (Vec::new(), HashMap::new());
+    let mut left = arguments.into_iter();
+    while let Some(argument) = left.next() {
+        match argument.strip_prefix("--") {
+            Some("apart") => drop(flags.insert("apart".to_owned(), String::new())),
+            Some(flag) => {
+                drop(flags.insert(flag.to_owned(), left.next().ok_or("a flag needs a value")?))
+            }
+            None => plain.push(argument),
+        }
+    }
+    let [command, input, output] = &plain[..] else {
+        return Err("expected costs, embed or simulate, a cover, and where to write".into());
+    };
+    let number = |flag: &str, default: f64| -> Result<f64, Box<dyn Error>> {
+        Ok(flags.get(flag).map_or(Ok(default), |text| text.parse())?)
+    };
+    let (rate, seed) = (number("rate", 0.1)?, number("seed", 1.0)? as u64);
+    let apart = flags.contains_key("apart");
+    let cover = fs::read(input)?;
+    let line = |method: &str, figures: lab::Figures| {
+        format!(
+            r#"{{"method":"{method}","carriers":{},"rate":{:.6},"changes":{},"change_rate":{:.6},"bound_change_rate":{:.6},"distortion":{:.4},"bound_distortion":{:.4},"loss":{:.4}}}"#,
+            figures.carriers,
+            figures.rate,
+            figures.changes,
+            figures.changes as f64 / figures.carriers as f64,
+            figures.bound_changes / figures.carriers as f64,
+            figures.distortion,
+            figures.bound_distortion,
+            figures.distortion / figures.bound_distortion,
+        )
+    };
+    match command.as_str() {
+        "costs" => {
+            let (size, channels, costs) = lab::costs(&cover, apart)?;
+            let bytes: Vec<u8> = costs.iter().flat_map(|cost| cost.to_le_bytes()).collect();
+            fs::write(output, bytes)?;
+            let (width, height) = (size.width, size.height);
+            Ok(format!(
+                r#"{{"width":{width},"height":{height},"channels":{channels}}}"#
+            ))
+        }
+        "embed" => {
+            let matching = flags
+                .get("method")
+                .is_some_and(|method| method == "matching");
+            let options = HideOptions {
+                profile: if matching {
+                    Profile::Fast
+                } else {
+                    Profile::Auto
+                },
+                jpeg: JpegPast::Keep,
+                height: number("height", 10.0)? as u8,
+                ..HideOptions::default()
+            };
+            let (image, method, figures) = lab::embed(&cover, rate, &options, seed)?;
+            fs::write(output, image)?;
+            Ok(line(&format!("{method:?}").to_lowercase(), figures))
+        }
+        "simulate" => {
+            let (image, figures) = lab::simulate(&cover, rate, apart, seed)?;
+            fs::write(output, image)?;
+            Ok(line("simulated", figures))
+        }
+        other => Err(format!("no command named {other}").into()),
+    }
+}

@@ -1,0 +1,402 @@
+//! A message in a picture: written, found and read, in either of its formats.
+//!
+//! Both formats have the same two places where salts are read (see `slot`), so that one stretching
+//! of a passphrase serves both; which of them a picture holds shows when a header opens.
+
+use zeroize::Zeroizing;
+
+use super::{
+    Job, Revealed,
+    adaptive::{Outcome, RATE_MAX, Refusal, Site},
+    carriers::{self, Carriers},
+    cost::{Cost, Measure},
+    cover::Picture,
+    embedding::{Matching, Method},
+    error::{Error, NotStego, Property},
+    ground::{self, Ground},
+    key::Mark,
+    layout::{Layout, Plan, SLOTS, Stream, room_in},
+    pack,
+    seal::{
+        self, ADAPTIVE, AdaptiveHeader, BODY_OVERHEAD, Deriver, HEADER_SEALED, Header, VERSION,
+    },
+    slot,
+    stc::Height,
+};
+
+/// What was made of a cover.
+pub(crate) struct Written {
+    pub(crate) picture: Picture,
+    pub(crate) method: Method,
+    /// Samples that hold a bit of the message, or might.
+    pub(crate) used: usize,
+    /// Bits of the message, headers and seals among them.
+    pub(crate) bits: usize,
+    /// For adaptive messages, what the body cost and could have cost.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// A payload as it will be sealed.
+pub(crate) struct Packed<'a> {
+    payload: &'a [u8],
+    /// Shorter, if that was possible.
+    packed: Option<Vec<u8>>,
+    label: usize,
+}
+
+impl<'a> Packed<'a> {
+    pub(crate) fn new(job: &Job<'a>) -> Self {
+        let packed = if job.options.uncompressed {
+            None
+        } else {
+            pack::pack(job.payload)
+        };
+        Self {
+            payload: job.payload,
+            packed,
+            label: job.options.label.len(),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.packed.as_deref().unwrap_or(self.payload)
+    }
+
+    /// Bytes of label and payload in an adaptive message.
+    pub(crate) fn adaptive_bytes(&self) -> u64 {
+        (self.bytes().len() + self.label) as u64
+    }
+}
+
+/// Bytes of label and payload that fit an adaptive message, whatever the picture shows.
+pub(crate) fn adaptive_room(picture: &Picture, carriers: usize) -> Option<usize> {
+    let ground = ground_of(&Layout::new(carriers, picture.context())?, carriers)?;
+    (Site::capacity(&ground) / 8).checked_sub(BODY_OVERHEAD)
+}
+
+/// Carriers that are enough for so many bytes in an adaptive message.
+pub(crate) fn adaptive_carriers_for(bytes: u64) -> u64 {
+    let bits = 8 * (bytes + BODY_OVERHEAD as u64);
+    ground::carriers_for((bits as f64 / RATE_MAX).ceil() as u64)
+}
+
+/// The same with matching.
+pub(crate) fn matching_room(picture: &Picture, carriers: usize) -> Option<usize> {
+    room_in(Layout::new(carriers, picture.context())?.free())
+}
+
+fn ground_of(layout: &Layout, carriers: usize) -> Option<Ground> {
+    Ground::new(carriers, layout.public())
+}
+
+/// A copy of `cover` that holds the message, matched.
+pub(crate) fn write_matching(
+    cover: &Picture,
+    job: &Job<'_>,
+    mark: Option<&Mark>,
+    deriver: &mut Deriver<'_>,
+) -> Result<Written, Error> {
+    let mut carriers = Carriers::of(cover);
+    let layout = Layout::new(carriers.len(), cover.context())
+        .expect("a cover with room for the payload has room for the slots");
+    let mut random = Stream::new(job.seed, 0);
+    let secret = Zeroizing::new(random.next_bytes());
+    let keys = deriver.body(VERSION, &secret);
+    let label = &job.options.label;
+    let body = seal::seal_body(VERSION, label, job.payload, &keys, layout.context());
+
+    let mut slots = Vec::with_capacity(SLOTS);
+    for slot in 0..SLOTS {
+        let deck = layout.slot_deck(slot);
+        let candidates = slot::any_candidate();
+        carriers.refresh(&layout, slot, &deck, mark, &mut random, candidates)?;
+        let salt = carriers.public_bits(&layout, slot, &deck).salt(slot);
+        slots.push((deck, deriver.slot(VERSION, &salt)));
+    }
+    let places = [slots[0].1.place.clone(), slots[1].1.place.clone()];
+    for (slot, (deck, slot_keys)) in slots.iter_mut().enumerate() {
+        let header = Header {
+            method: Method::Matching.id(),
+            body: length(&body),
+            secret: secret.clone(),
+            other_place: places[1 - slot].clone(),
+        };
+        let sealed = header.seal(slot_keys, layout.context());
+        carriers.write_header(&layout, slot, &deck.header(&places[slot]), &sealed);
+    }
+    let plan = Plan {
+        layout,
+        places: [&places[0], &places[1]],
+        order: &keys.order,
+    };
+    Matching::embed(&mut carriers, &plan, &body);
+    Ok(Written {
+        picture: carriers.into_picture(cover),
+        method: Method::Matching,
+        used: layout.used(body.len() * 8),
+        bits: 8 * (body.len() + SLOTS * HEADER_SEALED),
+        outcome: None,
+    })
+}
+
+fn length(body: &[u8]) -> u32 {
+    u32::try_from(body.len()).expect("a body is bounded by the picture's size")
+}
+
+/// How an adaptive message is written.
+pub(crate) struct Effort<'a> {
+    pub(crate) measure: Measure,
+    pub(crate) height: Height,
+    pub(crate) threads: usize,
+    pub(crate) go_on: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// A copy of `cover` that holds the message where it is hardest to notice.
+pub(crate) fn write_adaptive(
+    cover: &Picture,
+    job: &Job<'_>,
+    packed: &Packed<'_>,
+    mark: Option<&Mark>,
+    deriver: &mut Deriver<'_>,
+    effort: &Effort<'_>,
+) -> Result<Written, Error> {
+    let costs = carriers::costs(cover, effort.measure, effort.threads);
+    let mut carriers = Carriers::of(cover);
+    let layout = Layout::new(carriers.len(), cover.context())
+        .expect("a cover with room for the payload has room for the slots");
+    let ground = ground_of(&layout, carriers.len())
+        .expect("a cover with room for an adaptive payload has ground for it");
+    let mut random = Stream::new(job.seed, 0);
+    let secret = Zeroizing::new(random.next_bytes());
+    let keys = deriver.body(ADAPTIVE, &secret);
+    let label = &job.options.label;
+    let body = seal::seal_body(ADAPTIVE, label, packed.bytes(), &keys, layout.context());
+    let site = Site {
+        ground: &ground,
+        order: &keys.order,
+        threads: effort.threads,
+    };
+    let refused = |refusal| match refusal {
+        Refusal::Stopped => Error::Stopped,
+        Refusal::Stuck => Error::SelfCheck {
+            what: Property::Exact,
+        },
+    };
+    let outcome = carriers
+        .write_adaptive(
+            &site,
+            &costs,
+            &body,
+            effort.height,
+            &mut random,
+            effort.go_on,
+        )
+        .map_err(refused)?;
+    for slot in 0..SLOTS {
+        let deck = layout.slot_deck(slot);
+        let start = layout.slot_samples(slot).start;
+        let candidates = cheapest(&costs[start..], deck.public());
+        carriers.refresh(&layout, slot, &deck, mark, &mut random, candidates)?;
+        let salt = carriers.public_bits(&layout, slot, &deck).salt(slot);
+        let slot_keys = deriver.slot(ADAPTIVE, &salt);
+        let header = AdaptiveHeader {
+            body: length(&body),
+            secret: secret.clone(),
+            parameters: outcome.parameters,
+            unpacked: packed.packed.as_ref().map(|_| packed.payload.len() as u32),
+        };
+        let sealed = header.seal(&slot_keys, layout.context());
+        let place = ground.slot(slot, slot_order(&slot_keys));
+        carriers
+            .write_adaptive_header(&costs, &place, &sealed, &mut random)
+            .map_err(refused)?;
+    }
+    Ok(Written {
+        picture: carriers.into_picture(cover),
+        method: Method::Adaptive,
+        used: ground.body() + 2 * ground.slot_length(),
+        bits: 8 * (body.len() + SLOTS * HEADER_SEALED),
+        outcome: Some(outcome),
+    })
+}
+
+/// The numbers of the public samples that are changed most gently.
+fn cheapest(costs: &[Cost], public: &[u16]) -> Vec<u8> {
+    let mut numbers = slot::any_candidate();
+    numbers.sort_by_key(|number| costs[usize::from(public[usize::from(*number)])]);
+    numbers.truncate(slot::CANDIDATES);
+    numbers
+}
+
+fn slot_order(keys: &seal::SlotKeys) -> Stream {
+    let mut seed = [0; 32];
+    seed[..16].copy_from_slice(keys.place.as_slice());
+    Stream::new(&seed, 0)
+}
+
+/// What a slot says to a key.
+enum Opening {
+    Matching(Header, seal::Place),
+    Adaptive(AdaptiveHeader),
+    Closed { marked: bool },
+}
+
+fn open_slot(
+    carriers: &Carriers<'_>,
+    layout: &Layout,
+    slot: usize,
+    mark: Option<&Mark>,
+    deriver: &mut Deriver<'_>,
+) -> Result<Opening, Error> {
+    let mut deck = layout.slot_deck(slot);
+    let public = carriers.public_bits(layout, slot, &deck);
+    let salt = public.salt(slot);
+    if let Some(ground) = ground_of(layout, carriers.len()) {
+        let keys = deriver.slot(ADAPTIVE, &salt);
+        let sealed = carriers.read_adaptive_header(&ground.slot(slot, slot_order(&keys)));
+        if let Some(header) = AdaptiveHeader::open(sealed, &keys, layout.context())? {
+            return Ok(Opening::Adaptive(header));
+        }
+    }
+    let keys = deriver.slot(VERSION, &salt);
+    let sealed = carriers.read_header(layout, slot, &deck.header(&keys.place));
+    Ok(match Header::open(sealed, &keys, layout.context())? {
+        Some(header) => Opening::Matching(header, keys.place),
+        None => Opening::Closed {
+            marked: mark.is_some_and(|mark| public.bear(mark, slot)),
+        },
+    })
+}
+
+/// What `picture` holds for a key.
+pub(crate) fn reveal(
+    picture: &Picture,
+    mark: Option<&Mark>,
+    deriver: &mut Deriver<'_>,
+    limits: &super::Limits,
+    threads: usize,
+) -> Result<Revealed, Error> {
+    let carriers = Carriers::of(picture);
+    let layout = Layout::new(carriers.len(), picture.context())
+        .filter(|layout| layout.free() >= BODY_OVERHEAD * 8)
+        .ok_or(Error::NotStego {
+            reason: NotStego::TooSmall(picture.size),
+        })?;
+    let mut marks = 0;
+    for slot in 0..SLOTS {
+        match open_slot(&carriers, &layout, slot, mark, deriver)? {
+            Opening::Adaptive(header) => {
+                return read_adaptive(&carriers, &layout, &header, deriver, limits, threads);
+            }
+            Opening::Matching(header, place) => {
+                let places = if slot == 0 {
+                    [&place, &header.other_place]
+                } else {
+                    [&header.other_place, &place]
+                };
+                return read_matching(&carriers, layout, places, &header, deriver);
+            }
+            Opening::Closed { marked } => marks += usize::from(marked),
+        }
+    }
+    Err(match (mark, marks) {
+        (None, _) => Error::NoMessage,
+        (Some(_), 0) => Error::NotStego {
+            reason: NotStego::Unmarked,
+        },
+        (Some(_), _) => Error::WrongKey,
+    })
+}
+
+fn read_matching(
+    carriers: &Carriers<'_>,
+    layout: Layout,
+    places: [&seal::Place; SLOTS],
+    header: &Header,
+    deriver: &Deriver<'_>,
+) -> Result<Revealed, Error> {
+    if header.method != Method::Matching.id() {
+        return Err(Error::Newer {
+            version: VERSION,
+            method: header.method,
+        });
+    }
+    let length = header.body as usize;
+    if length > layout.free() / 8 {
+        return Err(Error::Damaged);
+    }
+    let keys = deriver.body(VERSION, &header.secret);
+    let plan = Plan {
+        layout,
+        places,
+        order: &keys.order,
+    };
+    let body = Matching::extract(carriers, &plan, length);
+    let opened = seal::open_body(VERSION, body, &keys, layout.context());
+    let (label, payload) = opened.ok_or(Error::Damaged)?;
+    Ok(Revealed {
+        payload,
+        label,
+        method: Method::Matching,
+    })
+}
+
+fn read_adaptive(
+    carriers: &Carriers<'_>,
+    layout: &Layout,
+    header: &AdaptiveHeader,
+    deriver: &Deriver<'_>,
+    limits: &super::Limits,
+    threads: usize,
+) -> Result<Revealed, Error> {
+    let ground = ground_of(layout, carriers.len()).ok_or(Error::Damaged)?;
+    let keys = deriver.body(ADAPTIVE, &header.secret);
+    let site = Site {
+        ground: &ground,
+        order: &keys.order,
+        threads,
+    };
+    let body = carriers.read_adaptive(&site, header.body as usize, &header.parameters);
+    let body = body.ok_or(Error::Damaged)?;
+    let opened = seal::open_body(ADAPTIVE, body, &keys, layout.context());
+    let (label, mut payload) = opened.ok_or(Error::Damaged)?;
+    if let Some(unpacked) = header.unpacked {
+        super::decode::check_file_length(unpacked.into(), limits)?;
+        payload = pack::unpack(&payload, unpacked as usize).ok_or(Error::Damaged)?;
+    }
+    Ok(Revealed {
+        payload,
+        label,
+        method: Method::Adaptive,
+    })
+}
+
+/// Proves that `delivered` gives back what `job` hid, whichever slot it is opened from.
+pub(crate) fn check(
+    delivered: &Picture,
+    job: &Job<'_>,
+    mark: Option<&Mark>,
+    deriver: &mut Deriver<'_>,
+    limits: &super::Limits,
+    threads: usize,
+) -> Result<(), Error> {
+    let failed = |what| Error::SelfCheck { what };
+    let revealed =
+        reveal(delivered, mark, deriver, limits, threads).map_err(|_| failed(Property::Exact))?;
+    if revealed.payload != job.payload || revealed.label != job.options.label {
+        return Err(failed(Property::Exact));
+    }
+    let carriers = Carriers::of(delivered);
+    let layout = Layout::new(carriers.len(), delivered.context()).ok_or(failed(Property::Exact))?;
+    for slot in 0..SLOTS {
+        let opening = open_slot(&carriers, &layout, slot, None, deriver)?;
+        if matches!(opening, Opening::Closed { .. }) {
+            return Err(failed(Property::Exact));
+        }
+        let public = carriers.public_bits(&layout, slot, &layout.slot_deck(slot));
+        if mark.is_some_and(|mark| !public.bear(mark, slot)) {
+            return Err(failed(Property::Marked));
+        }
+    }
+    Ok(())
+}

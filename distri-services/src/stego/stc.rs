@@ -1,0 +1,120 @@
+//! Syndrome-trellis codes: how a message is put into bits so that the dear ones stay as they are
+//! (Filler, Judas, Fridrich: *Minimizing Additive Distortion in Steganography Using Syndrome-Trellis
+//! Codes*, IEEE TIFS 6(3), 2011).
+//!
+//! Sender and receiver agree on a banded binary matrix. What is read from n bits is that matrix
+//! times them, q bits in all, one for each *block* of about n / q elements; each element has a
+//! *column* of [`Height`] bits, which says to which of the next messages bits it adds. Of the many
+//! ways to change bits so that a given message is read, the trellis finds the cheapest.
+//!
+//! A greater height comes nearer to the least possible distortion and takes twice as long for each
+//! step. Pure: bits and costs in, bits out. What a cost is, is `adaptive`'s business.
+
+mod columns;
+mod lanes;
+mod plain;
+mod trellis;
+
+pub(crate) use self::trellis::{NEVER, Trellis};
+
+/// How many bits of the message an element adds to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Height(u8);
+
+/// The lowest code: an eighth of the work of the usual one, a tenth more distortion.
+pub(crate) const HEIGHT_MIN: u8 = 7;
+/// The highest code: four times the work of the usual one, 3 % less distortion.
+pub(crate) const HEIGHT_MAX: u8 = 12;
+
+impl Height {
+    pub(crate) fn new(height: u8) -> Option<Self> {
+        (HEIGHT_MIN..=HEIGHT_MAX)
+            .contains(&height)
+            .then_some(Self(height))
+    }
+
+    pub(crate) fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// A code of one height, for blocks of all widths.
+pub(crate) struct Code {
+    height: Height,
+    /// Columns of blocks that are wider than those that were searched for.
+    many: Vec<u16>,
+}
+
+/// The element after the last one of `block`, if there are so many blocks and elements.
+#[inline]
+pub(crate) fn block_end(block: usize, blocks: usize, elements: usize) -> usize {
+    ((block as u64 + 1) * elements as u64 / blocks as u64) as usize
+}
+
+impl Code {
+    /// A code for blocks of up to `width` elements.
+    pub(crate) fn new(height: Height, width: usize) -> Self {
+        let many = if width <= columns::SEARCHED {
+            Vec::new()
+        } else {
+            columns::many(height.0, width)
+        };
+        Self { height, many }
+    }
+
+    fn half(&self) -> usize {
+        1 << (self.height.0 - 1)
+    }
+
+    fn columns(&self, width: usize) -> &[u16] {
+        if width <= columns::SEARCHED {
+            columns::few(self.height.0, width)
+        } else {
+            &self.many[..width]
+        }
+    }
+
+    /// Reads the message of `read.len()` bits that `bits` carry. Both hold one bit a byte.
+    pub(crate) fn read(&self, bits: &[u8], read: &mut [u8]) {
+        let (blocks, mut from, mut state) = (read.len(), 0, 0);
+        for (block, read) in read.iter_mut().enumerate() {
+            let to = block_end(block, blocks, bits.len());
+            for (bit, column) in bits[from..to].iter().zip(self.columns(to - from)) {
+                state ^= column & u16::from(*bit).wrapping_neg();
+            }
+            *read = (state & 1) as u8;
+            state >>= 1;
+            from = to;
+        }
+    }
+
+    /// Changes `bits` so that they carry `message`, at least cost. `costs` has a byte for each
+    /// bit; [`NEVER`] is for bits that stay. Fills `changes` with ones where it changed.
+    ///
+    /// At least one element in each block must be free to change; false if that was not enough,
+    /// which takes blocks whose only free elements are the same few.
+    pub(crate) fn write(
+        &self,
+        trellis: &mut Trellis,
+        costs: &[u8],
+        bits: &mut [u8],
+        message: &[u8],
+        changes: &mut [u8],
+    ) -> bool {
+        let mut read = vec![0; message.len()];
+        self.read(bits, &mut read);
+        let target: Vec<u8> = read.iter().zip(message).map(|(a, b)| a ^ b).collect();
+        trellis.search(self, costs, &target, changes);
+        self.read(changes, &mut read);
+        if read != target && plain::search(self, costs, &target, changes).is_none() {
+            return false;
+        }
+        for (bit, change) in bits.iter_mut().zip(&*changes) {
+            *bit ^= change;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

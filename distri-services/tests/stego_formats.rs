@@ -1,0 +1,50 @@
+//! What was hidden by earlier versions opens today.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use distri_services::stego::{Error, Key, Mark, Method, NotStego, Settings};
+
+/// Made by the first version, which knew ±1 matching alone.
+const RGB8: &[u8] = include_bytes!("data/matching-rgb8.png");
+const RGBA8: &[u8] = include_bytes!("data/matching-rgba8.png");
+const GREY16: &[u8] = include_bytes!("data/matching-grey16-passphrase.png");
+
+fn key() -> Key {
+    Key::from_bytes([42; 32])
+}
+
+#[test]
+fn images_of_the_first_version_still_open() {
+    let settings = Settings::default();
+    let passphrase = Key::from_passphrase("correct horse battery staple").unwrap();
+
+    let rgb = settings.reveal(RGB8, &key()).unwrap();
+    let rgba = settings.reveal(RGBA8, &key()).unwrap();
+    let grey = settings.reveal(GREY16, &passphrase).unwrap();
+
+    assert_eq!(rgb.payload, b"hidden by the first method");
+    assert_eq!(
+        (rgb.label, rgb.method),
+        (b"a label".to_vec(), Method::Matching)
+    );
+    assert!(rgba.payload.iter().copied().eq(0..=255));
+    assert_eq!(grey.payload, [7; 150]);
+}
+
+#[test]
+fn marks_of_the_first_version_are_still_recognised() {
+    let marked = |byte| Settings {
+        mark: Some(Mark::from_bytes([byte; 32])),
+        ..Settings::default()
+    };
+    let stranger = Key::from_bytes([1; 32]);
+
+    let unmarked = Error::NotStego {
+        reason: NotStego::Unmarked,
+    };
+    assert_eq!(marked(9).reveal(RGB8, &stranger), Err(Error::WrongKey));
+    assert_eq!(marked(8).reveal(RGB8, &stranger), Err(unmarked));
+    assert_eq!(
+        Settings::default().reveal(RGB8, &stranger),
+        Err(Error::NoMessage)
+    );
+}
