@@ -17,6 +17,7 @@ use crate::{
         introspect::{self, ServiceInfo},
     },
     rpc::Trace,
+    stats::MethodStats,
     transport::{Endpoint, Transport, TransportChoice},
     wire::{Hello, Status},
     world,
@@ -140,6 +141,12 @@ impl Client {
             })
     }
 
+    /// What this program has met with its calls since it started, by service and method: it counts
+    /// those of every clone of this client.
+    pub fn stats(&self) -> Vec<MethodStats> {
+        self.pool.counted().picture()
+    }
+
     /// The services of the cloud with their methods, as one node describes them.
     ///
     /// # Errors
@@ -210,6 +217,7 @@ impl ClientBuilder {
             hello: Box::new(move || client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
             learns: true,
+            traffic: Arc::default(),
         });
         self.nodes.into_iter().for_each(|node| pool.add(node));
         let connected = pool

@@ -40,6 +40,7 @@ mod placement;
 pub mod registry;
 pub mod rpc;
 pub mod service;
+pub mod stats;
 #[cfg(feature = "node")]
 pub mod storage;
 pub mod transport;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 #[cfg(feature = "node")]
 use std::sync::OnceLock;
 
+#[cfg(feature = "node")]
+use super::vitals::Vitals;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
@@ -24,6 +26,9 @@ pub(super) struct Shared {
     pub(super) key: PublicKey,
     pub(super) name: String,
     pub(super) client: Client,
+    /// What it counts of itself.
+    #[cfg(feature = "node")]
+    pub(super) vitals: Arc<Vitals>,
     /// The node's part in the cluster, once it has one.
     #[cfg(feature = "node")]
     pub(super) group: OnceLock<Group>,

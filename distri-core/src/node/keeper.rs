@@ -256,8 +256,9 @@ impl Keeper {
                 StorageError::io("found a cluster in", "the log")(std::io::Error::other(error))
             })?;
         }
-        let server = Server::new(group.clone(), replica);
-        // Set once, here.
+        let server = Server::new(group.clone(), replica.clone());
+        // Set once, here, both.
+        let _ = handle.shared.vitals.replica.set(replica);
         let _ = handle.shared.group.set(group.clone());
         let steward = Steward {
             server: server.clone(),
