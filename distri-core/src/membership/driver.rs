@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How often a node looks how it stands itself. What has changed is told with the next packets.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How long a packet may be under way. One that comes later says nothing any more.
 const PACKET_TIME: Duration = Duration::from_secs(1);

@@ -50,6 +50,9 @@ use crate::{
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
 
+/// The same for a node that serves no call and has just stood as it told.
+const REPORT_AT_REST: Duration = Duration::from_millis(300);
+
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
 
@@ -441,12 +444,13 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
 async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
     let mut told = Status::default();
     loop {
-        {
+        let at_rest = {
             let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {
                 return;
             };
             let now = status(&host, Some(&pool));
             gate.repeats.expire();
+            let at_rest = now == told && now.in_flight == 0;
             if now != told {
                 let encoded = Bytes::from(now.encode());
                 let links = gate.lock().clone();
@@ -454,9 +458,11 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
                 pool.send_status(&encoded);
                 told = now;
             }
-        }
+            at_rest
+        };
+        let wait = if at_rest { REPORT_AT_REST } else { REPORT };
         // Either way it looks again.
-        let _ = tokio::time::timeout(REPORT, gate.status_changed.notified()).await;
+        let _ = tokio::time::timeout(wait, gate.status_changed.notified()).await;
     }
 }
 

@@ -399,7 +399,9 @@ fn timing(profile: config::Timing) -> Timing {
     let millis = Duration::from_millis;
     match profile {
         config::Timing::Lan => Timing {
-            heartbeat: millis(50),
+            // openraft looks at its clock five times as often, which is most of what a node at rest
+            // does. Four of these fit into the time after which a leader is missed.
+            heartbeat: millis(100),
             election: millis(150)..millis(300),
         },
         config::Timing::Cloud => Timing {
