@@ -26,6 +26,9 @@ mod repeats;
 mod replies;
 #[cfg(feature = "node")]
 mod standing;
+pub(crate) mod ticket;
+#[cfg(feature = "node")]
+mod vitals;
 
 #[cfg(feature = "node")]
 pub use builder::{Node, NodeBuilder};

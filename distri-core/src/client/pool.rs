@@ -29,6 +29,7 @@ use crate::{
     id::{MethodId, PublicKey, SchemaHash},
     node::host::Host,
     rpc::{CallId, Link, Serve},
+    stats::{Traffic, calls::CallTable},
     transport::{Address, Endpoint, Transport},
     wire::{Hello, Status, hello::KnownNode},
     world,
@@ -53,6 +54,8 @@ pub(crate) struct PoolOptions {
     pub(crate) serve: Box<dyn Fn(PublicKey) -> Arc<dyn Serve> + Send + Sync>,
     /// Whether nodes that others know are joined as well.
     pub(crate) learns: bool,
+    /// The bytes of all links of the program, those that came in among them.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// The links to the nodes of a cloud.
@@ -74,6 +77,8 @@ pub(crate) struct Pool {
     session: Session,
     /// The ids of its calls: what no other program has, and a number.
     calls: (u64, AtomicU64),
+    /// What has been counted of the calls made here.
+    counted: CallTable,
 }
 
 /// A node, and how far one has come with it.
@@ -208,11 +213,17 @@ impl Pool {
             lost: Mutex::default(),
             session: Session::new(),
             calls: (world::dice(), AtomicU64::new(1)),
+            counted: CallTable::default(),
         })
     }
 
     pub(crate) fn key(&self) -> PublicKey {
         self.me
+    }
+
+    /// What is counted of the calls made here.
+    pub(crate) fn counted(&self) -> &CallTable {
+        &self.counted
     }
 
     /// The numbering of this program's writes to the directory.
@@ -638,7 +649,8 @@ impl Pool {
             .map_err(|e| crate::error::chain(&e))?;
         let serve = (self.options.serve)(endpoint.key);
         let hello = (self.options.hello)();
-        let link = Link::start(bytes, true, &hello, self.options.limits.clone(), serve);
+        let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
+        let link = Link::start(bytes, true, &hello, limits, serve, traffic);
         let hello = match tokio::time::timeout(self.options.limits.hello, link.hello()).await {
             Ok(hello) => hello.map_err(|error| error.message().to_owned())?,
             Err(_) => {

@@ -115,6 +115,15 @@ impl State {
             .map(|collection| (collection.spec(), collection.documents.len()))
     }
 
+    /// How many documents there are, and their bytes with their ids.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let sizes = self.collections.values();
+        let sizes = sizes.map(|collection| (collection.documents.len() as u64, collection.bytes()));
+        sizes.fold((0, 0), |(documents, bytes), (more, larger)| {
+            (documents + more, bytes + larger)
+        })
+    }
+
     pub(crate) fn lease(&self, lease: u64) -> Option<LeaseInfo> {
         self.leases.get(lease).map(|lease| LeaseInfo {
             ttl: Duration::from_millis(lease.terms.ttl_ms),

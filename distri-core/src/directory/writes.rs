@@ -67,6 +67,9 @@ const LAST_ANSWER: Duration = Duration::from_millis(100);
 /// How often a leader looks whether a lease has ended.
 const LEASES: Duration = Duration::from_millis(100);
 
+/// How often it looks while there are none: within the shortest time for which one may be granted.
+const NO_LEASES: Duration = Duration::from_millis(500);
+
 /// The commands that wait.
 #[derive(Default)]
 pub(crate) struct Writes {
@@ -147,7 +150,7 @@ impl Writes {
         };
         // Polled here rather than as tasks: a write that comes alone wakes one task less.
         let mut under_way = FuturesUnordered::new();
-        let mut leases = world::now() + LEASES;
+        let mut leases = world::now() + way.look_at_leases();
         loop {
             let batch = if under_way.len() < UNDER_WAY {
                 self.take()
@@ -162,7 +165,7 @@ impl Writes {
                 // What is seldom first, so that it is not left out while there is much to do.
                 biased;
                 () = tokio::time::sleep_until(leases) => {
-                    leases = world::now() + LEASES;
+                    leases = world::now() + way.look_at_leases();
                     if way.lease_is_over() {
                         under_way.push(Step::EndLeases.take(&way));
                     }
@@ -255,6 +258,12 @@ struct Stamp {
 }
 
 impl Way {
+    /// How long until it is looked again whether a lease is over.
+    fn look_at_leases(&self) -> Duration {
+        let any = self.replica.read(|state| state.next_expiry_ms().is_some());
+        if any { LEASES } else { NO_LEASES }
+    }
+
     fn clock(&self) -> MutexGuard<'_, Clock> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -327,7 +327,7 @@ fn what_a_node_says_of_itself_reaches_all() {
     let speaker = world.keys[3];
 
     world.touch(speaker, |node, now| {
-        let load = MemberLoad::new(40, [0, 40].into_iter());
+        let load = MemberLoad::new(40, [0, 40].into_iter(), Some(150));
         node.say(now, about("another name"), load);
     });
 

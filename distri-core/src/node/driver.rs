@@ -11,10 +11,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -31,6 +28,7 @@ use super::{
     preparation::Preparation,
     repeats::Repeats,
     standing,
+    vitals::Vitals,
 };
 use crate::{
     client::{
@@ -52,6 +50,9 @@ use crate::{
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
+
+/// The same for a node that serves no call and has just stood as it told.
+const REPORT_AT_REST: Duration = Duration::from_millis(300);
 
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
@@ -84,8 +85,7 @@ struct Gate {
     host: Arc<OnceLock<Weak<Host>>>,
     repeats: Arc<Repeats>,
     links: Mutex<Vec<Link>>,
-    refused: AtomicU64,
-    faulty: AtomicU64,
+    vitals: Arc<Vitals>,
     /// The node may stand differently than it last told.
     status_changed: Notify,
 }
@@ -120,6 +120,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let mut nodes = config.cloud.nodes.clone();
     nodes.extend(place.iter().flat_map(|place| place.nodes()).cloned());
     let roster = Arc::new(Roster::new(config.access.clone(), nodes));
+    let vitals = Arc::new(Vitals::new(world::now()));
     let pool = Pool::new(PoolOptions {
         transport,
         limits: config.limits.clone(),
@@ -132,6 +133,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             Box::new(move |key| serve_for(&cell, &repeats, roster.caller(key)))
         },
         learns: false,
+        traffic: vitals.traffic.clone(),
     });
     let client = Client::from_pool(pool.clone());
     let handle = NodeHandle {
@@ -139,6 +141,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             key,
             name,
             client,
+            vitals: vitals.clone(),
             group: OnceLock::new(),
             membership: OnceLock::new(),
             elections: OnceLock::new(),
@@ -171,8 +174,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         host: cell,
         repeats: repeats.clone(),
         links: Mutex::default(),
-        refused: AtomicU64::new(0),
-        faulty: AtomicU64::new(0),
+        vitals: vitals.clone(),
         status_changed: Notify::new(),
     });
     for node in roster.configured() {
@@ -190,10 +192,17 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let standing = {
         let (host, name) = (Arc::downgrade(&host), handle.name().to_owned());
         let address = address.clone();
-        Box::new(move || {
+        // Nodes on a transport of the program's own may share a process, whose CPU is then no one's;
+        // and a simulation must not depend on it.
+        let is_whole_process = prepared.transport.transport.is_none();
+        Box::new(move |now, late| {
             let host = host.upgrade()?;
+            vitals.note_late(now, late);
+            let cpu_percent = is_whole_process
+                .then(|| vitals.process.cpu_percent(now))
+                .flatten();
             let about = standing::about(&host, &name, &address);
-            Some((about, standing::load(&host)))
+            Some((about, standing::load(&host, cpu_percent)))
         })
     };
     let heeds = heed(membership.clone(), Arc::downgrade(&pool));
@@ -381,13 +390,17 @@ impl Gate {
                 &hello,
                 self.limits.clone(),
                 Arc::new(HostsNothing),
+                self.vitals.traffic.clone(),
             )
             .close(&why);
             return;
         }
         let is_node = caller.role == Role::Node;
         let serve = serve_for(&self.host, &self.repeats, caller);
-        let link = Link::start(bytes, false, &hello, self.limits.clone(), serve);
+        let (limits, traffic) = (self.limits.clone(), self.vitals.traffic.clone());
+        let link = Link::start(bytes, false, &hello, limits, serve, traffic);
+        self.vitals.accepted.fetch_add(1, Ordering::Relaxed);
+        self.vitals.came_in.fetch_add(1, Ordering::Relaxed);
         self.lock().push(link.clone());
         world::spawn(meet(self.clone(), link, pool.clone(), is_node));
     }
@@ -407,7 +420,7 @@ impl Gate {
 
     /// Logs a refusal: the first, and then each time their number has doubled.
     fn note_refusal(&self, bytes: &ByteLink, why: &str) {
-        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let refused = self.vitals.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if refused.is_power_of_two() {
             tracing::warn!(peer = %bytes.peer, address = %bytes.address, refused, why, "link refused");
         }
@@ -417,7 +430,7 @@ impl Gate {
 impl Gate {
     /// Logs a link that was closed for what came over it, as seldom as refusals.
     fn note_fault(&self, link: &Link, why: &str) {
-        let faulty = self.faulty.fetch_add(1, Ordering::Relaxed) + 1;
+        let faulty = self.vitals.faulty.fetch_add(1, Ordering::Relaxed) + 1;
         if faulty.is_power_of_two() {
             tracing::warn!(peer = %link.peer(), address = %link.address(), faulty, why, "link closed for its fault");
         }
@@ -449,18 +462,20 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
         gate.note_fault(&link, &why);
     }
     gate.lock().retain(|held| !held.is_same(&link));
+    gate.vitals.came_in.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Tells every link how the node stands, whenever that changes.
 async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
     let mut told = Status::default();
     loop {
-        {
+        let at_rest = {
             let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {
                 return;
             };
             let now = status(&host, Some(&pool));
             gate.repeats.expire();
+            let at_rest = now == told && now.in_flight == 0;
             if now != told {
                 let encoded = Bytes::from(now.encode());
                 let links = gate.lock().clone();
@@ -468,9 +483,11 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
                 pool.send_status(&encoded);
                 told = now;
             }
-        }
+            at_rest
+        };
+        let wait = if at_rest { REPORT_AT_REST } else { REPORT };
         // Either way it looks again.
-        let _ = tokio::time::timeout(REPORT, gate.status_changed.notified()).await;
+        let _ = tokio::time::timeout(wait, gate.status_changed.notified()).await;
     }
 }
 

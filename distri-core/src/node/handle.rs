@@ -18,6 +18,8 @@ use std::{
 #[cfg(feature = "node")]
 use tokio::task::AbortHandle;
 
+#[cfg(feature = "node")]
+use super::vitals::Vitals;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
@@ -42,6 +44,9 @@ pub(super) struct Shared {
     pub(super) key: PublicKey,
     pub(super) name: String,
     pub(super) client: Client,
+    /// What it counts of itself.
+    #[cfg(feature = "node")]
+    pub(super) vitals: Arc<Vitals>,
     /// The node's part in the cluster, once it has one.
     #[cfg(feature = "node")]
     pub(super) group: OnceLock<Group>,

@@ -258,16 +258,16 @@ impl Keeper {
                 StorageError::io("found a cluster in", "the log")(std::io::Error::other(error))
             })?;
         }
-        let server = Server::new(group.clone(), replica);
+        let server = Server::new(group.clone(), replica.clone());
         let elections = Elections::new(
             server.clone(),
             handle.key(),
             handle.name().to_owned(),
             config.directory.lease,
         );
-        // Set once, here.
+        // Set once, here, all of these.
         let _ = handle.shared.elections.set(elections);
-        // Set once, here.
+        let _ = handle.shared.vitals.replica.set(replica);
         let _ = handle.shared.group.set(group.clone());
         let steward = Steward {
             server: server.clone(),
@@ -425,7 +425,9 @@ fn timing(profile: config::Timing) -> Timing {
     let millis = Duration::from_millis;
     match profile {
         config::Timing::Lan => Timing {
-            heartbeat: millis(50),
+            // openraft looks at its clock five times as often, which is most of what a node at rest
+            // does. Four of these fit into the time after which a leader is missed.
+            heartbeat: millis(100),
             election: millis(150)..millis(300),
         },
         config::Timing::Cloud => Timing {

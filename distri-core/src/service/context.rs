@@ -16,7 +16,8 @@ use crate::{
     error::{Code, Error, Result},
     fence::{Fence, Fences},
     id::PublicKey,
-    node::{NodeHandle, host::Ticket},
+    message::Reply,
+    node::{NodeHandle, ticket::Ticket},
     rpc::{OnEnd, Reporter, Trace},
 };
 
@@ -216,9 +217,19 @@ impl Context {
         Ok(())
     }
 
-    /// The call has ended: it is counted out.
-    pub(crate) fn ended(&self, well: bool) {
-        self.inner.ticket.end(well);
+    /// The call has ended: it is counted out. True if this was its end, and not told before.
+    pub(crate) fn ended(&self, result: &mut Result<Reply>) -> bool {
+        self.inner.ticket.end(result)
+    }
+
+    /// The reply of a call that has ended is on its way.
+    pub(crate) fn answered(&self, now: Instant) {
+        self.inner.ticket.answered(now);
+    }
+
+    /// The call ends without a result, if it has not ended.
+    pub(crate) fn stopped(&self) {
+        self.inner.ticket.stop();
     }
 
     /// Marks the call as one whose result nobody wants.
@@ -238,8 +249,16 @@ impl OnEnd for Inner {
         self.on_cancel.notify_waiters();
     }
 
-    fn ended(&self, well: bool) {
-        self.ticket.end(well);
+    fn ended(&self, result: &mut Result<Reply>) -> bool {
+        self.ticket.end(result)
+    }
+
+    fn answered(&self, now: Instant) {
+        self.ticket.answered(now);
+    }
+
+    fn stopped(&self) {
+        self.ticket.stop();
     }
 }
 

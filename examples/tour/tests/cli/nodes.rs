@@ -181,7 +181,7 @@ fn wait_until_in_flight(program: &Program, method: &str) {
 }
 
 /// A cloud made by `new-cloud` and started by the commands that it prints.
-fn start_cloud(program: &Program) -> (Vec<Running>, String) {
+pub(crate) fn start_cloud(program: &Program) -> (Vec<Running>, String) {
     for attempt in 0..20 {
         let folder = format!("cloud-{attempt}");
         let port = free_ports(3);
