@@ -28,7 +28,8 @@ pub(crate) async fn run(seed: u64, nodes: usize) {
         .run(&mut cluster, |visitor, stop| {
             // Whom it visits and when is rolled by other dice than what it does there.
             let dice = Dice::of(seed, 100 + visitor.number as u64);
-            work(visitor, registers.client(visitor.number, dice), stop)
+            let client = registers.client(visitor.number, dice);
+            work(visitor, client, stop)
         })
         .await;
     read_all(&cluster, &registers).await;
