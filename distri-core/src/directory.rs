@@ -57,7 +57,7 @@ pub(crate) use replica::Replica;
 #[cfg(feature = "node")]
 pub(crate) use server::{DirectoryService, Server};
 #[cfg(feature = "node")]
-pub(crate) use state::ELECTIONS;
+pub(crate) use state::{ELECTIONS, HOLDS, RINGS};
 #[cfg(feature = "testing")]
 pub(crate) use state::State;
 

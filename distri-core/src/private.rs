@@ -24,7 +24,7 @@ pub use host::{
 };
 pub use method::{
     Argument, ArgumentList, Carried, Failure, Method, Takes, Travels, arguments, call, describe,
-    gather, placement_key, reply, travels,
+    gather, own, placement_key, reply, travels,
 };
 #[cfg(feature = "testing")]
 pub use wait::Wait;

@@ -658,10 +658,7 @@ impl Plan {
             return Some(route.clone());
         }
         if let Some(key) = self.key {
-            let id = |route: &Route| {
-                let bytes = *route.target.key().as_bytes();
-                u64::from_le_bytes(std::array::from_fn(|i| bytes[i]))
-            };
+            let id = |route: &Route| placement::weight_of(&route.target.key());
             return placement::owner_of(candidates, key, fresh, id).cloned();
         }
         let load = |route: &Route| route.target.load();

@@ -37,7 +37,7 @@ use imbl::OrdMap;
 use super::{Actor, CollectionSpec, Document, Events, Filter, Refusal, filter::Matcher};
 pub(crate) use apply::UnknownCommand;
 use collection::Collection;
-pub(crate) use fences::ELECTIONS;
+pub(crate) use fences::{ELECTIONS, HOLDS, RINGS};
 pub(crate) use find::View;
 use history::{History, Sight};
 use leases::Leases;

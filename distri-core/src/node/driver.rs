@@ -2,7 +2,8 @@
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
-//! [`super::keeper`]) and of led services (see [`super::leading`]). All end with [`Running`]. Links have tasks
+//! [`super::keeper`]) and of services that not every node may serve (see
+//! [`super::leading`] and [`super::owning`]). All end with [`Running`]. Links have tasks
 //! of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
@@ -25,6 +26,7 @@ use super::{
     introspect,
     keeper::{Keeper, Place},
     leading::{self, Leading},
+    owning::Owning,
     preparation::Preparation,
     repeats::Repeats,
     standing,
@@ -67,6 +69,7 @@ pub(super) struct Running {
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
     leading: Leading,
+    owning: Owning,
     membership: Membership,
     gate: Arc<Gate>,
     pool: Arc<Pool>,
@@ -165,6 +168,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let leading = Leading::new(&handle, &host).map_err(|_| StartError::NeedsDirectory {
         name: leading::first(&host),
     })?;
+    let owning = Owning::new(&handle, &host);
     pool.set_local(&host);
     let gate = Arc::new(Gate {
         roster: roster.clone(),
@@ -226,6 +230,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         address: address.clone(),
         keeper,
         leading,
+        owning,
         membership,
         gate,
         pool,
@@ -276,6 +281,8 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     };
     let campaigns = running.leading.start(&Arc::downgrade(&host), told);
     running.tasks.extend(campaigns);
+    let follows = running.owning.start(&Arc::downgrade(&host));
+    running.tasks.extend(follows);
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -532,7 +539,8 @@ impl Running {
             keeper.hand_over().await;
         }
         if let Some(elections) = self.handle.elections() {
-            self.leading.hand_over(self.limits.drain / 2).await;
+            let wait = self.limits.drain / 2;
+            tokio::join!(self.leading.hand_over(wait), self.owning.hand_over(wait));
             elections.close(GIVE_UP).await;
             self.gate.status_changed.notify_one();
         }

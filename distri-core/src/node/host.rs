@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::gate::{Admitted, Gate, Pass};
+use super::gate::{Admitted, Gate, OwnsKeys, Pass};
 use crate::{
     error::{Code, Error, Result},
     hash::IdMap,
@@ -66,6 +66,8 @@ struct Load {
 struct Method {
     /// Stands before it, if not every node may serve it.
     gate: OnceLock<Arc<dyn Gate>>,
+    /// Says which of its keys are this node's, if it is placed by one.
+    keys: OnceLock<Arc<dyn OwnsKeys>>,
     service: Arc<OnceLock<Arc<dyn Service>>>,
     index: usize,
     descriptor: &'static MethodDescriptor,
@@ -98,6 +100,7 @@ impl Host {
                 let counts = Counts::new(load.in_flight.clone(), descriptor.concurrency);
                 let method = Method {
                     gate: OnceLock::new(),
+                    keys: OnceLock::new(),
                     service: hosted.service.clone(),
                     index,
                     descriptor,
@@ -171,6 +174,21 @@ impl Host {
             if let Some(method) = self.methods.get(&descriptor.id) {
                 // Guarded once, when the node starts.
                 let _ = method.gate.set(gate.clone());
+            }
+        }
+    }
+
+    /// From now on `keys` says which keys of a service are this node's.
+    pub(crate) fn own(&self, service: &str, keys: &Arc<dyn OwnsKeys>) {
+        let hosted = self.services.get(service);
+        let methods = hosted.map_or(&[][..], |hosted| &hosted.descriptor.methods);
+        let keyed = methods
+            .iter()
+            .filter(|method| matches!(method.placement, Placement::Key(_)));
+        for descriptor in keyed {
+            if let Some(method) = self.methods.get(&descriptor.id) {
+                // Set once, when the node starts.
+                let _ = method.keys.set(keys.clone());
             }
         }
     }
@@ -294,6 +312,7 @@ impl Host {
         let cx = Context::new(
             caller.clone(),
             inherited,
+            method.keys.get().cloned(),
             self.node.clone(),
             reporter,
             ticket,

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -17,8 +17,9 @@ use crate::{
     fence::{Fence, Fences},
     id::PublicKey,
     message::Reply,
-    node::{NodeHandle, ticket::Ticket},
+    node::{NodeHandle, gate::OwnsKeys, ticket::Ticket},
     rpc::{OnEnd, Reporter, Trace},
+    service::Owned,
 };
 
 /// What a method knows of the call that it serves: who calls, until when, and on which node.
@@ -35,6 +36,10 @@ struct Inner {
     deadline: Option<Instant>,
     trace: Trace,
     fences: Fences,
+    /// These, and the one by which the key is owned.
+    with_own: OnceLock<Fences>,
+    /// Says who owns the key, where the method is placed by one.
+    keys: Option<Arc<dyn OwnsKeys>>,
     node: NodeHandle,
     reporter: Reporter,
     ticket: Ticket,
@@ -76,6 +81,7 @@ impl Context {
     pub(crate) fn new(
         caller: Arc<Caller>,
         inherited: Inherited,
+        keys: Option<Arc<dyn OwnsKeys>>,
         node: NodeHandle,
         reporter: Reporter,
         ticket: Ticket,
@@ -90,6 +96,8 @@ impl Context {
             deadline,
             trace,
             fences,
+            with_own: OnceLock::new(),
+            keys,
             node,
             reporter,
             ticket,
@@ -177,11 +185,33 @@ impl Context {
 
     /// All fences under which the call is served: the caller's, then this service's own.
     pub fn fences(&self) -> &[Fence] {
-        self.inner.fences.as_slice()
+        self.inherited_fences().as_slice()
+    }
+
+    /// Makes sure that this node owns `key`, the hash of the argument by which the method is placed:
+    /// until what is returned has [run](Owned::run), no other node serves a call of this key, and the
+    /// call has a [fence](Context::fence). Generated code does this; a service written by hand does it
+    /// once, before it does anything else.
+    ///
+    /// Where the node keeps no directory, every key is its own.
+    ///
+    /// # Errors
+    /// [`super::Elsewhere`], which clients follow by themselves; nothing must have been done.
+    pub fn own(&self, key: u64) -> Result<Owned> {
+        let Some(keys) = &self.inner.keys else {
+            return Ok(Owned::new(None));
+        };
+        let pass = keys.clone().admit(key)?;
+        // The first holds; there is one key to a call.
+        let _ = self
+            .inner
+            .with_own
+            .set(self.inner.fences.with(pass.fence.clone()));
+        Ok(Owned::new(Some(pass)))
     }
 
     pub(crate) fn inherited_fences(&self) -> &Fences {
-        &self.inner.fences
+        self.inner.with_own.get().unwrap_or(&self.inner.fences)
     }
 
     /// A client for calls to other services: they inherit deadline, trace and fences.
@@ -189,14 +219,13 @@ impl Context {
         let Inner {
             deadline,
             trace,
-            fences,
             node,
             ..
         } = &*self.inner;
         node.client().within(Inherited {
             deadline: *deadline,
             trace: *trace,
-            fences: fences.clone(),
+            fences: self.inherited_fences().clone(),
         })
     }
 
