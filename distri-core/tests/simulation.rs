@@ -9,7 +9,11 @@
 //! DISTRI_SEED=1..10000 cargo test -p distri-core --test simulation storms
 //! cargo test -p distri-core --test simulation -- --ignored
 //! ```
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test drives the world, and a panic is the report"
+)]
 
 extern crate distri_core as distri;
 

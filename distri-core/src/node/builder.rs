@@ -108,6 +108,12 @@ impl Node {
         }
     }
 
+    /// True if both are the same running node.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.running, &other.running)
+    }
+
     /// Ends everything of the node that still goes on, without a word to others.
     #[cfg(feature = "testing")]
     pub(crate) fn halt(&self) {

@@ -265,6 +265,7 @@ impl Cluster {
         let nodes: Vec<_> = self
             .seats()
             .iter()
+            .filter(|seat| !seat.removed)
             .filter_map(|seat| seat.node().map(Node::endpoint))
             .collect();
         let client = Client::builder()
@@ -682,6 +683,7 @@ impl Cluster {
                 let number = seat.number;
                 drop(seats);
                 self.follow(number, &node);
+                self.end_when_removed(index, node);
                 Ok(())
             }
             Some(Err(error)) if is_current => {
@@ -753,6 +755,21 @@ impl Cluster {
                 })
                 .await;
             debug_assert!(never.is_none());
+        });
+    }
+
+    /// Stops a node that has been removed from the cluster, as the program that runs one does.
+    fn end_when_removed(&self, index: usize, node: Node) {
+        let cluster = self.clone();
+        self.sim().spawn(async move {
+            node.removed().await;
+            let same = cluster
+                .try_node(index)
+                .is_some_and(|now| now.is_same(&node));
+            if same {
+                cluster.seats()[index].removed = true;
+                cluster.stop(index).await;
+            }
         });
     }
 
