@@ -39,6 +39,7 @@ fn a_node_tells_programs_all_about_itself_in_one_line_of_json() {
         "distri",
         "distri-cluster",
         "distri-directory",
+        "distri-membership",
         "distri-raft",
         "tour"
     ]);
@@ -158,7 +159,7 @@ fn the_nodes_of_a_cloud_are_listed_and_called_by_name() {
         .collect();
     assert_eq!(names, ["node-1", "node-2", "node-3"]);
     assert_eq!(listed[0]["state"], "ready");
-    assert_eq!(listed[0]["services"], json!(["distri", "tour"]));
+    assert_eq!(listed[0]["services"], json!(["distri", "distri-membership", "tour"]));
     assert_eq!(status.json()["name"], "node-2");
     let wrong = program.run(&["call", "tour", "who", "--to", "node-4", "--config", &config]);
     assert_eq!(wrong.exit, 2);
