@@ -302,7 +302,8 @@ impl Host {
         let (method, ticket) = self.admit(method, caller, now)?;
         let service = method.service.get().ok_or_else(starting)?;
         let gate = method.gate.get();
-        let admitted = gate.map(|gate| gate.admit()).transpose()?;
+        let admitted = gate.map(|gate| gate.admit()).transpose();
+        let admitted = admitted.inspect_err(|error| ticket.refuse(error.code()))?;
         let pass = admitted.map(|Admitted { fence, pass }| {
             inherited.fences = inherited.fences.with(fence);
             pass

@@ -83,6 +83,13 @@ impl Ticket {
         }
     }
 
+    /// Counts out a call that is not begun after all.
+    pub(super) fn refuse(&self, code: Code) {
+        if self.leave(None) {
+            self.counts.served.refuse(code);
+        }
+    }
+
     /// Counts the time of the call, whose reply has been queued or is dropped.
     pub(crate) fn answered(&self, now: Instant) {
         self.counts.served.took(self.began, now);
