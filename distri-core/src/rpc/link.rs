@@ -649,6 +649,19 @@ impl State {
         wakers.append(&mut self.room);
     }
 
+    /// Queues the reply of a call that was served in a task of its own, unless it has been ended
+    /// meanwhile: then its caller may have another one under the same id by now, and must not be
+    /// given this reply for it.
+    fn reply_late(&mut self, id: u32, on_end: &Arc<dyn OnEnd>, result: Result<Reply>) -> Replied {
+        let address = |one: &Arc<dyn OnEnd>| Arc::as_ptr(one).cast::<()>();
+        let running = self.running.get(&id);
+        if running.is_some_and(|call| address(&call.on_end) == address(on_end)) {
+            self.reply(id, result)
+        } else {
+            Replied::Sent
+        }
+    }
+
     /// Queues a reply.
     fn reply(&mut self, id: u32, result: Result<Reply>) -> Replied {
         self.running.remove(&id);

@@ -216,6 +216,7 @@ impl Driver {
     /// Tells waiting tasks what has happened. Requests stay in the list.
     fn tell(&mut self, state: &mut State) -> Result<(), String> {
         let mut refused = None;
+        let mut given_up = Vec::new();
         let wakers = &mut self.wakers;
         let reports = &mut self.reports;
         let shared = &self.link.shared;
@@ -240,8 +241,10 @@ impl Driver {
                     }
                 }
                 Event::Cancelled { id } => {
-                    if let Some(running) = state.running.remove(id) {
-                        running.stop();
+                    match state.running.remove(id) {
+                        Some(running) => running.stop(),
+                        // It came in the same go as its request.
+                        None => given_up.push(*id),
                     }
                     let gone = Error::new(Code::Cancelled, "the caller gave the call up");
                     // The caller does not wait; the reply only frees the id.
@@ -283,6 +286,17 @@ impl Driver {
             }
             false
         });
+        if !given_up.is_empty() {
+            self.events.retain(|event| match event {
+                Event::Request { id, head, .. } if given_up.contains(id) => {
+                    head.channels
+                        .ids()
+                        .for_each(|channel| state.mux.stop(channel));
+                    false
+                }
+                _ => true,
+            });
+        }
         refused.map_or(Ok(()), Err)
     }
 
@@ -578,10 +592,15 @@ async fn finish_call(
                 ))
             }),
     };
+<<<<<<< HEAD
     if on_end.ended(&mut result) {
         on_end.answered(world::now());
     }
     let replied = link.command(|state| state.reply(id, result));
+=======
+    on_end.ended(result.is_ok());
+    let replied = link.command(|state| state.reply_late(id, &on_end, result));
+>>>>>>> 2478335 (rpc: the reply of a call that was given up never answers for the next one under its id)
     follow(&link, &*serve, replied);
 }
 
