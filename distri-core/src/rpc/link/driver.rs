@@ -592,15 +592,10 @@ async fn finish_call(
                 ))
             }),
     };
-<<<<<<< HEAD
     if on_end.ended(&mut result) {
         on_end.answered(world::now());
     }
-    let replied = link.command(|state| state.reply(id, result));
-=======
-    on_end.ended(result.is_ok());
     let replied = link.command(|state| state.reply_late(id, &on_end, result));
->>>>>>> 2478335 (rpc: the reply of a call that was given up never answers for the next one under its id)
     follow(&link, &*serve, replied);
 }
 

@@ -159,7 +159,10 @@ fn the_nodes_of_a_cloud_are_listed_and_called_by_name() {
         .collect();
     assert_eq!(names, ["node-1", "node-2", "node-3"]);
     assert_eq!(listed[0]["state"], "ready");
-    assert_eq!(listed[0]["services"], json!(["distri", "distri-membership", "tour"]));
+    assert_eq!(
+        listed[0]["services"],
+        json!(["distri", "distri-membership", "tour"])
+    );
     assert_eq!(status.json()["name"], "node-2");
     let wrong = program.run(&["call", "tour", "who", "--to", "node-4", "--config", &config]);
     assert_eq!(wrong.exit, 2);
