@@ -21,6 +21,7 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
+use super::budget::Budget;
 use crate::{
     config::Limits,
     directory::Session,
@@ -72,6 +73,8 @@ pub(crate) struct Pool {
     session: Session,
     /// The ids of its calls: what no other program has, and a number.
     calls: (u64, AtomicU64),
+    /// How many of them may be tried again.
+    budget: Budget,
 }
 
 /// A node, and how far one has come with it.
@@ -161,6 +164,14 @@ impl Target {
         }
     }
 
+    /// True if calls wait for it, and it gives no sign of life.
+    pub(crate) fn is_silent(&self) -> bool {
+        match self {
+            Self::Link(link) => link.is_silent(),
+            Self::Local(..) => false,
+        }
+    }
+
     pub(crate) fn load(&self) -> u32 {
         match self {
             Self::Link(link) => link.load(),
@@ -205,6 +216,7 @@ impl Pool {
             absent: Mutex::default(),
             session: Session::new(),
             calls: (world::dice(), AtomicU64::new(1)),
+            budget: Budget::default(),
         })
     }
 
@@ -323,6 +335,11 @@ impl Pool {
         }
         let dialled_by = |link: &Link| if link.dialed() { self.me } else { link.peer() };
         dialled_by(old) < dialled_by(new)
+    }
+
+    /// How many calls may be tried again after `busy`.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// An id for a call.

@@ -1,13 +1,13 @@
 //! Dispatch: from a call that came in to the service that serves it.
 //!
-//! Checks what every call must pass (the method exists, the caller may, the node does not drain,
-//! the method's bound on concurrent calls has room), gives it a [`Context`], and counts.
+//! Checks what every call must pass (the method exists, the caller may, and not too often, the node
+//! does not drain, node and method have room for one more), gives it a [`Context`], and counts.
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,13 +17,16 @@ use tokio::time::Instant;
 
 use super::gate::{Admitted, Gate, Pass};
 use crate::{
+    config::Limits,
     error::{Code, Error, Result},
     hash::IdMap,
     id::MethodId,
     message::{Codec, Message},
     node::{
         NodeHandle,
+        rates::Rates,
         repeats::{Repeat, Repeats},
+        room::Room,
     },
     rpc::{CallId, Incoming, KeptReply, Link, OnProgress, Reporter, Serve, Serving, Trace},
     service::{
@@ -31,10 +34,8 @@ use crate::{
         Role, Service, ServiceDescriptor, context::Inherited,
     },
     wire::hello::ServiceOffer,
+    world,
 };
-
-/// How soon a caller that was refused for want of room may try again.
-const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// The services of a node. Those that are still being made are offered and answer that the node is
 /// starting.
@@ -54,9 +55,12 @@ struct Hosted {
 }
 
 /// What the whole node is doing.
-#[derive(Default)]
 struct Load {
     in_flight: AtomicU32,
+    /// Calls of others than the cloud's own nodes about the cloud itself.
+    room: Room,
+    /// How often each caller may call, if that is bounded.
+    rates: Option<Mutex<Rates>>,
     draining: AtomicBool,
 }
 
@@ -73,8 +77,9 @@ struct Method {
 /// What a method is doing and has done.
 pub(crate) struct Counts {
     node: Arc<Load>,
-    in_flight: AtomicU32,
-    limit: u32,
+    room: Room,
+    /// The method is the cloud's own: what keeps it going is not refused for the sake of others.
+    is_own: bool,
     served: AtomicU64,
     failed: AtomicU64,
 }
@@ -82,6 +87,8 @@ pub(crate) struct Counts {
 /// One call being served; counts it out when it ends.
 pub(crate) struct Ticket {
     counts: Arc<Counts>,
+    /// Known where there is a bound.
+    begun: Option<Instant>,
     ended: AtomicBool,
 }
 
@@ -98,8 +105,15 @@ impl Host {
     pub(crate) fn new(
         descriptors: impl IntoIterator<Item = &'static ServiceDescriptor>,
         node: NodeHandle,
+        limits: &Limits,
     ) -> Self {
-        let load = Arc::new(Load::default());
+        let rates = || Mutex::new(Rates::new(limits.rate, limits.burst));
+        let load = Arc::new(Load {
+            in_flight: AtomicU32::new(0),
+            room: Room::new(Some(limits.serving)),
+            rates: (limits.rate > 0).then(rates),
+            draining: AtomicBool::new(false),
+        });
         let mut methods = IdMap::default();
         let mut services = BTreeMap::new();
         for service in descriptors {
@@ -111,8 +125,8 @@ impl Host {
             for (index, descriptor) in service.methods.iter().enumerate() {
                 let counts = Arc::new(Counts {
                     node: load.clone(),
-                    in_flight: AtomicU32::new(0),
-                    limit: descriptor.concurrency.unwrap_or(u32::MAX),
+                    room: Room::new(descriptor.concurrency),
+                    is_own: descriptor.access == Access::Node,
                     served: AtomicU64::new(0),
                     failed: AtomicU64::new(0),
                 });
@@ -230,13 +244,13 @@ impl Host {
         self.methods
             .get(&method)
             .map_or_else(MethodCounts::default, |method| MethodCounts {
-                in_flight: method.counts.in_flight.load(Ordering::Relaxed),
+                in_flight: method.counts.room.taken(),
                 served: method.counts.served.load(Ordering::Relaxed),
                 failed: method.counts.failed.load(Ordering::Relaxed),
             })
     }
 
-    fn admit(&self, id: MethodId, caller: &Caller) -> Result<(&Method, Ticket)> {
+    fn admit(&self, now: Instant, id: MethodId, caller: &Caller) -> Result<(&Method, Ticket)> {
         let Some(method) = self.methods.get(&id) else {
             let node = self.node.name();
             return Err(Error::new(
@@ -264,20 +278,36 @@ impl Host {
                 ),
             ));
         }
-        let ticket = method.counts.clone().enter().ok_or_else(|| {
-            let limit = method.counts.limit;
-            let name = &method.descriptor.name;
-            Error::new(
-                Code::Busy,
-                format!("`{name}` serves {limit} calls already, its bound"),
-            )
-            .with_retry_after(RETRY_AFTER)
+        self.check_rate(now, caller)?;
+        let ticket = method.counts.enter(now).map_err(|full| {
+            let (what, room) = match full {
+                Full::Method(room) => (format!("`{}`", method.descriptor.name), room),
+                Full::Node(room) => (format!("node {}", self.node.name()), room),
+            };
+            let message = format!("{what} serves {} calls already, its bound", room.limit());
+            Error::new(Code::Busy, message).with_retry_after(room.hint())
         })?;
         Ok((method, ticket))
     }
 
+    /// Refuses a caller who calls too often. The cloud's own nodes may.
+    fn check_rate(&self, now: Instant, caller: &Caller) -> Result<()> {
+        let Some(rates) = self.load.rates.as_ref() else {
+            return Ok(());
+        };
+        if caller.role == Role::Node {
+            return Ok(());
+        }
+        let mut rates = rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(now, caller.key).map_err(|wait| {
+            let message = format!("key {} calls more often than it may", caller.key.short());
+            Error::new(Code::Busy, message).with_retry_after(wait)
+        })
+    }
+
     fn begin(
         &self,
+        now: Instant,
         method: MethodId,
         caller: &Arc<Caller>,
         request: (Codec, Message),
@@ -285,7 +315,7 @@ impl Host {
         reporter: Reporter,
     ) -> Result<(Context, BoxFuture<'static, Result<Reply>>)> {
         self.node.check_fences(&inherited.fences, caller)?;
-        let (method, ticket) = self.admit(method, caller)?;
+        let (method, ticket) = self.admit(now, method, caller)?;
         let service = method.service.get().ok_or_else(starting)?;
         let gate = method.gate.get();
         let admitted = gate.map(|gate| gate.admit()).transpose()?;
@@ -318,7 +348,9 @@ impl Host {
         let deadline = inherited.deadline;
         let reporter = on_progress.map_or(Reporter::Nobody, Reporter::Local);
         let caller = &self.caller_here;
-        let (cx, future) = self.begin(method, caller, (codec, message), inherited, reporter)?;
+        let now = world::now();
+        let request = (codec, message);
+        let (cx, future) = self.begin(now, method, caller, request, inherited, reporter)?;
         // Counts the call out also when this future is dropped.
         let guard = EndOnDrop(cx);
         let result = match deadline {
@@ -444,7 +476,8 @@ impl HostFor {
             trace: trace.map_or_else(Trace::start, Trace::from_wire),
             fences: head.fences,
         };
-        match host.begin(method, &self.caller, (codec, message), inherited, reporter) {
+        let request = (codec, message);
+        match host.begin(now, method, &self.caller, request, inherited, reporter) {
             Ok((cx, future)) => Serving::Running {
                 future,
                 deadline,
@@ -490,16 +523,25 @@ fn explain(access: &Access) -> String {
     }
 }
 
+/// What has no room for a call.
+enum Full<'a> {
+    Method(&'a Room),
+    Node(&'a Room),
+}
+
 impl Counts {
-    fn enter(self: Arc<Self>) -> Option<Ticket> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        if before >= self.limit {
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            return None;
+    fn enter(self: &Arc<Self>, now: Instant) -> Result<Ticket, Full<'_>> {
+        if !self.room.enter() {
+            return Err(Full::Method(&self.room));
+        }
+        if !self.is_own && !self.node.room.enter() {
+            self.room.leave(None);
+            return Err(Full::Node(&self.node.room));
         }
         self.node.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Ticket {
-            counts: self,
+        Ok(Ticket {
+            counts: self.clone(),
+            begun: self.room.is_bounded().then_some(now),
             ended: AtomicBool::new(false),
         })
     }
@@ -511,7 +553,11 @@ impl Ticket {
             return;
         }
         let counts = &self.counts;
-        counts.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let stayed = self.begun.map(|begun| world::now() - begun);
+        counts.room.leave(stayed);
+        if !counts.is_own {
+            counts.node.room.leave(None);
+        }
         counts.node.in_flight.fetch_sub(1, Ordering::Relaxed);
         counts.served.fetch_add(1, Ordering::Relaxed);
         if !well {
