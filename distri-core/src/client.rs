@@ -1,7 +1,7 @@
 //! Calling services: a [`Client`] keeps links to the nodes of a cloud and gives each call to one.
 //!
 //! `pool` keeps the links, `call` decides what one call does: which node, which codec; `repeat` says
-//! what a failed try means for the next. Which of two nodes is better is said by `placement`.
+//! what a failed try means for the next, `budget` how many tries there may be. Which of two nodes is better is said by `placement`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -25,6 +25,7 @@ use crate::{
     world,
 };
 
+mod budget;
 mod call;
 mod guide;
 pub(crate) mod pool;

@@ -162,6 +162,16 @@ pub struct Limits {
     /// Calls that the other end of a link may have in flight; more are refused with `busy`.
     /// Default 8192.
     pub calls: u32,
+    /// Calls that a node serves at once in all, those of the cloud's own nodes about the cloud itself
+    /// not counted; more are refused with `busy`. Raising it lets calls take more memory and each wait
+    /// longer, lowering it refuses what could have been served. Default 16384.
+    pub serving: u32,
+    /// Calls a second that one key may make, the cloud's own nodes aside; more are refused with
+    /// `busy` and how long to wait. 0 is without bound. Default 0.
+    pub rate: u32,
+    /// Calls that a key may make at once after having made none, where [`Limits::rate`] is set.
+    /// Default 100.
+    pub burst: u32,
     /// Bytes of a message outside of blobs and streams. Raising it lets one call hold more memory;
     /// large values belong in a `Blob`. Default 16 MiB.
     #[serde(with = "size::u32")]
@@ -351,6 +361,9 @@ impl Default for Limits {
         Self {
             links: 16_384,
             calls: 8192,
+            serving: 16_384,
+            rate: 0,
+            burst: 100,
             message_max: 16 * 1024 * 1024,
             channels: 1024,
             channel_window: 1024 * 1024,

@@ -2,9 +2,10 @@
 //!
 //! [`Node`] is the owner; [`NodeHandle`] is what services get of it. What its builder gathers is a
 //! `preparation`, of which `driver` makes a node. `host` dispatches calls, past the `gate`s of services
-//! that not every node may serve (`leading`, `owning`), `driver` owns the tasks, `keeper` those of the directory,
-//! `standing` says how the node stands, `repeats` and `replies` let a call whose link broke take effect
-//! once, [`introspect`] is the service by which every node describes itself.
+//! that not every node may serve (`leading`, `owning`), `driver` owns the tasks, `keeper` those of the
+//! directory, `standing` says how the node stands, `room` and `rates` bound what it serves, `repeats`
+//! and `replies` let a call whose link broke take effect once, [`introspect`] is the service by which
+//! every node describes itself.
 
 #[cfg(feature = "node")]
 mod builder;
@@ -24,8 +25,10 @@ mod leading;
 mod owning;
 #[cfg(feature = "node")]
 mod preparation;
+mod rates;
 mod repeats;
 mod replies;
+mod room;
 #[cfg(feature = "node")]
 mod standing;
 pub(crate) mod ticket;

@@ -38,9 +38,11 @@ use crate::{
 /// that all share last longer.
 const TRIES: u32 = 6;
 
-/// The first pause before a call that was refused for want of room is tried again; doubled each
-/// time, and drawn at random between half and all of it.
+/// When a call was refused for want of room and no other node may have some, it waits for as long as
+/// the node said, and then for a time drawn at random between nothing and this, which doubles up to
+/// the second. Longer spreads those who were refused together more evenly, and makes each wait longer.
 const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// How long a call waits for any node to be reachable before it says that none is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -475,6 +477,12 @@ async fn join_all<K, T>(calls: Vec<(K, BoxFuture<'static, T>)>) -> Vec<(K, T)> {
         .collect()
 }
 
+/// A time between nothing and `most`.
+fn jitter(most: Duration) -> Duration {
+    let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(world::dice() % most.max(1))
+}
+
 impl Plan {
     /// Makes the call, on another node too if that is safe.
     async fn run(
@@ -527,6 +535,7 @@ impl Plan {
             .scope
             .deadline
             .map_or(own, |inherited| inherited.min(own));
+        self.client.pool().budget().earn();
         let mut tried = Vec::new();
         let mut former: Option<Former> = None;
         let mut waiting = None;
@@ -600,14 +609,19 @@ impl Plan {
                 }
             }
             if error.code() == Code::Busy {
-                let wait = error.retry_after().unwrap_or_default().max(pause);
-                let jitter = world::dice() % (wait.as_micros().max(1) as u64);
-                let wait = wait / 2 + Duration::from_micros(jitter / 2);
-                if world::now() + wait >= deadline {
+                if !self.client.pool().budget().spend() {
                     return Err(error);
                 }
-                world::pause(wait).await;
-                pause *= 2;
+                let elsewhere = [&tried[..], &[node]].concat();
+                if self.pick(&elsewhere, &guide).is_none() {
+                    let hint = error.retry_after().unwrap_or_default();
+                    let wait = hint + jitter(pause.max(hint));
+                    if world::now() + wait >= deadline {
+                        return Err(error);
+                    }
+                    world::pause(wait).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
             }
             making.retried();
             if let Some(tell) = &self.on_retry {
@@ -647,7 +661,7 @@ impl Plan {
                 && !tried.contains(&route.target.key())
                 && self.to.is_none_or(|to| route.target.key() == to)
         };
-        let sure = |route: &Route| fresh(route) && !route.doubtful;
+        let sure = |route: &Route| fresh(route) && !route.doubtful && !route.target.is_silent();
         if self.to.is_none()
             && let Some(route) = guide.pick(candidates, fresh)
         {
@@ -764,6 +778,7 @@ impl Plan {
                     let options = CallOptions {
                         deadline: Some(deadline),
                         on_progress: self.on_progress.clone(),
+                        may_move: self.what.is_idempotent() && self.to.is_none(),
                     };
                     match link.call(head, message, options) {
                         Ok(pending) => {

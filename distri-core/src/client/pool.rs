@@ -21,6 +21,7 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
+use super::budget::Budget;
 use crate::{
     config::Limits,
     directory::Session,
@@ -79,6 +80,8 @@ pub(crate) struct Pool {
     calls: (u64, AtomicU64),
     /// What has been counted of the calls made here.
     counted: CallTable,
+    /// How many of them may be tried again.
+    budget: Budget,
 }
 
 /// A node, and how far one has come with it.
@@ -168,6 +171,14 @@ impl Target {
         }
     }
 
+    /// True if calls wait for it, and it gives no sign of life.
+    pub(crate) fn is_silent(&self) -> bool {
+        match self {
+            Self::Link(link) => link.is_silent(),
+            Self::Local(..) => false,
+        }
+    }
+
     pub(crate) fn load(&self) -> u32 {
         match self {
             Self::Link(link) => link.load(),
@@ -214,6 +225,7 @@ impl Pool {
             session: Session::new(),
             calls: (world::dice(), AtomicU64::new(1)),
             counted: CallTable::default(),
+            budget: Budget::default(),
         })
     }
 
@@ -343,6 +355,11 @@ impl Pool {
         }
         let dialled_by = |link: &Link| if link.dialed() { self.me } else { link.peer() };
         dialled_by(old) < dialled_by(new)
+    }
+
+    /// How many calls may be tried again after `busy`.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// An id for a call.

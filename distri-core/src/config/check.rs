@@ -60,6 +60,8 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
     for (key, value) in [
         ("limits.links", limits.links),
         ("limits.calls", limits.calls),
+        ("limits.serving", limits.serving),
+        ("limits.burst", limits.burst),
         ("limits.channels", limits.channels),
         ("limits.handshakes", limits.handshakes),
     ] {

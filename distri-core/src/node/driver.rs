@@ -161,7 +161,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let membership = membership(&handle, &address, &roster);
     own.push(membership.service());
     let descriptors = prepared.describe(&own)?;
-    let host = Arc::new(Host::new(descriptors, handle.clone()));
+    let host = Arc::new(Host::new(descriptors, handle.clone(), &config.limits));
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
     let _ = cell.set(Arc::downgrade(&host));

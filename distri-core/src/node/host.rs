@@ -1,13 +1,13 @@
 //! Dispatch: from a call that came in to the service that serves it.
 //!
-//! Checks what every call must pass (the method exists, the caller may, the node does not drain,
-//! the method's bound on concurrent calls has room), gives it a [`Context`], and counts.
+//! Checks what every call must pass (the method exists, the caller may, and not too often, the node
+//! does not drain, node and method have room for one more), gives it a [`Context`], and counts.
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, OnceLock, Weak,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
@@ -17,14 +17,17 @@ use tokio::time::Instant;
 
 use super::gate::{Admitted, Gate, OwnsKeys, Pass};
 use crate::{
+    config::Limits,
     error::{Code, Error, Result},
     hash::IdMap,
     id::MethodId,
     message::{Codec, Message},
     node::{
         NodeHandle,
+        rates::Rates,
         repeats::{Repeat, Repeats},
-        ticket::{Counts, Ticket},
+        room::Room,
+        ticket::{Counts, Full, Ticket},
     },
     rpc::{CallId, Incoming, KeptReply, Link, OnProgress, Reporter, Serve, Serving, Trace},
     service::{
@@ -34,9 +37,6 @@ use crate::{
     stats::MethodStats,
     wire::hello::ServiceOffer,
 };
-
-/// How soon a caller that was refused for want of room may try again.
-const RETRY_AFTER: Duration = Duration::from_millis(20);
 
 /// The services of a node. Those that are still being made are offered and answer that the node is
 /// starting.
@@ -56,9 +56,12 @@ struct Hosted {
 }
 
 /// What the whole node is doing.
-#[derive(Default)]
 struct Load {
     in_flight: Arc<AtomicU32>,
+    /// Calls of others than the cloud's own nodes about the cloud itself.
+    room: Arc<Room>,
+    /// How often each caller may call, if that is bounded.
+    rates: Option<Mutex<Rates>>,
     draining: AtomicBool,
 }
 
@@ -86,8 +89,15 @@ impl Host {
     pub(crate) fn new(
         descriptors: impl IntoIterator<Item = &'static ServiceDescriptor>,
         node: NodeHandle,
+        limits: &Limits,
     ) -> Self {
-        let load = Arc::new(Load::default());
+        let rates = || Mutex::new(Rates::new(limits.rate, limits.burst));
+        let load = Arc::new(Load {
+            in_flight: Arc::default(),
+            room: Arc::new(Room::new(Some(limits.serving))),
+            rates: (limits.rate > 0).then(rates),
+            draining: AtomicBool::new(false),
+        });
         let mut methods = IdMap::default();
         let mut services = BTreeMap::new();
         for service in descriptors {
@@ -97,7 +107,10 @@ impl Host {
             };
             services.insert(service.name.clone(), hosted.clone());
             for (index, descriptor) in service.methods.iter().enumerate() {
-                let counts = Counts::new(load.in_flight.clone(), descriptor.concurrency);
+                let is_own = descriptor.access == Access::Node;
+                let node_room = (!is_own).then(|| load.room.clone());
+                let in_flight = load.in_flight.clone();
+                let counts = Counts::new(in_flight, descriptor.concurrency, node_room);
                 let method = Method {
                     gate: OnceLock::new(),
                     keys: OnceLock::new(),
@@ -273,16 +286,32 @@ impl Host {
         if method.service.get().is_none() {
             return Err(method.refuse(starting()));
         }
-        let ticket = method.counts.clone().enter(now).ok_or_else(|| {
-            let limit = method.counts.limit();
-            let name = &method.descriptor.name;
-            Error::new(
-                Code::Busy,
-                format!("`{name}` serves {limit} calls already, its bound"),
-            )
-            .with_retry_after(RETRY_AFTER)
+        self.check_rate(now, caller)
+            .map_err(|error| method.refuse(error))?;
+        let ticket = method.counts.enter(now).map_err(|full| {
+            let (what, room) = match full {
+                Full::Method(room) => (format!("`{}`", method.descriptor.name), room),
+                Full::Node(room) => (format!("node {}", self.node.name()), room),
+            };
+            let message = format!("{what} serves {} calls already, its bound", room.limit());
+            Error::new(Code::Busy, message).with_retry_after(room.hint())
         })?;
         Ok((method, ticket))
+    }
+
+    /// Refuses a caller who calls too often. The cloud's own nodes may.
+    fn check_rate(&self, now: Instant, caller: &Caller) -> Result<()> {
+        let Some(rates) = self.load.rates.as_ref() else {
+            return Ok(());
+        };
+        if caller.role == Role::Node {
+            return Ok(());
+        }
+        let mut rates = rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(now, caller.key).map_err(|wait| {
+            let message = format!("key {} calls more often than it may", caller.key.short());
+            Error::new(Code::Busy, message).with_retry_after(wait)
+        })
     }
 
     fn begin(

@@ -8,18 +8,30 @@ use std::sync::{
 
 use tokio::time::Instant;
 
+use super::room::Room;
 use crate::{
     error::{Code, Result},
     message::Reply,
     stats::calls::Served,
+    world,
 };
 
 /// Bounds and counts the calls of a method.
 pub(crate) struct Counts {
     /// Calls that the whole node is serving.
     node: Arc<AtomicU32>,
-    limit: u32,
+    /// How many of the method are served at once.
+    room: Room,
+    /// How many of all methods are. None for the cloud's own: what keeps it going is not refused for
+    /// the sake of others.
+    node_room: Option<Arc<Room>>,
     served: Arc<Served>,
+}
+
+/// What has no room for a call.
+pub(super) enum Full<'a> {
+    Method(&'a Room),
+    Node(&'a Room),
 }
 
 /// One call being served; counts it out when it ends.
@@ -30,31 +42,38 @@ pub(crate) struct Ticket {
 }
 
 impl Counts {
-    pub(super) fn new(node: Arc<AtomicU32>, limit: Option<u32>) -> Self {
+    pub(super) fn new(
+        node: Arc<AtomicU32>,
+        limit: Option<u32>,
+        node_room: Option<Arc<Room>>,
+    ) -> Self {
         Self {
             node,
-            limit: limit.unwrap_or(u32::MAX),
+            room: Room::new(limit),
+            node_room,
             served: Arc::default(),
         }
-    }
-
-    /// Calls that are served at once at most.
-    pub(super) fn limit(&self) -> u32 {
-        self.limit
     }
 
     pub(super) fn served(&self) -> &Arc<Served> {
         &self.served
     }
 
-    /// Lets a call in that came at `now`, unless the bound is reached.
-    pub(super) fn enter(self: Arc<Self>, now: Instant) -> Option<Ticket> {
-        if !self.served.enter(self.limit) {
-            return None;
+    /// Lets a call in that came at `now`, unless a bound is reached.
+    pub(super) fn enter(self: &Arc<Self>, now: Instant) -> Result<Ticket, Full<'_>> {
+        if !self.room.enter() {
+            self.served.refuse(Code::Busy);
+            return Err(Full::Method(&self.room));
         }
+        if let Some(node_room) = self.node_room.as_ref().filter(|room| !room.enter()) {
+            self.room.leave(None);
+            self.served.refuse(Code::Busy);
+            return Err(Full::Node(node_room));
+        }
+        self.served.enter();
         self.node.fetch_add(1, Ordering::Relaxed);
-        Some(Ticket {
-            counts: self,
+        Ok(Ticket {
+            counts: self.clone(),
             began: now,
             ended: AtomicBool::new(false),
         })
@@ -79,7 +98,7 @@ impl Ticket {
     /// Counts out a call whose result nobody wants any more, if it has not ended.
     pub(crate) fn stop(&self) {
         if self.leave(Some(Code::Cancelled)) {
-            self.answered(crate::world::now());
+            self.answered(world::now());
         }
     }
 
@@ -99,8 +118,14 @@ impl Ticket {
         if self.ended.swap(true, Ordering::Relaxed) {
             return false;
         }
-        self.counts.node.fetch_sub(1, Ordering::Relaxed);
-        self.counts.served.leave(failed);
+        let counts = &self.counts;
+        let stayed = || world::now() - self.began;
+        counts.room.leave(counts.room.is_bounded().then(stayed));
+        if let Some(room) = &counts.node_room {
+            room.leave(None);
+        }
+        counts.node.fetch_sub(1, Ordering::Relaxed);
+        counts.served.leave(failed);
         true
     }
 }

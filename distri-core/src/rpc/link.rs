@@ -44,6 +44,10 @@ mod driver;
 /// slow networks, shorter frees what a dead end holds.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How much a call in flight weighs where none is answered: enough that a node whose calls hang draws
+/// no more of them, and not so much that one long call keeps others away from an idle node.
+const UNANSWERED: u32 = 4;
+
 /// Who answers the calls that come in over a link.
 pub(crate) trait Serve: Send + Sync + 'static {
     /// Begins to serve a call. Must not wait.
@@ -98,6 +102,8 @@ pub(crate) trait OnEnd: Send + Sync + 'static {
 pub(crate) struct CallOptions {
     pub(crate) deadline: Option<Instant>,
     pub(crate) on_progress: Option<OnProgress>,
+    /// It may be made elsewhere if the other end gives no sign of life.
+    pub(crate) may_move: bool,
 }
 
 /// Why a call could not be begun; the message comes back.
@@ -137,6 +143,10 @@ struct Shared {
     their_load: AtomicU32,
     /// Takes calls: has said hello, does not drain, is not closed.
     ready: AtomicBool,
+    /// Calls wait, and nothing comes.
+    silent: AtomicBool,
+    /// Calls wait, and none is answered.
+    unanswered: AtomicBool,
     /// The other end broke the protocol, or does not read.
     faulty: AtomicBool,
     /// Woken when hello, status or closing change what others know.
@@ -240,6 +250,8 @@ impl Link {
             in_flight: AtomicU32::new(0),
             their_load: AtomicU32::new(0),
             ready: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
+            unanswered: AtomicBool::new(false),
             faulty: AtomicBool::new(false),
             changed: Notify::new(),
         });
@@ -281,9 +293,21 @@ impl Link {
         self.shared.ready.load(Ordering::Acquire)
     }
 
-    /// How busy the other end is, as it says and as this end sees: calls in flight.
+    /// True if calls wait for the other end, and it gives no sign of life.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.shared.silent.load(Ordering::Relaxed)
+    }
+
+    /// How busy the other end is, as it says and as this end sees: calls in flight, which weigh more
+    /// where none has been answered for long.
     pub(crate) fn load(&self) -> u32 {
         let ours = self.shared.in_flight.load(Ordering::Relaxed);
+        let weight = if self.shared.unanswered.load(Ordering::Relaxed) {
+            UNANSWERED
+        } else {
+            1
+        };
+        let ours = ours.saturating_mul(weight);
         ours.saturating_add(self.shared.their_load.load(Ordering::Relaxed))
     }
 
@@ -446,8 +470,14 @@ impl Link {
                     message,
                 });
             }
+            if state.mux.in_flight() == 0 {
+                state.mux.asked(world::now());
+            }
             let begun = state.mux.call(options.deadline, head, &message.body, count);
             if let Ok((id, _)) = begun {
+                if options.may_move {
+                    state.mux.may_move(id);
+                }
                 let place = id as usize;
                 if state.made.len() <= place {
                     state.made.resize_with(place + 1, || Waiting::Nobody);

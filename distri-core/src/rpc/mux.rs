@@ -45,6 +45,18 @@ pub(super) use message::{decode_error, encode_error};
 /// for its answer.
 const SILENT_INTERVALS: u32 = 3;
 
+/// How long the other end may be silent while calls wait for it, before it is probed; and how long it
+/// may then take to answer, before no call goes there that can go elsewhere. Shorter notices a node
+/// that hangs sooner, and takes a busy machine for one.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// How long the other end may be silent in all, before calls that may be made elsewhere are. Longer
+/// than the pauses of a machine that has too much to do.
+const MOVE: Duration = Duration::from_secs(3);
+
+/// How long calls may wait without that any is answered, before their number weighs more.
+const UNANSWERED: Duration = Duration::from_secs(1);
+
 /// How many times [`Limits::unwritten`] may wait before the other end counts as one that does not
 /// read. Refusals and small replies still go out up to there.
 const UNWRITTEN_FACTOR: usize = 4;
@@ -73,7 +85,11 @@ pub(crate) struct Mux {
     /// Bytes of the requests being served.
     served_bytes: usize,
     last_heard: Instant,
-    probed: bool,
+    last_answered: Instant,
+    /// When the first of the calls that now wait was made.
+    asked: Instant,
+    probed: Option<Instant>,
+    doubt: Doubt,
     /// Who has asked to part.
     parting: Parting,
 }
@@ -82,6 +98,15 @@ pub(crate) struct Mux {
 struct Parting {
     here: bool,
     there: bool,
+}
+
+/// Why a link may be worse than its load says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Doubt {
+    /// Calls wait, and nothing at all comes, not even the answer to a probe.
+    pub(crate) silent: bool,
+    /// Calls wait, and none is answered.
+    pub(crate) unanswered: bool,
 }
 
 /// What the other end takes.
@@ -131,6 +156,8 @@ pub(crate) enum Event {
     AllWritable,
     /// The other end has new things to say of itself.
     Status(Box<Status>),
+    /// The link is to be doubted so.
+    Doubted(Doubt),
     /// The other end takes no new calls.
     GoAway,
     /// The other end closes the link, and why.
@@ -176,7 +203,10 @@ impl Mux {
             hello: BytesMut::new(),
             served_bytes: 0,
             last_heard: now,
-            probed: false,
+            last_answered: now,
+            asked: now,
+            probed: None,
+            doubt: Doubt::default(),
             parting: Parting::default(),
         }
     }
@@ -189,7 +219,11 @@ impl Mux {
         events: &mut Vec<Event>,
     ) -> Result<(), Broken> {
         self.last_heard = now;
-        self.probed = false;
+        self.probed = None;
+        if self.doubt.silent {
+            self.doubt.silent = false;
+            events.push(Event::Doubted(self.doubt));
+        }
         let Frame { header, body } = frame;
         if self.peer.is_none() && !matches!(header.kind, Kind::Hello | Kind::Refused) {
             return Err(FrameError::Violation("it did not say hello first").into());
@@ -335,6 +369,11 @@ impl Mux {
         else {
             return Ok(());
         };
+        self.last_answered = self.last_heard;
+        if self.doubt.unanswered {
+            self.doubt.unanswered = false;
+            events.push(Event::Doubted(self.doubt));
+        }
         let head = ValueHead::take(Kind::Reply, &mut body)?;
         self.channels.open_received(head.channels)?;
         if abandoned {
@@ -401,6 +440,16 @@ impl Mux {
             .message(Kind::Request, id, head.len(), |out| head.put(out), body);
         self.made.begin(id, deadline, self.out.end());
         Ok((id, channels))
+    }
+
+    /// A call is made while no other waits.
+    pub(crate) fn asked(&mut self, now: Instant) {
+        self.asked = now;
+    }
+
+    /// The call may be made elsewhere if the other end is silent for too long.
+    pub(crate) fn may_move(&mut self, id: u32) {
+        self.made.may_move(id);
     }
 
     /// Gives up a call. Its place stays taken until the other end has answered.
@@ -588,21 +637,67 @@ impl Mux {
         if now >= self.last_heard + interval * SILENT_INTERVALS {
             return Err(Broken::Silent(now - self.last_heard));
         }
-        if !self.probed && now >= self.last_heard + interval {
-            self.probed = true;
+        if self.probed.is_none() && now >= self.probe_at() {
+            self.probed = Some(now);
             self.kept.pinged();
             self.out.signal(Kind::Ping, 0);
+        }
+        let waits = self.in_flight() > 0;
+        let doubt = Doubt {
+            silent: waits && self.probed.is_some_and(|probed| now >= probed + PROBE),
+            unanswered: waits && now >= self.last_answered.max(self.asked) + UNANSWERED,
+        };
+        if doubt != self.doubt {
+            self.doubt = doubt;
+            events.push(Event::Doubted(doubt));
+        }
+        if doubt.silent && now >= self.move_at() {
+            let why = format!(
+                "the node gave no sign of life for {:?}",
+                now - self.last_heard
+            );
+            self.made.move_away(&why, &mut self.out, events);
         }
         Ok(())
     }
 
+    /// Since when the other end could have been heard.
+    fn silent_since(&self) -> Instant {
+        if self.in_flight() > 0 {
+            self.last_heard.max(self.asked)
+        } else {
+            self.last_heard
+        }
+    }
+
+    fn probe_at(&self) -> Instant {
+        let interval = self.limits.keep_alive;
+        let patience = if self.in_flight() > 0 {
+            interval.min(PROBE)
+        } else {
+            interval
+        };
+        self.silent_since() + patience
+    }
+
+    fn move_at(&self) -> Instant {
+        self.silent_since() + MOVE
+    }
+
     /// When [`Mux::tick`] has something to do.
     pub(crate) fn next_wakeup(&self) -> Instant {
-        let intervals = if self.probed { SILENT_INTERVALS } else { 1 };
-        let silent = self.last_heard + self.limits.keep_alive * intervals;
+        let closes = self.last_heard + self.limits.keep_alive * SILENT_INTERVALS;
+        let next = match self.probed {
+            None => self.probe_at().min(closes),
+            Some(probed) if self.in_flight() > 0 && !self.doubt.silent => {
+                (probed + PROBE).min(closes)
+            }
+            Some(_) if self.doubt.silent && self.made.any_may_move() => self.move_at().min(closes),
+            Some(_) => closes,
+        };
         self.made
             .earliest_deadline()
-            .map_or(silent, |deadline| deadline.min(silent))
+            .map_or(next, |deadline| deadline.min(next))
     }
 
     /// How each call in flight ends when the link breaks: those whose request never left had no

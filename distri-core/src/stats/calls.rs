@@ -66,14 +66,9 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Counts a call in, if there are fewer than `limit`.
-    pub(crate) fn enter(&self, limit: u32) -> bool {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        if before >= limit {
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            self.refused.add(Code::Busy);
-        }
-        before < limit
+    /// Counts a call in.
+    pub(crate) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a call out that was counted in.

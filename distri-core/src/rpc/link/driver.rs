@@ -277,6 +277,10 @@ impl Driver {
                     state.status = Some(Arc::new((**status).clone()));
                     shared.changed.notify_waiters();
                 }
+                Event::Doubted(doubt) => {
+                    shared.silent.store(doubt.silent, Ordering::Relaxed);
+                    shared.unanswered.store(doubt.unanswered, Ordering::Relaxed);
+                }
                 Event::GoAway => {
                     shared.ready.store(false, Ordering::Release);
                     wakers.append(&mut state.room);

@@ -23,6 +23,8 @@ pub(super) struct MadeCalls {
     free: Vec<u32>,
     /// No call has a deadline before this.
     earliest_deadline: Option<Instant>,
+    /// A call may have been made since the last were moved that may be made elsewhere.
+    any_may_move: bool,
 }
 
 #[derive(Debug)]
@@ -32,6 +34,8 @@ struct Made {
     abandoned: bool,
     /// Nobody holds the id any more.
     released: bool,
+    /// It may be made elsewhere.
+    may_move: bool,
     /// Position in the link's bytes at which the request ends.
     written_at: u64,
     partial: BytesMut,
@@ -60,6 +64,7 @@ impl MadeCalls {
             deadline,
             abandoned: false,
             released: false,
+            may_move: false,
             written_at,
             partial: BytesMut::new(),
         });
@@ -119,6 +124,34 @@ impl MadeCalls {
             Some(None) => self.free.push(id),
             // The link has ended.
             None => {}
+        }
+    }
+
+    /// The call may be made elsewhere.
+    pub(super) fn may_move(&mut self, id: u32) {
+        if let Some(Some(made)) = self.made.get_mut(id as usize) {
+            made.may_move = true;
+            self.any_may_move = true;
+        }
+    }
+
+    /// True if there may be calls that may be made elsewhere.
+    pub(super) fn any_may_move(&self) -> bool {
+        self.any_may_move
+    }
+
+    /// Ends the calls that may be made elsewhere.
+    pub(super) fn move_away(&mut self, why: &str, out: &mut Outgoing, events: &mut Vec<Event>) {
+        self.any_may_move = false;
+        for id in 0..self.made.len() {
+            let made = self.made[id].as_ref();
+            if made.is_some_and(|made| made.may_move && !made.abandoned) {
+                self.abandon(id as u32, out);
+                events.push(Event::Replied {
+                    id: id as u32,
+                    reply: Err(Error::new(Code::UnknownOutcome, why)),
+                });
+            }
         }
     }
 

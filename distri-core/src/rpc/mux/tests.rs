@@ -267,6 +267,90 @@ fn a_call_whose_deadline_passes_is_told_and_cancelled() {
 }
 
 #[test]
+fn a_link_on_which_a_call_waits_is_doubted_when_nothing_comes() {
+    let mut pair = Pair::new();
+    let (id, _) = pair.call(b"x", 0);
+    pair.a.may_move(id);
+    let start = pair.now;
+    let mut events = Vec::new();
+
+    pair.a.tick(start + PROBE, &mut events).unwrap();
+    assert!(events.is_empty());
+    pair.a.tick(start + PROBE * 2, &mut events).unwrap();
+    assert!(matches!(
+        events[..],
+        [Event::Doubted(Doubt {
+            silent: true,
+            unanswered: true
+        })]
+    ));
+    events.clear();
+    pair.a.tick(start + MOVE, &mut events).unwrap();
+
+    let [
+        Event::Replied {
+            id: moved,
+            reply: Err(error),
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!((*moved, error.code()), (id, Code::UnknownOutcome));
+}
+
+#[test]
+fn a_call_that_may_not_be_made_elsewhere_waits_on() {
+    let mut pair = Pair::new();
+    pair.call(b"x", 0);
+    let mut events = Vec::new();
+
+    for tenth in 1..100 {
+        pair.a
+            .tick(pair.now + Duration::from_millis(100 * tenth), &mut events)
+            .unwrap();
+    }
+
+    assert!(matches!(events[..], [Event::Doubted(_)]), "{events:?}");
+}
+
+#[test]
+fn a_link_is_trusted_again_when_something_comes() {
+    let mut pair = Pair::new();
+    pair.call(b"x", 0);
+    pair.now += PROBE;
+    pair.a.tick(pair.now, &mut Vec::new()).unwrap();
+    pair.now += PROBE;
+    pair.a.tick(pair.now, &mut Vec::new()).unwrap();
+    pair.carry_to_b();
+
+    let events = pair.carry_to_a();
+
+    let doubt = Doubt {
+        silent: false,
+        unanswered: true,
+    };
+    assert!(
+        matches!(events[..], [Event::Doubted(told)] if told == doubt),
+        "{events:?}"
+    );
+}
+
+#[test]
+fn a_link_on_which_no_call_waits_is_not_doubted() {
+    let mut pair = Pair::new();
+    let mut events = Vec::new();
+
+    for tenth in 1..100 {
+        pair.a
+            .tick(pair.now + Duration::from_millis(100 * tenth), &mut events)
+            .unwrap();
+    }
+
+    assert!(events.is_empty(), "{events:?}");
+}
+
+#[test]
 fn a_silent_link_is_probed_and_then_given_up() {
     let mut pair = Pair::new();
     let interval = Limits::default().keep_alive;
