@@ -167,14 +167,22 @@ async fn a_node_that_answers_no_call_draws_few() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_of_a_frozen_node_and_no_other_ends_at_its_deadline() {
+async fn a_call_of_a_frozen_node_and_no_other_ends_by_its_deadline_and_says_what_it_knows() {
     let (cloud, client, _) = three().await;
     let who = WhoClient::new(client.clone());
     let to = cloud.nodes[0].key();
     freeze(&cloud, 0, &client);
+    let began = Instant::now();
 
     let call = who.serves().to(to).timeout(Duration::from_secs(4));
     let error = call.await.unwrap_err();
 
-    assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    // The others may have given the node up before: then it is not known what became of the call.
+    let told = [Code::DeadlineExceeded, Code::UnknownOutcome];
+    assert!(told.contains(&error.code()), "{error}");
+    assert!(
+        began.elapsed() <= Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
 }
