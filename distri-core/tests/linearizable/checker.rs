@@ -145,6 +145,8 @@ struct Search<'a> {
     operations: Vec<&'a Operation>,
     revisions: BTreeMap<u64, u64>,
     told: BTreeSet<u64>,
+    /// What all additions come to.
+    added: u64,
     /// The revision at which each took effect, where that is known. They are done in this order.
     effect: Vec<Option<u64>>,
     done: Vec<bool>,
@@ -175,6 +177,13 @@ impl<'a> Search<'a> {
             effect: operations.iter().map(effect).collect(),
             done: vec![false; operations.len()],
             told: revisions.values().copied().collect(),
+            added: operations
+                .iter()
+                .map(|operation| match operation.action {
+                    Action::Add(by) => by,
+                    _ => 0,
+                })
+                .sum(),
             operations,
             revisions,
             order: Vec::new(),
@@ -269,7 +278,11 @@ impl<'a> Search<'a> {
     /// What a write does of which nobody knows whether it took effect, and whose value nobody saw.
     /// Two that do the same can stand for each other.
     fn traceless(&self, operation: &Operation) -> Option<Action> {
-        let unseen = |value| self.revision(value).is_none();
+        // A value can be seen as the sum that additions made of it.
+        let unseen = |value: u64| {
+            let sums = value..=value.saturating_add(self.added);
+            self.revisions.range(sums).next().is_none()
+        };
         if operation.is_known() || !operation.value().is_none_or(unseen) {
             return None;
         }
@@ -538,6 +551,13 @@ mod tests {
             unknown,
             op(4..5, Get, Read(Some((100, 1)))),
             op(6..7, Get, Read(Some((107, 2)))),
+        ]));
+
+        // Nobody saw either value alone, and yet they are not alike: the sum tells which it was.
+        assert!(explained(&[
+            op(0..1, Insert(1000), Unknown),
+            op(2..3, Insert(2000), Unknown),
+            op(4..5, Add(5), Added(2005, 2)),
         ]));
 
         // Lost, made twice, made to something else, and never made.
