@@ -18,6 +18,18 @@ fn asset(name: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Bytes that no compression makes shorter.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let next = |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..length).map(next).collect()
+}
+
 /// The files in `folder`, without folders.
 fn files_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
@@ -91,7 +103,7 @@ async fn what_fails_says_why_and_leaves_no_file() {
     let cloud = Cloud::start().await;
     let (folder, client) = (cloud.folder.path(), cloud.client());
     let (cover, payload) = (asset("coffee.png"), asset("cat.jpg"));
-    fs::write(cloud.path("large"), vec![7; 200_000]).unwrap();
+    fs::write(cloud.path("large"), noise(200_000)).unwrap();
     let hide = |payload: &str| {
         let arguments = [
             "hide",
