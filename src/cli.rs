@@ -38,13 +38,15 @@
 //! Results go to stdout, talk to stderr, and a closed pipe is not an error. What a command returns
 //! to the shell is [`Exit`]. Each command has its module; shared are `global` (flags, and the
 //! configuration they make), `failure` (how errors are told), `output` (what goes to stdout), `log`,
-//! `schema` (what can be read off a method's JSON Schema), `member` (a node as one names it), `time`
-//! and `shell` (text forms) and [`ProgressLine`].
+//! `schema` (what can be read off a method's JSON Schema), `member` (a node as one names it), `again`
+//! (what is shown again and again), `time`, `amount` and `shell` (text forms) and [`ProgressLine`].
 
 use std::{future::Future, process::ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod again;
+mod amount;
 mod call;
 mod config;
 mod describe;
@@ -66,6 +68,7 @@ mod remove;
 mod schema;
 mod services;
 mod shell;
+mod stats;
 mod status;
 mod time;
 mod token;
@@ -84,6 +87,7 @@ pub use node::NodeArgs;
 pub use progress::ProgressLine;
 pub use remove::RemoveArgs;
 pub use services::ServicesArgs;
+pub use stats::StatsArgs;
 pub use status::{StatusArgs, TopArgs};
 pub use token::TokenArgs;
 
@@ -115,6 +119,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Show it again and again, the busiest first
     Top(TopArgs),
+    /// Show what a node, or all of them, have done: calls, failures, latencies, bytes
+    Stats(StatsArgs),
     /// Make a cluster, whose first node is this folder's
     #[cfg(feature = "node")]
     Init(InitArgs),
@@ -185,6 +191,7 @@ pub fn run(command: Command, global: &Global) -> ExitCode {
         Command::Nodes => run_async(global, nodes::run(global)),
         Command::Status(args) => run_async(global, status::status(args, global)),
         Command::Top(args) => run_async(global, status::top(args, global)),
+        Command::Stats(args) => run_async(global, stats::run(args, global)),
         #[cfg(feature = "node")]
         Command::Init(args) => run_async(global, home::init(args, global)),
         Command::Token(args) => run_async(global, token::run(args, global)),

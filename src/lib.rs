@@ -73,6 +73,8 @@ pub use distri_services as services;
 
 #[cfg(feature = "node")]
 pub use distri_core::Node;
+#[cfg(feature = "testing")]
+pub use distri_core::testing;
 pub use distri_core::{
     Blob, Call, Client, Code, Config, Context, Error, NodeHandle, Result, ServiceConfig,
     ServiceError, Stream, StreamSender, message, service,

@@ -1,54 +1,60 @@
-//! Three processes on one disk.
+//! Three processes on one disk: what a cluster of either kind has to offer to be measured.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{future::Future, path::PathBuf, process::Command, time::Instant};
 
-use distri::{
-    Config, Node,
-    cluster::JoinToken,
-    directory::{CollectionSpec, Who},
-    identity::Identity,
-    transport::{Address, Endpoint},
-};
+use tokio::sync::mpsc::UnboundedSender;
 
-/// A node of distri as a process.
-pub(crate) struct Process {
-    pub(crate) child: Child,
-    pub(crate) endpoint: Endpoint,
+/// Connections that the client keeps at most.
+pub(crate) const CONNECTIONS: usize = 64;
+
+/// A cluster of three nodes, each a process of its own. Nodes are numbered from 0.
+pub(crate) trait Cluster: Sized {
+    /// One connection's worth of a client.
+    type Client: Clone + Send + Sync + 'static;
+    /// Somebody whose writes go through as soon as any node but one takes them.
+    type Writer: Send + 'static;
+
+    /// Starts three nodes in an emptied folder. All three vote when it returns.
+    async fn start(folder: PathBuf) -> Self;
+    /// One of the [`CONNECTIONS`], spread over the nodes; the first is at the leader.
+    fn client(&self, index: usize) -> Self::Client;
+    /// Writes a document of 256 bytes.
+    fn put(client: &Self::Client, id: String) -> impl Future<Output = ()> + Send;
+    /// Reads a document, as it is or (`local`) as the node has it. False: it is not there, or the
+    /// node does not answer.
+    fn get(client: &Self::Client, id: &str, local: bool) -> impl Future<Output = bool> + Send;
+    /// Tells of each change of `watched` until dropped. Returns once the watch stands.
+    async fn watch(client: &Self::Client, told: UnboundedSender<Instant>) -> Watching;
+
+    async fn leader(&self) -> usize;
+    /// Somebody who writes while the node `avoiding` ends.
+    async fn writer(&self, avoiding: usize) -> Self::Writer;
+    /// Writes, trying until it is acknowledged.
+    fn write(writer: &mut Self::Writer) -> impl Future<Output = ()> + Send;
+
+    /// The process of a node.
+    fn process(&self, node: usize) -> u32;
+    fn kill(&mut self, node: usize);
+    /// Waits until a process that was asked to end has done so.
+    async fn ended(&mut self, node: usize);
+    /// Starts a node where it was, and returns at once or when it says that it is up.
+    fn restart(&mut self, node: usize);
+    /// Has the cluster expect a fourth node.
+    async fn admit(&mut self);
+    /// Starts it, empty.
+    fn join(&mut self);
+    /// Connects to one node alone; none if it does not answer yet.
+    async fn connect(&self, node: usize) -> Option<Self::Client>;
+    /// Makes all connections anew, once all nodes are up.
+    async fn reconnect(&mut self);
 }
 
-impl Process {
-    /// Starts a node on `folder`; `entry` is `found`, `resume`, or `join TOKEN`.
-    pub(crate) fn start(folder: &Path, entry: &[&str]) -> Self {
-        let me = std::env::current_exe().expect("a path");
-        let mut child = Command::new(me)
-            .arg("serve")
-            .arg(folder)
-            .args(entry)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a process");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let endpoint = lines.next().expect("a line").expect("a text");
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            endpoint: endpoint.parse().expect("an endpoint"),
-        }
-    }
+/// A watch that ends when it is dropped.
+pub(crate) struct Watching(pub(crate) tokio::task::JoinHandle<()>);
 
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("a process");
-        self.child.wait().expect("an end");
-    }
-
-    /// Resident memory in MiB.
-    pub(crate) fn memory(&self) -> f64 {
-        memory(self.child.id())
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -60,76 +66,27 @@ pub(crate) fn memory(process: u32) -> f64 {
     kib.unwrap_or(0.0) / 1024.0
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Seconds of processor that a process has used.
+pub(crate) fn processor(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything: state is the first, user and system time the 12th
+    // and 13th, in hundredths of a second.
+    let fields = status.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let at = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+    (at(11).unwrap_or(0.0) + at(12).unwrap_or(0.0)) / 100.0
 }
 
-/// The node's process.
-pub(crate) fn serve(folder: &str, entry: &[&str]) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let folder = Path::new(folder);
-        std::fs::create_dir_all(folder).expect("a folder");
-        let identity = Identity::load_or_create(folder.join("node.key")).expect("a key");
-        let port = folder.join("port");
-        let listen = std::fs::read_to_string(&port).unwrap_or("127.0.0.1:0".to_owned());
-        let mut config = Config::default();
-        config.node.listen = Address::new(listen);
-        config.directory.path = Some(folder.join("data"));
-        let builder = Node::builder()
-            .identity(identity)
-            .config(config)
-            .without_registry();
-        let builder = match entry {
-            ["found"] => builder.found(),
-            ["join", token] => builder.join(token.parse::<JoinToken>().expect("a token")),
-            _ => builder,
-        };
-        let node = builder.start().await.expect("a node");
-        std::fs::write(&port, node.address().as_str()).expect("a file");
-        if entry == ["found"] {
-            let open = CollectionSpec::new("bench")
-                .read(Who::Public)
-                .write(Who::Public);
-            node.handle()
-                .directory()
-                .create(open)
-                .await
-                .expect("a collection");
-            for _ in 0..3 {
-                let valid = Duration::from_secs(3600);
-                let token = node.client().join_token(valid).await.expect("a token");
-                std::fs::write(folder.join(format!("token-{}", rand())), token.reveal())
-                    .expect("a file");
-            }
-        }
-        println!("{}", node.endpoint());
-        std::io::stdout().flush().expect("a pipe");
-        std::future::pending::<()>().await;
-    });
+/// Bytes of the files in a folder and below, in MiB, as the disk holds them.
+pub(crate) fn on_disk(folder: &std::path::Path) -> f64 {
+    let run = Command::new("du").arg("-sk").arg(folder).output().expect("du");
+    let text = String::from_utf8_lossy(&run.stdout);
+    let kib = text.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
 }
 
-fn rand() -> u128 {
-    std::time::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |since| since.as_nanos())
-}
-
-/// Takes a token that the first node has left in its folder.
-pub(crate) fn token(folder: &Path) -> String {
-    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-        if entry.file_name().to_string_lossy().starts_with("token-") {
-            let token = std::fs::read_to_string(entry.path()).expect("a token");
-            std::fs::remove_file(entry.path()).expect("a file");
-            return token;
-        }
-    }
-    panic!("no token is left");
+/// Asks a process to end (SIGTERM).
+pub(crate) fn terminate(process: u32) {
+    let run = Command::new("kill").args(["-TERM", &process.to_string()]).status();
+    assert!(run.expect("kill").success());
 }

@@ -16,21 +16,21 @@ SIDE = 256
 # Folder, pattern, reduced by, tiles at most of a photograph. Halving by a box filter takes away
 # the traces of JPEG (Wikipedia's photographs are JPEG-born) and of demosaicking alike.
 GREY = [
-    ("images/kodak", "*.png", 1, 4),
-    ("images/imagecompression.info/gray8bit", "*.png", 2, 8),
+    ("images/kodak", "*.png", 1, 2),
+    ("images/imagecompression.info/gray8bit", "*.png", 2, 4),
     ("images/wikipedia-photos", "*.png", 2, 2),
     ("images/usc_sipi/aerials", "2.1.*.png", 1, 2),
     ("images/usc_sipi/aerials", "2.2.*.png", 2, 2),
-    ("sealwatch/test/assets/cover/uncompressed_gray", "*.png", 1, 4),
-    ("aletheia/sample_images/bossbase", "[0-9]*.png", 1, 4),
+    ("sealwatch/test/assets/cover/uncompressed_gray", "*.png", 1, 2),
+    ("aletheia/sample_images/bossbase", "[0-9]*.png", 1, 2),
 ]
 COLOUR = [
-    ("images/kodak", "*.png", 1, 4),
-    ("images/imagecompression.info/rgb8bit", "*.png", 2, 8),
+    ("images/kodak", "*.png", 1, 2),
+    ("images/imagecompression.info/rgb8bit", "*.png", 2, 4),
     ("images/wikipedia-photos", "*.png", 2, 2),
     ("images/usc_sipi/aerials", "2.1.*.png", 1, 2),
     ("images/usc_sipi/aerials", "2.2.*.png", 2, 2),
-    ("sealwatch/test/assets/cover/uncompressed_color", "*.png", 1, 4),
+    ("sealwatch/test/assets/cover/uncompressed_color", "*.png", 1, 2),
 ]
 JPEG = [("BSDS500/BSDS500/data/images", "*/*.jpg", 1, 1)]
 

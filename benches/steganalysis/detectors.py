@@ -114,9 +114,19 @@ def _get_m3(L, C, R, T, rounded=False):
     return counts.flatten(order="F") / counts.sum()
 
 
+@numba.njit(cache=True)
+def _rounded(values):
+    out = np.empty(values.size, dtype=np.int8)
+    for i in range(values.size):
+        # sealwatch's tolerance for values just under a half; beyond ±100 all are clipped alike.
+        size = min(np.floor(abs(values[i]) + 0.5 + 5e-6), 100.0)
+        out[i] = size if values[i] >= 0 else -size
+    return out
+
+
 def _round(x):
-    """Half away from zero, with sealwatch's tolerance for values just under a half."""
-    return np.sign(x) * np.floor(np.abs(x) + 0.5 + 5e-6)
+    """Half away from zero, in bytes, which is all that is asked of it: it gets clipped next."""
+    return _rounded(np.ascontiguousarray(x, dtype=np.float64).ravel()).reshape(x.shape)
 
 
 class _Terms(tuple):
@@ -246,6 +256,10 @@ def rs(grey):
     d0, d1 = difference(grey, 1), difference(grey ^ 1, 1)
     n0, n1 = difference(grey, -1), difference(grey ^ 1, -1)
     a, b, c = 2 * (d1 + d0), n0 - n1 - d1 - 3 * d0, d0 - n0
+    if a == 0:
+        # Aletheia divides by zero here; the equation is linear.
+        z = complex(-c / b) if b else 0j
+        return float((z / (z - 0.5)).real)
     root = np.sqrt(complex(b * b - 4 * a * c))
     z = min(((-b + root) / (2 * a), (-b - root) / (2 * a)), key=abs)
     return float((z / (z - 0.5)).real)

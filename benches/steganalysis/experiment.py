@@ -12,6 +12,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import argparse
+import fcntl
 import json
 import pathlib
 import time
@@ -71,6 +72,20 @@ def extract(work, which, scheme, rate, tiles):
     print(f"{which} {scheme} {rate}: {time.time() - start:.0f} s", flush=True)
 
 
+def known(work):
+    store = work / "results.json"
+    return json.loads(store.read_text()) if store.exists() else {}
+
+
+def record(work, cells):
+    """Adds to the results; several of these programs may run at once."""
+    with open(work / "results.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        part = work / "results.part"
+        part.write_text(json.dumps(known(work) | cells, indent=1))
+        part.rename(work / "results.json")
+
+
 def halves(photographs, split):
     """Which tiles train: those of one half of the photographs, drawn anew for each split."""
     names = np.unique(photographs)
@@ -108,8 +123,7 @@ def error_of(covers, stegos, train, dimensions, seed):
 
 def classify(work, which, features, schemes, rates):
     tiles, photographs = load(work, which)
-    store = work / "results.json"
-    results = json.loads(store.read_text()) if store.exists() else {}
+    results = known(work)
     covers = np.load(feature_file(work, which, "cover", 0))
     for scheme in schemes:
         for rate in rates:
@@ -130,16 +144,16 @@ def classify(work, which, features, schemes, rates):
                     for s in range(SPLITS)
                 ]
                 errors, areas = map(np.array, zip(*pairs))
-                results[key] = {
+                cell = {
                     "error": errors.mean(),
                     "deviation": errors.std(ddof=1),
                     "area": areas.mean(),
                     "splits": errors.tolist(),
                     "changed": float(stegos["changed"].mean()),
                     "tiles": len(tiles),
-                    "photographs": int(len(np.unique(photographs))),
+                    "photographs": len(np.unique(photographs)),
                 }
-                store.write_text(json.dumps(results, indent=1))
+                record(work, {key: cell})
                 print(
                     f"{key}: P_E {errors.mean():.3f} ± {errors.std(ddof=1):.3f} "
                     f"({time.time() - start:.0f} s)",
@@ -149,8 +163,7 @@ def classify(work, which, features, schemes, rates):
 
 def estimate(work, schemes, rates):
     """True positives of the estimators at 5 % false alarms, the threshold from the covers."""
-    store = work / "results.json"
-    results = json.loads(store.read_text()) if store.exists() else {}
+    results = {}
     covers = np.load(feature_file(work, "grey", "cover", 0))
     for scheme in schemes:
         for rate in rates:
@@ -159,15 +172,15 @@ def estimate(work, schemes, rates):
                 continue
             stegos = np.load(path)
             for name in ESTIMATORS:
-                threshold = np.percentile(covers[name], 95)
+                threshold = np.nanpercentile(covers[name], 95)
                 results[f"grey/{name}/{scheme}/{rate}"] = {
                     "detected": float((stegos[name] > threshold).mean()),
-                    "median": float(np.median(stegos[name])),
-                    "cover median": float(np.median(covers[name])),
+                    "median": float(np.nanmedian(stegos[name])),
+                    "cover median": float(np.nanmedian(covers[name])),
                     "changed": float(stegos["changed"].mean()),
-                    "tiles": int(len(covers[name])),
+                    "tiles": len(covers[name]),
                 }
-    store.write_text(json.dumps(results, indent=1))
+    record(work, results)
 
 
 def main():

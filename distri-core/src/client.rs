@@ -19,6 +19,7 @@ use crate::{
     },
     rpc::Trace,
     service::context::Inherited,
+    stats::MethodStats,
     transport::{Endpoint, Transport, TransportChoice},
     wire::{Hello, Status},
     world,
@@ -144,6 +145,12 @@ impl Client {
             })
     }
 
+    /// What this program has met with its calls since it started, by service and method: it counts
+    /// those of every clone of this client.
+    pub fn stats(&self) -> Vec<MethodStats> {
+        self.pool.counted().picture()
+    }
+
     /// The services of the cloud with their methods, as one node describes them.
     ///
     /// # Errors
@@ -236,6 +243,7 @@ impl ClientBuilder {
             hello: Box::new(move || client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
             learns: true,
+            traffic: Arc::default(),
         });
         self.nodes.into_iter().for_each(|node| pool.add(node));
         let connected = pool

@@ -33,6 +33,8 @@ pub use crate::fence::Fence;
 #[cfg(feature = "node")]
 pub use held::{Election, Holder, Leadership, Observer};
 #[cfg(feature = "node")]
+pub(crate) use lease::Grant;
+#[cfg(feature = "node")]
 pub(crate) use records::OF_SERVICES;
 #[cfg(feature = "node")]
 pub(crate) use seat::Elections;

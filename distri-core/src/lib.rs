@@ -42,8 +42,11 @@ mod placement;
 pub mod registry;
 pub mod rpc;
 pub mod service;
+pub mod stats;
 #[cfg(feature = "node")]
 pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod transport;
 #[cfg(feature = "node")]
 mod watch;

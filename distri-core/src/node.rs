@@ -2,7 +2,7 @@
 //!
 //! [`Node`] is the owner; [`NodeHandle`] is what services get of it. What its builder gathers is a
 //! `preparation`, of which `driver` makes a node. `host` dispatches calls, past the `gate`s of services
-//! that not every node may serve (`leading`), `driver` owns the tasks, `keeper` those of the directory,
+//! that not every node may serve (`leading`, `owning`), `driver` owns the tasks, `keeper` those of the directory,
 //! `standing` says how the node stands, `repeats` and `replies` let a call whose link broke take effect
 //! once, [`introspect`] is the service by which every node describes itself.
 
@@ -21,11 +21,16 @@ mod keeper;
 #[cfg(feature = "node")]
 mod leading;
 #[cfg(feature = "node")]
+mod owning;
+#[cfg(feature = "node")]
 mod preparation;
 mod repeats;
 mod replies;
 #[cfg(feature = "node")]
 mod standing;
+pub(crate) mod ticket;
+#[cfg(feature = "node")]
+mod vitals;
 
 #[cfg(feature = "node")]
 pub use builder::{Node, NodeBuilder};

@@ -4,7 +4,11 @@
 //! (Thaler, Ravishankar 1998) where the same key must meet the same node. Who the candidates are,
 //! and how loaded, is the business of [`crate::client`].
 
+use crate::id::PublicKey;
+
 mod elsewhere;
+#[cfg(feature = "node")]
+pub(crate) mod ring;
 
 pub use elsewhere::Elsewhere;
 
@@ -52,6 +56,12 @@ pub(crate) fn owner_of<T>(
         .iter()
         .filter(|candidate| is_ready(candidate))
         .max_by_key(|candidate| mix(key ^ mix(id(candidate))))
+}
+
+/// What rendezvous hashing knows a node by.
+pub(crate) fn weight_of(node: &PublicKey) -> u64 {
+    let bytes = node.as_bytes();
+    u64::from_le_bytes(std::array::from_fn(|i| bytes[i]))
 }
 
 /// A hash of 64 bits in which every input bit moves every output bit (the finalizer of SplitMix64).

@@ -15,11 +15,16 @@ pub use serde;
 mod host;
 #[path = "private/method.rs"]
 mod method;
+#[cfg(feature = "testing")]
+#[path = "private/wait.rs"]
+mod wait;
 
 pub use host::{
     DefaultStart, Interface, Serves, Settings, Starts, Stops, by_default, started, stopped,
 };
 pub use method::{
     Argument, ArgumentList, Carried, Failure, Method, Takes, Travels, arguments, call, describe,
-    gather, placement_key, reply, travels,
+    gather, own, placement_key, reply, travels,
 };
+#[cfg(feature = "testing")]
+pub use wait::Wait;

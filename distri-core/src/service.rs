@@ -16,6 +16,7 @@ use crate::{
 
 pub mod context;
 pub mod descriptor;
+mod owned;
 
 pub use crate::{
     message::{BoxFuture, Reply},
@@ -23,6 +24,7 @@ pub use crate::{
 };
 pub use context::{Caller, Context, Role};
 pub use descriptor::{Access, MethodDescriptor, Placement, ServiceDescriptor};
+pub use owned::Owned;
 
 /// A service as a node hosts it.
 ///

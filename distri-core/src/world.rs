@@ -1,7 +1,8 @@
 //! The one place that reads the clock, rolls dice and starts tasks for the rest of the core.
 //!
 //! State machines get time as an argument and ids from their owner; drivers ask here. Under
-//! tokio's paused time this clock stands still as well.
+//! tokio's paused time this clock stands still as well. In a simulation (feature `testing`) what is
+//! answered depends on the simulated process whose code is running: see `world/process.rs`.
 #![expect(
     clippy::disallowed_methods,
     reason = "this is the one place that reads the clock, rolls dice and starts tasks"
@@ -15,6 +16,8 @@ use tokio::{
 };
 
 mod dice;
+#[cfg(feature = "testing")]
+pub(crate) mod process;
 
 pub(crate) use dice::Dice;
 
@@ -25,6 +28,10 @@ pub(crate) fn now() -> Instant {
 
 /// Milliseconds since 1970, by the system's clock, which may jump.
 pub(crate) fn unix_ms() -> u64 {
+    #[cfg(feature = "testing")]
+    if let Some(process) = process::current() {
+        return process.unix_ms(now());
+    }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -36,14 +43,16 @@ pub(crate) async fn pause(wait: std::time::Duration) {
     tokio::time::sleep(wait).await;
 }
 
-/// Starts a task, which the driver that calls this owns.
+/// Starts a task, which belongs to the process that starts it. The driver that calls this owns it.
 #[track_caller]
 pub(crate) fn spawn<F>(task: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    tokio::spawn(task)
+    let handle = tokio::spawn(scoped(task));
+    owned(&handle.abort_handle());
+    handle
 }
 
 /// Starts a task in `set`, as [`spawn`] does.
@@ -53,13 +62,40 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    set.spawn(task)
+    let handle = set.spawn(scoped(task));
+    owned(&handle);
+    handle
 }
+
+#[cfg(feature = "testing")]
+fn scoped<F: Future>(task: F) -> process::Scoped<F> {
+    process::Scoped::new(process::current(), task)
+}
+
+#[cfg(not(feature = "testing"))]
+fn scoped<F: Future>(task: F) -> F {
+    task
+}
+
+#[cfg(feature = "testing")]
+fn owned(task: &AbortHandle) {
+    if let Some(process) = process::current() {
+        process.owns(task);
+    }
+}
+
+#[cfg(not(feature = "testing"))]
+fn owned(_: &AbortHandle) {}
 
 /// Runs CPU work on a thread for such work.
 pub(crate) async fn blocking<R: Send + 'static>(
     work: impl FnOnce() -> R + Send + 'static,
 ) -> Result<R, tokio::task::JoinError> {
+    // Threads finish in an order of their own.
+    #[cfg(feature = "testing")]
+    if process::current().is_some() {
+        return spawn(async { work() }).await;
+    }
     tokio::task::spawn_blocking(work).await
 }
 
@@ -68,12 +104,23 @@ pub(crate) async fn blocking<R: Send + 'static>(
 /// # Panics
 /// If the operating system has no random bytes to give.
 pub(crate) fn secret(bytes: &mut [u8]) {
+    #[cfg(feature = "testing")]
+    if process::current().is_some() {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&dice().to_le_bytes()[..chunk.len()]);
+        }
+        return;
+    }
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 
 /// 64 bits that differ from all others with overwhelming probability. Not secret: for trace ids,
 /// choices between nodes and jitter, never for keys.
 pub(crate) fn dice() -> u64 {
+    #[cfg(feature = "testing")]
+    if let Some(process) = process::current() {
+        return process.dice();
+    }
     thread_local! {
         static DICE: Cell<Dice> = Cell::new(Dice::new(seed()));
     }

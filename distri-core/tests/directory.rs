@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use distri::{
     Client, Code, Config, Node,
-    directory::{CollectionSpec, Condition, Event, Filter, Operation, Refusal, Transaction},
+    directory::{CollectionSpec, Condition, Event, Filter, Operation, Refusal, Transaction, Who},
     identity::Identity,
     transport::{Address, memory::Network},
 };
@@ -222,7 +222,7 @@ async fn a_watch_tells_every_change_once_also_when_its_node_stops() {
     let mut cluster = Cluster::of(3, 6).await;
     let directory = cluster.node(0).handle().directory();
     directory
-        .create(CollectionSpec::new("images").read(distri::directory::Who::Public))
+        .create(CollectionSpec::new("images").read(Who::Public))
         .await
         .unwrap();
     let client = cluster.new_client().await;
@@ -336,6 +336,48 @@ async fn leadership_is_handed_over_when_the_leader_stops_in_order() {
     let now = cluster.node(other).handle().leader();
     assert_ne!(now, was);
     assert!(now.is_some());
+}
+
+#[tokio::test]
+async fn writes_and_watches_go_on_elsewhere_while_the_leader_stops_in_order() {
+    let mut cluster = Cluster::of(3, 19).await;
+    cluster.all_vote().await;
+    let open = CollectionSpec::new("images")
+        .read(Who::Public)
+        .write(Who::Public);
+    let directory = cluster.node(0).handle().directory();
+    directory.create(open).await.unwrap();
+    let client = cluster.new_client().await;
+    let images = client.directory().collection::<Image>("images");
+    let mut watch = images.watch().await.unwrap();
+    // Whoever it goes to, it is the leader that these wait for.
+    let writers: Vec<_> = (0..16)
+        .map(|writer| {
+            let images = images.clone();
+            tokio::spawn(async move {
+                for i in 0..100 {
+                    let id = format!("{writer}-{i}");
+                    images.insert(id, &image("x", i)).await.unwrap();
+                    images.get("0-0").await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut seen = watch.next().await.unwrap().events.len();
+
+    let leader = cluster.leader().await;
+    tokio::time::timeout(Duration::from_secs(30), cluster.stop(leader))
+        .await
+        .expect("nothing under way holds the node up until the limit of its drain");
+
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    while seen < 1600 {
+        let events = tokio::time::timeout(Duration::from_secs(30), watch.next()).await;
+        seen += events.unwrap().unwrap().events.len();
+    }
+    assert_eq!(seen, 1600);
 }
 
 #[tokio::test]

@@ -33,6 +33,8 @@ mod directory_support;
 #[path = "linearizable/dice.rs"]
 #[allow(dead_code, reason = "each test file uses a part")]
 mod dice;
+#[path = "elections/keys.rs"]
+mod keys;
 #[path = "elections/leading.rs"]
 mod leading;
 #[path = "elections/siege.rs"]

@@ -308,3 +308,79 @@ async fn a_reply_that_comes_with_the_end_of_its_link_reaches_its_caller() {
     assert_eq!(lost.code(), distri::Code::UnknownOutcome);
     drop(node.await.unwrap());
 }
+
+/// Keeps its callers waiting.
+#[derive(Default)]
+struct Waiting {
+    called: std::sync::Arc<tokio::sync::Notify>,
+}
+
+#[distri::service(register = false)]
+impl Waiting {
+    /// Gives `text` back when it is called to do so; who has waited longest is first.
+    async fn wait(&self, text: String) -> Result<String> {
+        self.called.notified().await;
+        Ok(text)
+    }
+}
+
+/// The frames of `heard` that are whole: kind, id, body.
+fn frames(heard: &[u8]) -> Vec<(u8, u8, &[u8])> {
+    let (mut at, mut frames) = (0, Vec::new());
+    while let Some(head) = heard.get(at..at + 8) {
+        let length = usize::from(head[0]) + usize::from(head[1]) * 256;
+        let Some(body) = heard.get(at + 8..at + 8 + length) else {
+            break;
+        };
+        frames.push((head[3], head[4], body));
+        at += 8 + length;
+    }
+    frames
+}
+
+/// Reads until so many replies have come, and gives the last one's body.
+async fn reply(link: &mut ByteLink, heard: &mut BytesMut, count: usize) -> Vec<u8> {
+    let nth = |heard: &[u8]| {
+        let frames = frames(heard);
+        let mut replies = frames.into_iter().filter(|(kind, ..)| *kind == 3);
+        replies.nth(count - 1).map(|(.., body)| body.to_vec())
+    };
+    loop {
+        if let Some(body) = nth(heard) {
+            return body;
+        }
+        let read = link.bytes.read_buf(heard);
+        let read = tokio::time::timeout(Duration::from_secs(9), read).await;
+        assert_ne!(read.expect("a reply comes").unwrap(), 0, "the link ended");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_given_up_at_once_never_answers_for_the_next_one_under_its_id() {
+    let called = std::sync::Arc::new(tokio::sync::Notify::new());
+    let service = || Waiting {
+        called: called.clone(),
+    };
+    let cloud = Cloud::of(1, |_, node| node.service(service())).await;
+    let method = WaitingClient::descriptor().methods[0].id;
+    let request = |text: &str| {
+        // A minute, the compact codec, nothing else.
+        let head = (60_000_u32.to_le_bytes(), [0, 0]);
+        let text = postcard::to_stdvec(text).unwrap();
+        let head = [&method.0.to_le_bytes()[..], &head.0, &head.1].concat();
+        frame(2, 0, &[head, text].concat())
+    };
+    let (mut link, mut heard) = (stranger(&cloud).await, BytesMut::new());
+    link.bytes.write_all(&cloud_hello()).await.unwrap();
+
+    // Both are there when the node looks, as when it has hung for a while.
+    let both = [request("one"), frame(4, 0, b"")].concat();
+    link.bytes.write_all(&both).await.unwrap();
+    let given_up = reply(&mut link, &mut heard, 1).await;
+    link.bytes.write_all(&request("two")).await.unwrap();
+    called.notify_one();
+    let answered = reply(&mut link, &mut heard, 2).await;
+
+    assert_eq!(given_up[0], 1, "it failed");
+    assert_eq!(answered, b"\x00\x03two");
+}

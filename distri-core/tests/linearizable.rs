@@ -31,12 +31,18 @@ use std::{future::Future, ops::RangeInclusive, time::Duration};
 
 mod directory_support;
 
+#[path = "linearizable/acts.rs"]
+mod acts;
 #[path = "linearizable/checker.rs"]
 mod checker;
+#[path = "linearizable/clerk.rs"]
+mod clerk;
 #[path = "linearizable/crowd.rs"]
 mod crowd;
 #[path = "linearizable/dice.rs"]
 mod dice;
+#[path = "linearizable/held.rs"]
+mod held;
 #[path = "linearizable/history.rs"]
 mod history;
 #[path = "linearizable/ledger.rs"]

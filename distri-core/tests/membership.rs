@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use directory_support::{Cluster, eventually};
 use distri::{
+    config::Limits,
+    directory::{CollectionSpec, Who},
     id::PublicKey,
     membership::{Member, MemberState},
 };
@@ -133,6 +135,39 @@ async fn nodes_that_were_cut_off_are_found_again() {
     sees(&cluster, 0, 2, MemberState::Alive).await;
     sees(&cluster, 1, 2, MemberState::Alive).await;
     sees(&cluster, 2, 0, MemberState::Alive).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clients_call_to_a_node_that_hangs_ends_when_the_others_have_given_that_node_up() {
+    let cluster = three(8).await;
+    let client = cluster.new_client().await;
+    client
+        .wait_for_nodes(3, Duration::from_secs(30))
+        .await
+        .unwrap();
+    let spec = CollectionSpec::new("notes").write(Who::Public);
+    cluster
+        .node(0)
+        .handle()
+        .directory()
+        .create(spec)
+        .await
+        .unwrap();
+    let notes = client.directory().collection::<u64>("notes");
+    notes.insert("before", &1).await.unwrap();
+    // From now on writes go to the leader first.
+    let leader = client.directory().leader().unwrap();
+    let rest = (0..3)
+        .map(|index| cluster.key(index))
+        .filter(|key| *key != leader);
+    let rest: Vec<_> = rest.chain([client.key()]).collect();
+
+    cluster.network.partition([leader], rest);
+    let began = tokio::time::Instant::now();
+    notes.insert("meanwhile", &2).await.unwrap();
+
+    // The silence itself is noticed after three times `limits.keep_alive`.
+    assert!(began.elapsed() < 2 * Limits::default().keep_alive);
 }
 
 #[tokio::test(start_paused = true)]

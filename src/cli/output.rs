@@ -36,8 +36,7 @@ impl Output {
 
     /// Writes a value as one line of JSON.
     pub(super) fn json_line(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string(value);
-        self.line(&text.map_err(|error| Failure::new(Exit::Failed, error))?)
+        self.line(&to_json_line(value)?)
     }
 
     /// Writes a line.
@@ -59,26 +58,57 @@ impl Output {
 
     /// Writes a table with aligned columns; the last column is as long as it is.
     pub(super) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
-        let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
-        for row in rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        let head = head.iter().map(|cell| (*cell).to_owned()).collect();
-        let lines: Vec<String> = std::iter::once(&head)
-            .chain(rows)
-            .map(|row| {
-                let cells: Vec<String> = row
-                    .iter()
-                    .zip(&widths)
-                    .map(|(cell, width)| format!("{cell:<width$}"))
-                    .collect();
-                cells.join("  ").trim_end().to_owned()
-            })
-            .collect();
-        self.line(&lines.join("\n"))
+        self.line(&table(head, rows).join("\n"))
     }
+
+    /// Writes lines that take the place of those written before: on a terminal from its upper left
+    /// corner, as many and as much of each as it has room for. Elsewhere after them and an empty
+    /// line; `values` of JSON without.
+    pub(super) fn screen(&self, lines: &[String], values: bool) -> Result<(), Failure> {
+        if !self.is_terminal() || values {
+            let end = if values { "" } else { "\n" };
+            return self.line(&format!("{}{end}", lines.join("\n")));
+        }
+        let (width, height) = terminal_size::terminal_size().map_or((80, 24), |(width, height)| {
+            (usize::from(width.0), usize::from(height.0))
+        });
+        // To the corner, each line with nothing behind it, and nothing below the last: without
+        // clearing all first, so that it does not flicker.
+        let mut text = "\x1b[H".to_owned();
+        for line in lines.iter().take(height.saturating_sub(1)) {
+            text.extend(line.chars().take(width));
+            text.push_str("\x1b[K\n");
+        }
+        text.push_str("\x1b[J");
+        self.bytes(text.as_bytes())
+    }
+}
+
+/// A value as one line of JSON.
+pub(super) fn to_json_line(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::new(Exit::Failed, error))
+}
+
+/// The lines of a table with aligned columns; the last column is as long as it is.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    std::iter::once(&head)
+        .chain(rows)
+        .map(|row| {
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
+            cells.join("  ").trim_end().to_owned()
+        })
+        .collect()
 }
 
 /// Tells people something on stderr that is neither a result nor an error.

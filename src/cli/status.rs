@@ -1,7 +1,7 @@
 //! `status` and `top`: the members of the cloud as they see each other: who is there, what each
 //! offers, how busy it is.
 
-use std::{cmp::Reverse, time::Duration};
+use std::cmp::Reverse;
 
 use clap::Args;
 use distri_core::{
@@ -9,7 +9,12 @@ use distri_core::{
     membership::{Member, MemberState},
 };
 
-use super::{Failure, Global, output::Output, token::time_text};
+use super::{
+    Failure, Global,
+    again::AgainArgs,
+    amount,
+    output::{self, Output},
+};
 
 /// What `status` takes.
 #[derive(Args, Clone, Debug)]
@@ -28,16 +33,6 @@ pub struct TopArgs {
     again: AgainArgs,
 }
 
-#[derive(Args, Clone, Debug)]
-struct AgainArgs {
-    /// How long after each other
-    #[arg(long, value_name = "TIME", value_parser = time_text, default_value = "1s")]
-    every: Duration,
-    /// How often; without it, until interrupted
-    #[arg(long, value_name = "TIMES")]
-    count: Option<u64>,
-}
-
 /// In which order members are shown.
 #[derive(Clone, Copy)]
 enum Order {
@@ -48,63 +43,86 @@ enum Order {
 pub(super) async fn status(args: StatusArgs, global: &Global) -> Result<(), Failure> {
     let client = global.connect().await?;
     let output = Output::new(global);
+    let show = || show(&client, Order::Name, global);
     if args.watch {
-        return again(&client, &args.again, Order::Name, &output, global).await;
+        return args.again.repeat(&output, global, show).await;
     }
-    show(&client, Order::Name, &output, global).await
+    output.line(&show().await?.join("\n"))
 }
 
 pub(super) async fn top(args: TopArgs, global: &Global) -> Result<(), Failure> {
     let client = global.connect().await?;
     let output = Output::new(global);
-    again(&client, &args.again, Order::Load, &output, global).await
+    let show = || async {
+        let mut members = members(&client, Order::Load).await?;
+        if global.json {
+            return Ok(vec![output::to_json_line(&members)?]);
+        }
+        let mut lines = vec![summary(&members), String::new()];
+        // Those that are not there use nothing.
+        members.sort_by_key(|member| member.state != MemberState::Alive);
+        lines.extend(table(&members));
+        Ok(lines)
+    };
+    args.again.repeat(&output, global, show).await
 }
 
-async fn again(
-    client: &Client,
-    args: &AgainArgs,
-    order: Order,
-    output: &Output,
-    global: &Global,
-) -> Result<(), Failure> {
-    let mut shown = 0;
-    loop {
-        if output.is_terminal() && !global.json {
-            // To the upper left corner, with nothing below.
-            output.bytes(b"\x1b[H\x1b[J")?;
-        }
-        show(client, order, output, global).await?;
-        shown += 1;
-        if args.count.is_some_and(|count| shown >= count) {
-            return Ok(());
-        }
-        tokio::time::sleep(args.every).await;
-        if !output.is_terminal() && !global.json {
-            output.line("")?;
-        }
+async fn show(client: &Client, order: Order, global: &Global) -> Result<Vec<String>, Failure> {
+    let members = members(client, order).await?;
+    if global.json {
+        return Ok(vec![output::to_json_line(&members)?]);
     }
+    Ok(table(&members))
 }
 
-async fn show(
-    client: &Client,
-    order: Order,
-    output: &Output,
-    global: &Global,
-) -> Result<(), Failure> {
+async fn members(client: &Client, order: Order) -> Result<Vec<Member>, Failure> {
     let mut members = client.members(None).await?;
     match order {
         Order::Name => members.sort_by(|a, b| (&a.name, a.key).cmp(&(&b.name, b.key))),
-        Order::Load => {
-            members.sort_by_key(|member| (Reverse(member.load.in_flight), member.name.clone()));
-        }
+        Order::Load => members.sort_by_key(|member| {
+            let load = (member.load.in_flight, member.load.cpu_percent);
+            (Reverse(load), member.name.clone())
+        }),
     }
-    if global.json {
-        return output.json_line(&members);
-    }
+    Ok(members)
+}
+
+/// All members in one line.
+fn summary(members: &[Member]) -> String {
+    let states = ["alive", "draining", "suspect", "down", "left", "unknown"];
+    let states: Vec<String> = states
+        .into_iter()
+        .filter_map(|wanted| {
+            let count = members.iter().filter(|member| state(member) == wanted);
+            let count = count.count();
+            (count > 0).then(|| format!("{count} {wanted}"))
+        })
+        .collect();
+    let there: Vec<&Member> = members
+        .iter()
+        .filter(|member| member.state == MemberState::Alive)
+        .collect();
+    let calls: u32 = there.iter().map(|member| member.load.in_flight).sum();
+    let cpu: Vec<u16> = there.iter().filter_map(|m| m.load.cpu_percent).collect();
+    let cpu = if cpu.is_empty() {
+        String::new()
+    } else {
+        let sum: u32 = cpu.iter().map(|cpu| u32::from(*cpu)).sum();
+        format!("; {}.{:02} cores busy", sum / 100, sum % 100)
+    };
+    format!(
+        "{}: {}; {}{cpu}",
+        amount::of(members.len() as u64, "node"),
+        states.join(", "),
+        amount::of(u64::from(calls), "call"),
+    )
+}
+
+fn table(members: &[Member]) -> Vec<String> {
     let rows: Vec<Vec<String>> = members.iter().map(row).collect();
-    output.table(
+    output::table(
         &[
-            "NAME", "STATE", "FOR", "CALLS", "ADDRESS", "KEY", "PROGRAM", "SERVICES",
+            "NAME", "STATE", "FOR", "CALLS", "CPU", "ADDRESS", "KEY", "PROGRAM", "SERVICES",
         ],
         &rows,
     )
@@ -113,11 +131,17 @@ async fn show(
 fn row(member: &Member) -> Vec<String> {
     let or_dash = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
     let address = member.address.as_ref().map(ToString::to_string);
+    // What it last said of its load is no news of one that is gone.
+    let is_there = matches!(member.state, MemberState::Alive | MemberState::Suspect);
+    let of_load =
+        |text: Option<String>| text.filter(|_| is_there).unwrap_or_else(|| "-".to_owned());
+    let cpu = member.load.cpu_percent;
     vec![
         or_dash(&member.name),
         state(member).to_owned(),
-        since(member.state_ms),
-        member.load.in_flight.to_string(),
+        amount::since(member.state_ms),
+        of_load(Some(member.load.in_flight.to_string())),
+        of_load(cpu.map(|cpu| format!("{cpu}%"))),
         address.unwrap_or_else(|| "-".to_owned()),
         member.key.short(),
         or_dash(&member.program),
@@ -125,7 +149,7 @@ fn row(member: &Member) -> Vec<String> {
     ]
 }
 
-fn state(member: &Member) -> &'static str {
+pub(super) fn state(member: &Member) -> &'static str {
     match member.state {
         MemberState::Alive if member.draining => "draining",
         MemberState::Alive => "alive",
@@ -156,15 +180,4 @@ fn services(member: &Member) -> String {
         })
         .collect();
     shown.join(", ")
-}
-
-/// A length of time in its greatest unit.
-fn since(ms: u64) -> String {
-    let seconds = ms / 1000;
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }

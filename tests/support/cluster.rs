@@ -16,7 +16,14 @@ impl Member {
     /// A node that founds a cluster, and runs.
     #[track_caller]
     pub(crate) fn found(executable: &'static str, name: &'static str) -> Self {
-        let mut member = Self::new(executable, name);
+        Self::new(executable, name).founds()
+    }
+
+    /// Founds a cluster, and runs.
+    #[track_caller]
+    pub(crate) fn founds(self) -> Self {
+        let mut member = self;
+        let name = member.name;
         member
             .program
             .ok(&["init", "--listen", &member.address, "--name", name]);
@@ -28,7 +35,14 @@ impl Member {
     /// A node that joins the cluster of `of`, and runs.
     #[track_caller]
     pub(crate) fn join(of: &Self, name: &'static str) -> Self {
-        let mut member = Self::new(of.program.executable, name);
+        Self::new(of.program.executable, name).joins(of)
+    }
+
+    /// Joins the cluster of `of`, and runs.
+    #[track_caller]
+    pub(crate) fn joins(self, of: &Self) -> Self {
+        let mut member = self;
+        let name = member.name;
         let token = of.program.ok(&["token"]);
         let arguments = ["join", "-", "--listen", &member.address, "--name", name];
         let joined = member.program.run_with(&arguments, token.as_bytes());
@@ -38,10 +52,15 @@ impl Member {
     }
 
     pub(crate) fn new(executable: &'static str, name: &'static str) -> Self {
+        Self::at(executable, name, format!("127.0.0.1:{}", free_port()))
+    }
+
+    /// A node that will listen at `address`.
+    pub(crate) fn at(executable: &'static str, name: &'static str, address: String) -> Self {
         Self {
             program: Program::new(executable),
             name,
-            address: format!("127.0.0.1:{}", free_port()),
+            address,
             running: None,
         }
     }
@@ -54,6 +73,32 @@ impl Member {
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         self.running.take().unwrap().kill();
+    }
+
+    /// Stops the process where it stands, with its links open: hung, not dead.
+    pub(crate) fn hang(&self) {
+        self.running.as_ref().unwrap().signal("STOP");
+    }
+
+    /// Lets it go on after [`Member::hang`].
+    pub(crate) fn go_on(&self) {
+        self.running.as_ref().unwrap().signal("CONT");
+    }
+
+    /// Asks it to stop in an orderly way, and waits until it has.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        self.stop_and_tell();
+    }
+
+    /// The same; gives what it said on stderr.
+    #[track_caller]
+    pub(crate) fn stop_and_tell(&mut self) -> String {
+        let running = self.running.take().unwrap();
+        running.signal("TERM");
+        let (exit, stderr) = running.wait();
+        assert_eq!(exit, 0, "{}: {stderr}", self.name);
+        stderr
     }
 
     /// Waits until it has ended by itself: its exit code, and what it said.

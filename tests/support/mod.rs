@@ -25,6 +25,8 @@ pub(crate) struct Program {
     executable: &'static str,
     pub(crate) folder: TempDir,
     environment: Vec<(String, String)>,
+    /// What runs the program, if it is not run directly.
+    within: Vec<String>,
 }
 
 /// What a run left behind.
@@ -41,7 +43,19 @@ impl Program {
             executable,
             folder: tempfile::tempdir().unwrap(),
             environment: Vec::new(),
+            within: Vec::new(),
         }
+    }
+
+    /// Has all further runs started by this command, to which program and arguments are added. It
+    /// must become the program rather than start another process.
+    pub(crate) fn within(&mut self, command: &[&str]) {
+        self.within = command.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// From now on the program is this one: another version of it, with the same folder.
+    pub(crate) fn replace(&mut self, executable: &'static str) {
+        self.executable = executable;
     }
 
     /// Sets an environment variable for all further runs.
@@ -61,7 +75,14 @@ impl Program {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.executable);
+        let mut command = match self.within.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(self.executable);
+                command
+            }
+            None => Command::new(self.executable),
+        };
         for (variable, _) in std::env::vars_os() {
             if variable.to_string_lossy().starts_with("DISTRI_") {
                 command.env_remove(variable);
@@ -214,7 +235,9 @@ impl Running {
         let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "the node does not end");
-            std::thread::yield_now();
+            // Nothing wakes a process that waits for another's end with a limit; what it would
+            // burn in a tight loop, the node needs for its end.
+            std::thread::sleep(Duration::from_millis(5));
         }
         let status = self.child.wait().unwrap();
         (

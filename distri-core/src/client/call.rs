@@ -22,12 +22,14 @@ use crate::{
     error::{Code, Error, Result},
     id::{MethodId, PublicKey, SchemaHash},
     message::{BoxFuture, Codec, Message},
+    node::host::Arrived,
     placement,
     rpc::{CallOptions, OnProgress, Progress},
     service::{
         MethodDescriptor, Placement, ServiceDescriptor, context::Inherited,
         descriptor::DEFAULT_TIMEOUT,
     },
+    stats::calls::Making,
     wire::frame::{Channels, RequestHead},
     world,
 };
@@ -479,9 +481,25 @@ impl Plan {
         &self,
         arguments: &mut dyn EncodeArguments,
     ) -> Result<(Message, Codec, PublicKey)> {
+        let now = world::now();
+        let (service, method) = (self.what.service(), self.what.method());
+        let counted = self.client.pool().counted();
+        let making = counted.of(self.what.id(), service, method).begin(now);
+        let made = self.run_counted(arguments, now, &making).await;
+        let failed = made.as_ref().err().map(Error::code);
+        making.end(world::now(), failed);
+        made
+    }
+
+    async fn run_counted(
+        &self,
+        arguments: &mut dyn EncodeArguments,
+        now: Instant,
+        making: &Making,
+    ) -> Result<(Message, Codec, PublicKey)> {
         // Once the outcome of one try is unknown, no later one can say that nothing was done.
         let mut may_be_done = false;
-        let made = self.make(arguments, &mut may_be_done).await;
+        let made = self.make(arguments, now, making, &mut may_be_done).await;
         made.map_err(|error| {
             if may_be_done && error.is_retryable() {
                 let last = error.message();
@@ -498,10 +516,11 @@ impl Plan {
     async fn make(
         &self,
         arguments: &mut dyn EncodeArguments,
+        now: Instant,
+        making: &Making,
         may_be_done: &mut bool,
     ) -> Result<(Message, Codec, PublicKey)> {
         self.client.scope.fences.check()?;
-        let now = world::now();
         let own = now + self.timeout.unwrap_or_else(|| self.what.timeout());
         let deadline = self
             .client
@@ -590,6 +609,7 @@ impl Plan {
                 world::pause(wait).await;
                 pause *= 2;
             }
+            making.retried();
             if let Some(tell) = &self.on_retry {
                 tell(node, &error);
             }
@@ -638,10 +658,7 @@ impl Plan {
             return Some(route.clone());
         }
         if let Some(key) = self.key {
-            let id = |route: &Route| {
-                let bytes = *route.target.key().as_bytes();
-                u64::from_le_bytes(std::array::from_fn(|i| bytes[i]))
-            };
+            let id = |route: &Route| placement::weight_of(&route.target.key());
             return placement::owner_of(candidates, key, fresh, id).cloned();
         }
         let load = |route: &Route| route.target.load();
@@ -711,7 +728,12 @@ impl Plan {
                     fences: self.client.scope.fences.clone(),
                 };
                 let method = self.what.id();
-                host.call_here(method, codec, message, inherited, on_progress)
+                let arrived = Arrived {
+                    now: world::now(),
+                    codec,
+                    message,
+                };
+                host.call_here(method, arrived, inherited, on_progress)
                     .await
                     .map_err(Failure::answered)
             }

@@ -29,6 +29,7 @@ use crate::{
     id::{MethodId, PublicKey, SchemaHash},
     node::host::Host,
     rpc::{CallId, Link, Serve},
+    stats::{Traffic, calls::CallTable},
     transport::{Address, Endpoint, Transport},
     wire::{Hello, Status, hello::KnownNode},
     world,
@@ -53,6 +54,8 @@ pub(crate) struct PoolOptions {
     pub(crate) serve: Box<dyn Fn(PublicKey) -> Arc<dyn Serve> + Send + Sync>,
     /// Whether nodes that others know are joined as well.
     pub(crate) learns: bool,
+    /// The bytes of all links of the program, those that came in among them.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// The links to the nodes of a cloud.
@@ -68,10 +71,14 @@ pub(crate) struct Pool {
     local: Mutex<Weak<Host>>,
     /// Nodes that do not answer, as gossip has it, if this is a node.
     absent: Mutex<BTreeSet<PublicKey>>,
+    /// Nodes that the others have given up, as most of them say, if this is a client.
+    lost: Mutex<BTreeSet<PublicKey>>,
     /// The numbering of this program's writes to the directory.
     session: Session,
     /// The ids of its calls: what no other program has, and a number.
     calls: (u64, AtomicU64),
+    /// What has been counted of the calls made here.
+    counted: CallTable,
 }
 
 /// A node, and how far one has come with it.
@@ -203,13 +210,20 @@ impl Pool {
             tasks: Mutex::default(),
             local: Mutex::default(),
             absent: Mutex::default(),
+            lost: Mutex::default(),
             session: Session::new(),
             calls: (world::dice(), AtomicU64::new(1)),
+            counted: CallTable::default(),
         })
     }
 
     pub(crate) fn key(&self) -> PublicKey {
         self.me
+    }
+
+    /// What is counted of the calls made here.
+    pub(crate) fn counted(&self) -> &CallTable {
+        &self.counted
     }
 
     /// The numbering of this program's writes to the directory.
@@ -220,6 +234,12 @@ impl Pool {
     /// Calls may also go to the services of this process.
     pub(crate) fn set_local(&self, host: &Arc<Host>) {
         *lock(&self.local) = Arc::downgrade(host);
+        self.rebuild();
+    }
+
+    /// From now on no call is served in this process.
+    pub(crate) fn forget_local(&self) {
+        *lock(&self.local) = Weak::new();
         self.rebuild();
     }
 
@@ -367,6 +387,7 @@ impl Pool {
             .filter_map(|member| member.link.clone())
             .collect();
         let absent = self.absent(&links);
+        self.give_up(&links);
         for link in links {
             let Some(hello) = link.hello_now() else {
                 continue;
@@ -398,21 +419,35 @@ impl Pool {
     /// Which nodes may not answer: as gossip has it, or as most of the nodes linked say.
     fn absent(&self, links: &[Link]) -> BTreeSet<PublicKey> {
         let mut absent = lock(&self.absent).clone();
+        absent.extend(self.most_say(links, |node| !node.there));
+        absent
+    }
+
+    /// Closes the links to nodes that the others have given up since this was asked last, so that
+    /// calls under way there end rather than wait until the silence is noticed here. One that can
+    /// be linked anew is: then only the others do not reach it.
+    fn give_up(&self, links: &[Link]) {
+        let lost = self.most_say(links, |node| !node.there && !node.linked);
+        let before = std::mem::replace(&mut *lock(&self.lost), lost.clone());
+        for link in links {
+            if lost.contains(&link.peer()) && !before.contains(&link.peer()) {
+                link.close("the other nodes have given it up");
+            }
+        }
+    }
+
+    /// The nodes of which most of those linked say so. A node knows better by itself.
+    fn most_say(&self, links: &[Link], so: impl Fn(&KnownNode) -> bool) -> BTreeSet<PublicKey> {
+        let mut votes = BTreeMap::<PublicKey, i64>::new();
         if self.options.learns {
-            let mut votes = BTreeMap::<PublicKey, i64>::new();
             for status in links.iter().filter_map(Link::status) {
                 for node in &status.nodes {
-                    *votes.entry(node.key).or_default() += if node.there { -1 } else { 1 };
+                    *votes.entry(node.key).or_default() += if so(node) { 1 } else { -1 };
                 }
             }
-            absent.extend(
-                votes
-                    .iter()
-                    .filter(|(_, sum)| **sum > 0)
-                    .map(|(key, _)| key),
-            );
         }
-        absent
+        votes.retain(|_, sum| *sum > 0);
+        votes.into_keys().collect()
     }
 
     /// From now on these nodes are known not to answer, and those of `down` not to come back to the
@@ -614,7 +649,8 @@ impl Pool {
             .map_err(|e| crate::error::chain(&e))?;
         let serve = (self.options.serve)(endpoint.key);
         let hello = (self.options.hello)();
-        let link = Link::start(bytes, true, &hello, self.options.limits.clone(), serve);
+        let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
+        let link = Link::start(bytes, true, &hello, limits, serve, traffic);
         let hello = match tokio::time::timeout(self.options.limits.hello, link.hello()).await {
             Ok(hello) => hello.map_err(|error| error.message().to_owned())?,
             Err(_) => {

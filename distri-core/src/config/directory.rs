@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::path;
+use super::{path, size};
 use crate::directory::{CollectionSpec, Field, IndexSpec, Json, Who};
 
 /// `[directory]`: where and how the node keeps the directory.
@@ -28,6 +28,11 @@ pub struct DirectoryConfig {
     /// makes each node that holds something write more often: three times in each. Default 4s.
     #[serde(with = "super::duration")]
     pub lease: Duration,
+    /// A snapshot of the directory is made when its log has grown by so much since the last one, and
+    /// by as much as that one has. Less: a restart reads less, a node that was away is sooner sent
+    /// all instead of what it missed, and the whole directory is written more often. Default 16 MiB.
+    #[serde(with = "size")]
+    pub snapshot_after: u64,
     /// Collections that the nodes create at start, or make as they are declared here.
     pub collections: BTreeMap<String, CollectionConfig>,
 }
@@ -71,6 +76,7 @@ impl Default for DirectoryConfig {
             voters: 5,
             timing: Timing::default(),
             lease: Duration::from_secs(4),
+            snapshot_after: 16 << 20,
             collections: BTreeMap::new(),
         }
     }

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     client::Client,
     storage::{Disk, Log, LogOptions, Snapshots, StorageError},
+    watch,
 };
 
 /// How soon a leader is missed.
@@ -47,6 +48,8 @@ pub(crate) struct GroupOptions {
     /// Calls to the other nodes.
     pub(crate) client: Client,
     pub(crate) timing: Timing,
+    /// The log grows by so much before a snapshot is made.
+    pub(crate) snapshot_after: u64,
     /// Files are touched in place instead of on threads: for disks that are memory.
     pub(crate) inline: bool,
 }
@@ -64,6 +67,8 @@ struct Inner {
     snapshots: Arc<Snapshots>,
     growth: Arc<Growth>,
     inline: bool,
+    /// The node is stopping in order.
+    leaving: watch::Sender<bool>,
 }
 
 /// Why something was not done, or may not have been.
@@ -122,6 +127,7 @@ impl Group {
             state,
             client,
             timing,
+            snapshot_after,
             inline,
         } = options;
         let (log, snapshots) = super::machine::with_files(inline, move || {
@@ -144,7 +150,7 @@ impl Group {
         .await
         .map_err(StorageError::io("open", "the data folder"))??;
         let snapshots = Arc::new(snapshots);
-        let growth = Arc::new(Growth::default());
+        let growth = Arc::new(Growth::new(snapshot_after));
         let machine = Machine::new(state, snapshots.clone(), growth.clone(), inline);
         let network = Network { client, inline };
         let config = Arc::new(config(&timing));
@@ -158,6 +164,7 @@ impl Group {
             snapshots,
             growth,
             inline,
+            leaving: watch::Sender::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -195,6 +202,21 @@ impl Group {
     /// False once this node's part has ended, also by a disk that failed.
     pub(crate) fn is_running(&self) -> bool {
         self.raft().metrics().borrow_watched().running_state.is_ok()
+    }
+
+    /// The node is about to stop: what it would do with the help of others is left to them.
+    pub(crate) fn leave(&self) {
+        self.inner.leaving.send_replace(true);
+    }
+
+    /// Waits until the node is about to stop.
+    pub(crate) async fn leaving(&self) {
+        let mut leaving = self.inner.leaving.subscribe();
+        while !*leaving.borrow_and_update() {
+            if leaving.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// How this node stands.

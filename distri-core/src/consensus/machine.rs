@@ -63,8 +63,10 @@ impl SnapshotFile {
 pub(super) const SNAPSHOT_CHUNK: usize = 256 * 1024;
 
 /// How far the log has grown since the last snapshot.
-#[derive(Default)]
 pub(crate) struct Growth {
+    /// A snapshot is made when the log has grown by so much since the last, and by as much as that
+    /// one has.
+    after: u64,
     /// Bytes applied since then.
     bytes: AtomicU64,
     /// Bytes that the last snapshot has.
@@ -73,14 +75,19 @@ pub(crate) struct Growth {
     pub(crate) due: Notify,
 }
 
-/// A snapshot is made when the log has grown by so much since the last, and by as much as that
-/// one has. Smaller: less to read at a restart, but the whole state is written more often.
-const SNAPSHOT_AFTER: u64 = 16 << 20;
-
 impl Growth {
+    pub(crate) fn new(after: u64) -> Self {
+        Self {
+            after,
+            bytes: AtomicU64::new(0),
+            snapshot: AtomicU64::new(0),
+            due: Notify::new(),
+        }
+    }
+
     fn grown(&self, bytes: u64) {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let due = SNAPSHOT_AFTER.max(self.snapshot.load(Ordering::Relaxed));
+        let due = self.after.max(self.snapshot.load(Ordering::Relaxed));
         if before < due && before + bytes >= due {
             self.due.notify_one();
         }
@@ -189,6 +196,8 @@ impl RaftStateMachine<Types> for Machine {
         S: Stream<Item = io::Result<EntryResponder<Types>>> + Unpin + OptionalSend,
     {
         while let Some((entry, responder)) = entries.try_next().await? {
+            #[cfg(feature = "testing")]
+            observe(&entry);
             let answers = match entry.payload {
                 EntryPayload::Blank => Vec::new(),
                 EntryPayload::Normal(Payload(bytes)) => {
@@ -271,6 +280,24 @@ impl RaftStateMachine<Types> for Machine {
         })
         .await
     }
+}
+
+/// Tells a simulation which entry is applied here.
+#[cfg(feature = "testing")]
+fn observe(entry: &openraft::alias::EntryOf<Types>) {
+    world::process::observe(|| {
+        let payload = match &entry.payload {
+            EntryPayload::Blank => &[][..],
+            EntryPayload::Normal(Payload(bytes)) => bytes,
+            // Its term and index say enough of a change of members.
+            EntryPayload::Membership(_) => &[1][..],
+        };
+        world::process::Observation::Applied {
+            index: entry.log_id.index,
+            term: *entry.log_id.leader_id,
+            hash: u64::from(crc32fast::hash(payload)) << 32 | payload.len() as u64,
+        }
+    });
 }
 
 /// Under which name a snapshot up to `last` is kept.

@@ -53,7 +53,7 @@ fn stores(disk: Arc<dyn Disk>) -> (Store, Machine) {
     let machine = Machine::new(
         Arc::new(Remembers::default()),
         Arc::new(snapshots),
-        Arc::new(Growth::default()),
+        Arc::new(Growth::new(16 << 20)),
         inline,
     );
     (Store::new(log), machine)

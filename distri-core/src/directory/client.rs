@@ -273,6 +273,8 @@ impl Directory {
         }
         let Written { outcome, leader } = call.await?;
         session.set_leader(leader);
+        #[cfg(feature = "testing")]
+        world::process::observe(|| world::process::Observation::Acknowledged(outcome.revision));
         Ok(outcome)
     }
 

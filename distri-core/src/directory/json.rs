@@ -1,9 +1,11 @@
 //! A JSON value, kept as its text.
 
+mod forms;
+
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, de::DeserializeOwned, ser};
+use serde::{Serialize, de, de::DeserializeOwned};
 
 use super::value;
 use crate::id::PublicKey;
@@ -11,7 +13,8 @@ use crate::id::PublicKey;
 /// A JSON value (RFC 8259), kept as its text: reading a document copies bytes and parses nothing.
 ///
 /// In JSON and other self-describing formats for people it stands as the value itself, in compact
-/// formats as its text. Cheap to clone.
+/// formats as its text. Numbers keep all their digits, also those that no `f64` has (in JSON; such a
+/// number cannot be written in another format for people). Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Arc<str>);
 
@@ -145,43 +148,6 @@ impl fmt::Debug for Json {
     }
 }
 
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            let value: serde_json::Value =
-                serde_json::from_str(&self.0).map_err(ser::Error::custom)?;
-            value.serialize(serializer)
-        } else {
-            serializer.serialize_str(&self.0)
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            serde_json::Value::deserialize(deserializer).map(Self::from)
-        } else {
-            deserializer.deserialize_str(JsonText)
-        }
-    }
-}
-
-/// Takes the text from where it stands, so that it is copied once.
-struct JsonText;
-
-impl de::Visitor<'_> for JsonText {
-    type Value = Json;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON text")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Json, E> {
-        text.parse().map_err(E::custom)
-    }
-}
-
 impl JsonSchema for Json {
     fn schema_name() -> Cow<'static, str> {
         "Json".into()
@@ -198,6 +164,13 @@ impl JsonSchema for Json {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use figment::{
+        Figment,
+        providers::{Format as _, Toml},
+    };
+
     use super::*;
 
     #[test]
@@ -213,6 +186,71 @@ mod tests {
             serde_json::from_str::<[Json; 1]>(&in_json).unwrap(),
             [value]
         );
+    }
+
+    const DIGITS: &str = r#"{"pi":3.14159265358979323846264338,"many":[123456789012345678901234]}"#;
+
+    #[test]
+    fn numbers_keep_digits_that_no_float_has() {
+        let value: Json = DIGITS.parse().unwrap();
+
+        let out = serde_json::to_string(&[&value]).unwrap();
+        let [back] = serde_json::from_str::<[Json; 1]>(&out).unwrap();
+
+        assert_eq!(out, format!("[{DIGITS}]"));
+        assert_eq!(back.as_str(), DIGITS);
+        assert_eq!(Json::of(&value).unwrap(), value);
+        assert_eq!(value.to::<Json>().unwrap(), value);
+    }
+
+    #[test]
+    fn parts_of_a_message_keep_them_too() {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        struct Part {
+            part: Json,
+        }
+        let text = format!(r#"{{"part":{DIGITS}}}"#);
+
+        let message: Part = serde_json::from_str(&text).unwrap();
+
+        assert_eq!(message.part.as_str(), DIGITS);
+        assert_eq!(Json::of(&message).unwrap().as_str(), text);
+    }
+
+    #[test]
+    fn what_was_read_already_or_stands_in_another_format_is_taken_as_it_is() {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Json(Json),
+        }
+        let value = serde_json::json!({ "a": [1, 2.5, "b", null, true] });
+
+        let Either::Json(buffered) = serde_json::from_value(value.clone()).unwrap();
+        let toml = Toml::string("a = [1, 2.5]\n[b]\nc = 'd'");
+        let toml: BTreeMap<String, Json> = Figment::from(toml).extract().unwrap();
+
+        assert_eq!(buffered.value(), value);
+        assert_eq!(
+            serde_json::from_value::<Json>(value.clone())
+                .unwrap()
+                .value(),
+            value
+        );
+        assert_eq!(serde_json::to_value(&buffered).unwrap(), value);
+        assert_eq!(
+            (toml["a"].as_str(), toml["b"].as_str()),
+            ("[1,2.5]", r#"{"c":"d"}"#)
+        );
+    }
+
+    #[test]
+    fn space_between_the_parts_of_a_text_is_not_kept() {
+        let text = "{ \"a\" : [ 1 ,\n2 ], \"b\": \" c \" }";
+
+        let value: Json = serde_json::from_str(text).unwrap();
+
+        assert_eq!(value.as_str(), r#"{"a":[1,2],"b":" c "}"#);
     }
 
     #[test]

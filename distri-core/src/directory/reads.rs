@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long one question to the leader may take.
 const TO_LEADER: Duration = Duration::from_secs(2);
 
+/// How long a node that is stopping waits for the leader; several times what an answer takes.
+const LAST_ANSWER: Duration = Duration::from_millis(100);
+
 /// The pause before it is asked again.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -59,7 +62,13 @@ impl Reads {
             if waiting.is_empty() {
                 continue;
             }
-            let ready = round(&group, &client).await;
+            let ready = tokio::select! {
+                biased;
+                ready = round(&group, &client) => ready,
+                () = stopping(&group) => {
+                    Err(Error::new(Code::Unavailable, "this node is stopping"))
+                }
+            };
             for reply in waiting {
                 let ready = match &ready {
                     Ok(()) => Ok(()),
@@ -70,6 +79,13 @@ impl Reads {
             }
         }
     }
+}
+
+/// Ends when this node is stopping and a question to the leader would have been answered: whoever
+/// reads can ask another.
+async fn stopping(group: &Group) {
+    group.leaving().await;
+    world::pause(LAST_ANSWER).await;
 }
 
 async fn round(group: &Group, client: &Client) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     sync::{Mutex, PoisonError, RwLock, RwLockReadGuard},
 };
 
@@ -24,6 +24,11 @@ impl Replica {
         look(&self.state())
     }
 
+    /// How many documents there are, and their bytes with their ids.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        self.read(State::size)
+    }
+
     fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -43,7 +48,7 @@ impl Replica {
 
 impl Replicated for Replica {
     fn apply(&self, payload: &[u8]) -> io::Result<Vec<Bytes>> {
-        let broken = |error: &dyn std::fmt::Display| {
+        let broken = |error: &dyn fmt::Display| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("an entry of the log was written by a newer version: {error}"),
@@ -92,5 +97,11 @@ impl Replicated for Replica {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = restored;
         Ok(())
+    }
+}
+
+impl fmt::Debug for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica").finish_non_exhaustive()
     }
 }

@@ -182,30 +182,38 @@ impl Server {
         let first = look(after)?;
         let changes = replica.subscribe(&collection);
         let start = (first.revision, Some(first), changes, look);
-        let events = futures_util::stream::unfold(Some(start), |state| async move {
-            let (mut seen, first, mut changes, look) = state?;
-            if let Some(first) = first {
-                return Some((Ok(first), Some((seen, None, changes, look))));
-            }
-            loop {
-                changes.borrow_and_update();
-                match look(seen) {
-                    Ok(events) if events.events.is_empty() => {
-                        // It looks at a bounded number of changes at once.
-                        let looked_at_all = events.revision >= *changes.borrow();
-                        seen = events.revision;
-                        if !looked_at_all {
-                            continue;
-                        }
-                    }
-                    Ok(events) => {
-                        let seen = events.revision;
-                        return Some((Ok(events), Some((seen, None, changes, look))));
-                    }
-                    Err(refusal) => return Some((Err(refusal.into()), None)),
+        let group = self.inner.group.clone();
+        let events = futures_util::stream::unfold(Some(start), move |state| {
+            let group = group.clone();
+            async move {
+                let (mut seen, first, mut changes, look) = state?;
+                if let Some(first) = first {
+                    return Some((Ok(first), Some((seen, None, changes, look))));
                 }
-                // The node is stopping; the watch goes on at another.
-                changes.changed().await.ok()?;
+                loop {
+                    changes.borrow_and_update();
+                    match look(seen) {
+                        Ok(events) if events.events.is_empty() => {
+                            // It looks at a bounded number of changes at once.
+                            let looked_at_all = events.revision >= *changes.borrow();
+                            seen = events.revision;
+                            if !looked_at_all {
+                                continue;
+                            }
+                        }
+                        Ok(events) => {
+                            let seen = events.revision;
+                            return Some((Ok(events), Some((seen, None, changes, look))));
+                        }
+                        Err(refusal) => return Some((Err(refusal.into()), None)),
+                    }
+                    tokio::select! {
+                        biased;
+                        changed = changes.changed() => changed.ok()?,
+                        // The node is stopping; the watch goes on at another.
+                        () = group.leaving() => return None,
+                    }
+                }
             }
         });
         Ok(Stream::new(events))

@@ -30,14 +30,14 @@ mod record;
 mod sessions;
 mod snapshot;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use imbl::OrdMap;
 
 use super::{Actor, CollectionSpec, Document, Events, Filter, Refusal, filter::Matcher};
 pub(crate) use apply::UnknownCommand;
 use collection::Collection;
-pub(crate) use fences::ELECTIONS;
+pub(crate) use fences::{ELECTIONS, HOLDS, RINGS};
 pub(crate) use find::View;
 use history::{History, Sight};
 use leases::Leases;
@@ -115,6 +115,15 @@ impl State {
             .map(|collection| (collection.spec(), collection.documents.len()))
     }
 
+    /// How many documents there are, and their bytes with their ids.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let sizes = self.collections.values();
+        let sizes = sizes.map(|collection| (collection.documents.len() as u64, collection.bytes()));
+        sizes.fold((0, 0), |(documents, bytes), (more, larger)| {
+            (documents + more, bytes + larger)
+        })
+    }
+
     pub(crate) fn lease(&self, lease: u64) -> Option<LeaseInfo> {
         self.leases.get(lease).map(|lease| LeaseInfo {
             ttl: Duration::from_millis(lease.terms.ttl_ms),
@@ -156,9 +165,12 @@ impl State {
             check::filter(filter)?;
         }
         let live = self.collections.get(collection);
+        // Many may watch: for each of them the definition is looked at, not copied.
         let spec = match (live, self.history.readers_of_dropped(collection)) {
-            (Some(live), _) => live.spec().clone(),
-            (None, Some(readers)) => CollectionSpec::new(collection).read(readers.clone()),
+            (Some(live), _) => Cow::Borrowed(live.spec()),
+            (None, Some(readers)) => {
+                Cow::Owned(CollectionSpec::new(collection).read(readers.clone()))
+            }
             (None, None) => return Err(no_collection(collection)),
         };
         let sight = Sight {

@@ -16,9 +16,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{
     sync::{Notify, oneshot},
-    task::JoinSet,
     time::Instant,
 };
 
@@ -60,8 +60,15 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// since nobody's time has really passed; so small differences, which harm nothing, are let be.
 const CLOCK_STEP_MS: u64 = 5_000;
 
+/// How long a node that is stopping waits for an answer of the leader. Whoever asked it can ask
+/// another, so a shorter time delays them less; it is several times what an answer takes.
+const LAST_ANSWER: Duration = Duration::from_millis(100);
+
 /// How often a leader looks whether a lease has ended.
 const LEASES: Duration = Duration::from_millis(100);
+
+/// How often it looks while there are none: within the shortest time for which one may be granted.
+const NO_LEASES: Duration = Duration::from_millis(500);
 
 /// The commands that wait.
 #[derive(Default)]
@@ -135,14 +142,15 @@ impl Writes {
 
     /// Proposes what arrives. Runs until dropped.
     pub(crate) async fn run(&self, group: Group, client: Client, replica: Arc<Replica>) {
-        let way = Arc::new(Way {
+        let way = Way {
             group,
             client,
             replica,
             clock: Mutex::default(),
-        });
-        let mut under_way = JoinSet::new();
-        let mut leases = world::now() + LEASES;
+        };
+        // Polled here rather than as tasks: a write that comes alone wakes one task less.
+        let mut under_way = FuturesUnordered::new();
+        let mut leases = world::now() + way.look_at_leases();
         loop {
             let batch = if under_way.len() < UNDER_WAY {
                 self.take()
@@ -150,21 +158,36 @@ impl Writes {
                 Vec::new()
             };
             if !batch.is_empty() {
-                world::spawn_in(&mut under_way, carry(way.clone(), batch));
+                under_way.push(Step::Carry(batch).take(&way));
                 continue;
             }
             tokio::select! {
                 // What is seldom first, so that it is not left out while there is much to do.
                 biased;
                 () = tokio::time::sleep_until(leases) => {
-                    leases = world::now() + LEASES;
+                    leases = world::now() + way.look_at_leases();
                     if way.lease_is_over() {
-                        world::spawn_in(&mut under_way, end_leases(way.clone()));
+                        under_way.push(Step::EndLeases.take(&way));
                     }
                 }
-                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                Some(()) = under_way.next(), if !under_way.is_empty() => {}
                 () = self.arrived.notified(), if under_way.len() < UNDER_WAY => {}
             }
+        }
+    }
+}
+
+/// What is under way.
+enum Step {
+    Carry(Vec<Waiting>),
+    EndLeases,
+}
+
+impl Step {
+    async fn take(self, way: &Way) {
+        match self {
+            Self::Carry(batch) => carry(way, batch).await,
+            Self::EndLeases => end_leases(way).await,
         }
     }
 }
@@ -235,6 +258,12 @@ struct Stamp {
 }
 
 impl Way {
+    /// How long until it is looked again whether a lease is over.
+    fn look_at_leases(&self) -> Duration {
+        let any = self.replica.read(|state| state.next_expiry_ms().is_some());
+        if any { LEASES } else { NO_LEASES }
+    }
+
     fn clock(&self) -> MutexGuard<'_, Clock> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -274,6 +303,12 @@ impl Way {
         Ok(answers)
     }
 
+    /// Ends some time after this node has begun to stop.
+    async fn leaves_soon(&self) {
+        self.group.leaving().await;
+        world::pause(LAST_ANSWER).await;
+    }
+
     /// Puts proposals into the log, at this node or at the leader, trying again while the leader
     /// changes: every proposal has a number by which the log knows it again.
     async fn carry(&self, proposals: &[Bytes]) -> Result<Vec<Bytes>> {
@@ -283,7 +318,12 @@ impl Way {
         let mut may_be_done = false;
         while world::now() < until {
             let wait = tokio::time::timeout_at(until, self.group.wait_for(Group::leader));
-            let Ok(Some(leader)) = wait.await else { break };
+            let leader = tokio::select! {
+                biased;
+                leader = wait => leader,
+                () = self.group.leaving() => break,
+            };
+            let Ok(Some(leader)) = leader else { break };
             if leader == self.group.number() {
                 match self.propose(proposals.to_vec()).await {
                     Ok(answers) => return Ok(answers),
@@ -304,11 +344,18 @@ impl Way {
                     .call::<_, Answers>(descriptor(), PROPOSE, message)
                     .to(member.key)
                     .timeout(TO_LEADER);
-                // A leader that is gone is not waited for once there is another.
                 let answer = tokio::select! {
                     biased;
                     answer = asked.into_future() => answer,
-                    _ = self.group.leader_other_than(leader) => continue,
+                    // A leader that is gone is not waited for once there is another.
+                    _ = self.group.leader_other_than(leader) => {
+                        may_be_done = true;
+                        continue;
+                    }
+                    () = self.leaves_soon() => {
+                        may_be_done = true;
+                        break;
+                    }
                 };
                 match answer {
                     Ok(answers) => return Ok(answers.answers),
@@ -318,12 +365,16 @@ impl Way {
                     }
                 }
             }
-            world::pause(PAUSE).await;
+            tokio::select! {
+                biased;
+                () = self.group.leaving() => break,
+                () = world::pause(PAUSE) => {}
+            }
         }
         let error = last.unwrap_or_else(|| {
             Error::new(
                 Code::Unavailable,
-                format!("the cluster has had no leader for {PATIENCE:?}"),
+                format!("this node has known no leader for {PATIENCE:?}, or is stopping"),
             )
         });
         Err(if may_be_done && error.is_retryable() {
@@ -335,7 +386,7 @@ impl Way {
 }
 
 /// Carries a batch into the log and answers those who wait.
-async fn carry(way: Arc<Way>, batch: Vec<Waiting>) {
+async fn carry(way: &Way, batch: Vec<Waiting>) {
     let proposals: Vec<Bytes> = batch
         .iter()
         .flat_map(|waiting| waiting.proposals.iter().cloned())
@@ -369,7 +420,7 @@ async fn carry(way: Arc<Way>, batch: Vec<Waiting>) {
 }
 
 /// Lets the log's time go on, by which leases end.
-async fn end_leases(way: Arc<Way>) {
+async fn end_leases(way: &Way) {
     if let Err(error) = way.propose(Vec::new()).await {
         tracing::debug!(%error, "leases could not be ended");
     }

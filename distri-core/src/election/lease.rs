@@ -169,7 +169,7 @@ impl NodeLease {
 }
 
 impl Grant {
-    pub(super) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
@@ -178,7 +178,7 @@ impl Grant {
     }
 
     /// True if the directory cannot have let the lease run out by `now`.
-    pub(super) fn is_held(&self, now: Instant) -> bool {
+    pub(crate) fn is_held(&self, now: Instant) -> bool {
         let term = self.term();
         !term.lost && now < term.until
     }
@@ -200,7 +200,7 @@ impl Grant {
     }
 
     /// Waits until it is lost.
-    pub(super) async fn lost(&self) {
+    pub(crate) async fn lost(&self) {
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();

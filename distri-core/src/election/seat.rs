@@ -117,6 +117,18 @@ impl Elections {
         }
     }
 
+    pub(crate) fn server(&self) -> &Server {
+        &self.shared.server
+    }
+
+    /// The node's lease, for whatever else it holds. It is renewed as long as somebody has it.
+    pub(crate) async fn lease(&self) -> Result<Arc<Grant>> {
+        if self.is_closed() {
+            return Err(stopping());
+        }
+        self.shared.lease.get().await
+    }
+
     pub(super) fn key(&self) -> PublicKey {
         self.shared.key
     }
@@ -168,7 +180,12 @@ impl Elections {
     fn shut(&self) {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.on_close.notify_waiters();
-        self.seats().values().for_each(|seat| seat.over.set());
+        let held: Vec<_> = self
+            .seats()
+            .values()
+            .map(|seat| seat.over.clone())
+            .collect();
+        held.iter().for_each(|over| over.set());
         self.shared.given_up.notify_one();
     }
 
@@ -237,18 +254,21 @@ impl Elections {
         let revision = self.replica().read(|state| state.revision());
         let mut own = self.own();
         let now = world::now();
+        let gone: Vec<_> = {
+            let seats = self.seats();
+            let gone = seats.values().filter(|seat| {
+                let won = seat.won.as_ref().filter(|won| won.number <= revision);
+                won.is_some_and(|fence| {
+                    let stands = |document: &Document<ElectionRecord>| {
+                        document.id == fence.election && document.created_revision == fence.number
+                    };
+                    !own.iter().any(stands)
+                })
+            });
+            gone.map(|seat| seat.over.clone()).collect()
+        };
+        gone.iter().for_each(|over| over.set());
         let seats = self.seats();
-        for seat in seats.values() {
-            let Some(fence) = seat.won.as_ref().filter(|won| won.number <= revision) else {
-                continue;
-            };
-            let stands = |document: &Document<ElectionRecord>| {
-                document.id == fence.election && document.created_revision == fence.number
-            };
-            if !own.iter().any(stands) {
-                seat.over.set();
-            }
-        }
         own.retain(|document| {
             let seat = seats.get(&document.value.ticket);
             !seat.is_some_and(|seat| {

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How often a node looks how it stands itself. What has changed is told with the next packets.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How long a packet may be under way. One that comes later says nothing any more.
 const PACKET_TIME: Duration = Duration::from_secs(1);
@@ -49,7 +49,10 @@ const UNDER_WAY: usize = 256;
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// How a node stands, which it says of itself.
-pub(crate) type Standing = Box<dyn Fn() -> Option<(About, MemberLoad)> + Send + Sync>;
+///
+/// It is told the time, and by how much the node's timer was late.
+pub(crate) type Standing =
+    Box<dyn Fn(Instant, Duration) -> Option<(About, MemberLoad)> + Send + Sync>;
 
 /// What a node knows of the members of its cloud. Cheap to clone.
 #[derive(Clone)]
@@ -117,11 +120,12 @@ impl Membership {
     pub(crate) async fn run(self, client: Client, standing: Standing) {
         let mut under_way = JoinSet::new();
         let mut look = world::now();
+        let mut late = Duration::ZERO;
         loop {
             let now = world::now();
             if look <= now {
                 look = now + LOOK;
-                let Some((about, load)) = standing() else {
+                let Some((about, load)) = standing(now, std::mem::take(&mut late)) else {
                     return;
                 };
                 self.gossip().say(now, about, load);
@@ -148,7 +152,9 @@ impl Membership {
                 biased;
                 Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
                 () = self.shared.stirred.notified() => {}
-                () = tokio::time::sleep_until(next.min(look)) => {}
+                () = tokio::time::sleep_until(next.min(look)) => {
+                    late = late.max(world::now().saturating_duration_since(next.min(look)));
+                }
             }
         }
     }

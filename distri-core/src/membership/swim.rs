@@ -52,6 +52,12 @@ const TRY_DOWN: Duration = Duration::from_secs(5);
 /// How long a node that is down is remembered as down.
 const REMEMBER: Duration = Duration::from_secs(60);
 
+/// Lives that follow each other sooner are tries to find a number that is great enough.
+const IN_A_ROW: Duration = Duration::from_secs(1);
+
+/// Numbers are milliseconds since 1970: no step needs to be longer than 2 to this power, a century.
+const FARTHEST: u32 = 42;
+
 /// One life of a node: from its start to its end. A node that comes back has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Life {
@@ -149,6 +155,8 @@ pub(super) struct Swim {
     timers: BinaryHeap<Reverse<Due>>,
     timers_made: u64,
     packets: Vec<(PublicKey, Bytes)>,
+    /// When others last made this node begin another life, and how often without a pause.
+    renewed: Option<(Instant, u32)>,
 }
 
 impl Swim {
@@ -166,6 +174,7 @@ impl Swim {
             timers: BinaryHeap::new(),
             timers_made: 0,
             packets: Vec::new(),
+            renewed: None,
         }
     }
 
@@ -202,9 +211,31 @@ impl Swim {
         if header.is_ok_and(|(header, _)| header.src.key != from) {
             return Err(Refused::NotTheSender);
         }
+        let before = self.me();
         let heard = self.foca.handle_data(packet, &mut self.outbox);
+        if self.me() != before {
+            self.hurry(now, before);
+        }
         self.collect(now);
         heard.map_err(Refused::Malformed)
+    }
+
+    /// After others have taken the life `before` for an old one.
+    ///
+    /// They do not say which they know. A node whose clock went back by a day would try every number
+    /// of that day, one in each round trip; so each try in a row goes twice as far.
+    fn hurry(&mut self, now: Instant, before: Life) {
+        let in_a_row = match self.renewed {
+            Some((last, times)) if now - last < IN_A_ROW => times + 1,
+            _ => 0,
+        };
+        self.renewed = Some((now, in_a_row));
+        if in_a_row > 0 {
+            // They would tell of a life that is over already.
+            while self.outbox.to_send().is_some() {}
+            let step = 1 << in_a_row.min(FARTHEST);
+            self.outlive(now, before.number.saturating_add(step));
+        }
     }
 
     /// Learns of lives that others know of.

@@ -263,7 +263,7 @@ mod tests {
             },
             described,
             measured,
-            load: MemberLoad::new(in_flight, std::iter::empty()),
+            load: MemberLoad::new(in_flight, std::iter::empty(), None),
         }
     }
 

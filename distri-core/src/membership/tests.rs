@@ -257,6 +257,24 @@ fn a_node_that_starts_again_is_there_again_also_if_its_clock_went_back() {
 }
 
 #[test]
+fn a_node_whose_clock_went_back_by_a_day_does_not_try_every_number_of_that_day() {
+    let mut world = settled(3, 3);
+    let victim = world.keys[1];
+    world.nodes.remove(&victim);
+    world.start(victim, 100_000_000);
+    world.run_until(MOST, World::all_know_all);
+    world.nodes.remove(&victim);
+    let sent = world.sent;
+
+    world.start(victim, 100_000_000 - 86_400_000);
+    world.run(Duration::from_millis(150));
+
+    let sent = world.sent - sent;
+    assert!(sent < 200, "{sent} packets");
+    world.run_until(MOST, World::all_know_all);
+}
+
+#[test]
 fn a_node_that_hung_is_there_again_when_it_goes_on() {
     let mut world = settled(10, 4);
     let victim = world.keys[3];
@@ -309,7 +327,7 @@ fn what_a_node_says_of_itself_reaches_all() {
     let speaker = world.keys[3];
 
     world.touch(speaker, |node, now| {
-        let load = MemberLoad::new(40, [0, 40].into_iter());
+        let load = MemberLoad::new(40, [0, 40].into_iter(), Some(150));
         node.say(now, about("another name"), load);
     });
 

@@ -8,6 +8,10 @@ use crate::{id::PublicKey, transport::Address};
 /// Services whose load is told; the busiest ones.
 const LOADS_MAX: usize = 32;
 
+/// Hundredths of a core by which the CPU must differ to be told. Less would be told again and again
+/// by nodes that do nothing.
+const CPU_STEP: u16 = 10;
+
 /// A member of a cloud, as one node sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
@@ -74,11 +78,19 @@ pub struct MemberLoad {
     /// Calls being served by each service that serves any: its place among the services, and how
     /// many. At most the 32 busiest.
     pub services: Vec<(u16, u32)>,
+    /// Hundredths of one core that its process used in the last seconds, where its system tells.
+    /// Nodes that share a process do not tell.
+    #[serde(default)]
+    pub cpu_percent: Option<u16>,
 }
 
 impl MemberLoad {
     /// `services` are the calls in flight of each service in its place.
-    pub(crate) fn new(in_flight: u32, services: impl Iterator<Item = u32>) -> Self {
+    pub(crate) fn new(
+        in_flight: u32,
+        services: impl Iterator<Item = u32>,
+        cpu_percent: Option<u16>,
+    ) -> Self {
         let mut services: Vec<(u16, u32)> = (0..=u16::MAX)
             .zip(services)
             .filter(|(_, in_flight)| *in_flight > 0)
@@ -88,13 +100,20 @@ impl MemberLoad {
         Self {
             in_flight,
             services,
+            cpu_percent,
         }
     }
 
     /// True if the other tells nothing that would change where calls go: not twice as many calls,
-    /// nor half as many, nor the first or the last.
+    /// nor half as many, nor the first or the last; not a tenth of a core more or less, where that
+    /// is a half more or less as well.
     pub(super) fn is_much_like(&self, other: &Self) -> bool {
         let (a, b) = (self.in_flight, other.in_flight);
-        (a == 0) == (b == 0) && a <= b.saturating_mul(2) && b <= a.saturating_mul(2)
+        let calls = (a == 0) == (b == 0) && a <= b.saturating_mul(2) && b <= a.saturating_mul(2);
+        let cpu = match (self.cpu_percent, other.cpu_percent) {
+            (Some(a), Some(b)) => a.abs_diff(b) < CPU_STEP.max(a.min(b) / 2),
+            (a, b) => a.is_some() == b.is_some(),
+        };
+        calls && cpu
     }
 }

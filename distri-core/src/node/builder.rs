@@ -108,6 +108,36 @@ impl Node {
         }
     }
 
+    /// True if both are the same running node.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.running, &other.running)
+    }
+
+    /// Ends everything of the node that still goes on, without a word to others.
+    #[cfg(feature = "testing")]
+    pub(crate) fn halt(&self) {
+        self.running.halt();
+    }
+
+    /// The node's part in the cluster.
+    #[cfg(feature = "testing")]
+    pub(crate) fn group(&self) -> Option<crate::consensus::Group> {
+        self.running
+            .keeper
+            .as_ref()
+            .map(|keeper| keeper.group().clone())
+    }
+
+    /// The node's copy of the directory.
+    #[cfg(feature = "testing")]
+    pub(crate) fn replica(&self) -> Option<Arc<crate::directory::Replica>> {
+        self.running
+            .keeper
+            .as_ref()
+            .map(|keeper| keeper.replica().clone())
+    }
+
     /// How the node stands.
     pub fn status(&self) -> introspect::NodeStatus {
         introspect::status_of(&self.running.handle, &self.running.host)

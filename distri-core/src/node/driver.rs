@@ -2,7 +2,8 @@
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
-//! [`super::keeper`]) and of led services (see [`super::leading`]). All end with [`Running`]. Links have tasks
+//! [`super::keeper`]) and of services that not every node may serve (see
+//! [`super::leading`] and [`super::owning`]). All end with [`Running`]. Links have tasks
 //! of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
@@ -11,10 +12,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -23,14 +21,16 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     NodeHandle, StartError,
-    handle::Shared,
+    handle::{Shared, Tasks},
     host::{Host, HostFor, HostsNothing},
     introspect,
     keeper::{Keeper, Place},
     leading::{self, Leading},
+    owning::Owning,
     preparation::Preparation,
     repeats::Repeats,
     standing,
+    vitals::Vitals,
 };
 use crate::{
     client::{
@@ -53,6 +53,9 @@ use crate::{
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
 
+/// The same for a node that serves no call and has just stood as it told.
+const REPORT_AT_REST: Duration = Duration::from_millis(300);
+
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
 
@@ -66,6 +69,7 @@ pub(super) struct Running {
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
     leading: Leading,
+    owning: Owning,
     membership: Membership,
     gate: Arc<Gate>,
     pool: Arc<Pool>,
@@ -84,8 +88,7 @@ struct Gate {
     host: Arc<OnceLock<Weak<Host>>>,
     repeats: Arc<Repeats>,
     links: Mutex<Vec<Link>>,
-    refused: AtomicU64,
-    faulty: AtomicU64,
+    vitals: Arc<Vitals>,
     /// The node may stand differently than it last told.
     status_changed: Notify,
 }
@@ -120,6 +123,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let mut nodes = config.cloud.nodes.clone();
     nodes.extend(place.iter().flat_map(|place| place.nodes()).cloned());
     let roster = Arc::new(Roster::new(config.access.clone(), nodes));
+    let vitals = Arc::new(Vitals::new(world::now()));
     let pool = Pool::new(PoolOptions {
         transport,
         limits: config.limits.clone(),
@@ -132,6 +136,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             Box::new(move |key| serve_for(&cell, &repeats, roster.caller(key)))
         },
         learns: false,
+        traffic: vitals.traffic.clone(),
     });
     let client = Client::from_pool(pool.clone());
     let handle = NodeHandle {
@@ -139,10 +144,12 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             key,
             name,
             client,
+            vitals: vitals.clone(),
             group: OnceLock::new(),
             membership: OnceLock::new(),
             elections: OnceLock::new(),
             seen: Mutex::default(),
+            tasks: Tasks::default(),
         }),
     };
     let keeper = match place {
@@ -161,6 +168,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let leading = Leading::new(&handle, &host).map_err(|_| StartError::NeedsDirectory {
         name: leading::first(&host),
     })?;
+    let owning = Owning::new(&handle, &host);
     pool.set_local(&host);
     let gate = Arc::new(Gate {
         roster: roster.clone(),
@@ -170,8 +178,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         host: cell,
         repeats: repeats.clone(),
         links: Mutex::default(),
-        refused: AtomicU64::new(0),
-        faulty: AtomicU64::new(0),
+        vitals: vitals.clone(),
         status_changed: Notify::new(),
     });
     for node in roster.configured() {
@@ -189,10 +196,17 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let standing = {
         let (host, name) = (Arc::downgrade(&host), handle.name().to_owned());
         let address = address.clone();
-        Box::new(move || {
+        // Nodes on a transport of the program's own may share a process, whose CPU is then no one's;
+        // and a simulation must not depend on it.
+        let is_whole_process = prepared.transport.transport.is_none();
+        Box::new(move |now, late| {
             let host = host.upgrade()?;
+            vitals.note_late(now, late);
+            let cpu_percent = is_whole_process
+                .then(|| vitals.process.cpu_percent(now))
+                .flatten();
             let about = standing::about(&host, &name, &address);
-            Some((about, standing::load(&host)))
+            Some((about, standing::load(&host, cpu_percent)))
         })
     };
     let heeds = heed(membership.clone(), Arc::downgrade(&pool));
@@ -216,6 +230,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         address: address.clone(),
         keeper,
         leading,
+        owning,
         membership,
         gate,
         pool,
@@ -266,6 +281,8 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     };
     let campaigns = running.leading.start(&Arc::downgrade(&host), told);
     running.tasks.extend(campaigns);
+    let follows = running.owning.start(&Arc::downgrade(&host));
+    running.tasks.extend(follows);
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -380,13 +397,17 @@ impl Gate {
                 &hello,
                 self.limits.clone(),
                 Arc::new(HostsNothing),
+                self.vitals.traffic.clone(),
             )
             .close(&why);
             return;
         }
         let is_node = caller.role == Role::Node;
         let serve = serve_for(&self.host, &self.repeats, caller);
-        let link = Link::start(bytes, false, &hello, self.limits.clone(), serve);
+        let (limits, traffic) = (self.limits.clone(), self.vitals.traffic.clone());
+        let link = Link::start(bytes, false, &hello, limits, serve, traffic);
+        self.vitals.accepted.fetch_add(1, Ordering::Relaxed);
+        self.vitals.came_in.fetch_add(1, Ordering::Relaxed);
         self.lock().push(link.clone());
         world::spawn(meet(self.clone(), link, pool.clone(), is_node));
     }
@@ -406,7 +427,7 @@ impl Gate {
 
     /// Logs a refusal: the first, and then each time their number has doubled.
     fn note_refusal(&self, bytes: &ByteLink, why: &str) {
-        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        let refused = self.vitals.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if refused.is_power_of_two() {
             tracing::warn!(peer = %bytes.peer, address = %bytes.address, refused, why, "link refused");
         }
@@ -416,7 +437,7 @@ impl Gate {
 impl Gate {
     /// Logs a link that was closed for what came over it, as seldom as refusals.
     fn note_fault(&self, link: &Link, why: &str) {
-        let faulty = self.faulty.fetch_add(1, Ordering::Relaxed) + 1;
+        let faulty = self.vitals.faulty.fetch_add(1, Ordering::Relaxed) + 1;
         if faulty.is_power_of_two() {
             tracing::warn!(peer = %link.peer(), address = %link.address(), faulty, why, "link closed for its fault");
         }
@@ -448,18 +469,20 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
         gate.note_fault(&link, &why);
     }
     gate.lock().retain(|held| !held.is_same(&link));
+    gate.vitals.came_in.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Tells every link how the node stands, whenever that changes.
 async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
     let mut told = Status::default();
     loop {
-        {
+        let at_rest = {
             let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {
                 return;
             };
             let now = status(&host, Some(&pool));
             gate.repeats.expire();
+            let at_rest = now == told && now.in_flight == 0;
             if now != told {
                 let encoded = Bytes::from(now.encode());
                 let links = gate.lock().clone();
@@ -467,9 +490,11 @@ async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
                 pool.send_status(&encoded);
                 told = now;
             }
-        }
+            at_rest
+        };
+        let wait = if at_rest { REPORT_AT_REST } else { REPORT };
         // Either way it looks again.
-        let _ = tokio::time::timeout(REPORT, gate.status_changed.notified()).await;
+        let _ = tokio::time::timeout(wait, gate.status_changed.notified()).await;
     }
 }
 
@@ -514,7 +539,8 @@ impl Running {
             keeper.hand_over().await;
         }
         if let Some(elections) = self.handle.elections() {
-            self.leading.hand_over(self.limits.drain / 2).await;
+            let wait = self.limits.drain / 2;
+            tokio::join!(self.leading.hand_over(wait), self.owning.hand_over(wait));
             elections.close(GIVE_UP).await;
             self.gate.status_changed.notify_one();
         }
@@ -523,6 +549,9 @@ impl Running {
         let about = standing::about(&self.host, self.handle.name(), &self.address);
         self.membership.leave(self.handle.client(), about).await;
         self.tasks.first().into_iter().for_each(AbortHandle::abort);
+        if let Some(keeper) = &self.keeper {
+            keeper.leave();
+        }
         let links = self.gate.lock().clone();
         links.iter().for_each(Link::go_away);
         self.pool.go_away();
@@ -543,6 +572,7 @@ impl Running {
         self.pool.close("the node has stopped");
         self.repeats.close();
         self.host.stop().await;
+        self.handle.stop_tasks();
         if let Some(keeper) = &self.keeper {
             keeper.close().await;
         }
@@ -550,9 +580,11 @@ impl Running {
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
+impl Running {
+    /// Ends everything at once. Others learn of it by their links.
+    pub(super) fn halt(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
+        self.handle.stop_tasks();
         self.gate
             .lock()
             .drain(..)
@@ -562,9 +594,17 @@ impl Drop for Running {
         if let Some(elections) = self.handle.elections() {
             elections.abandon();
         }
-        if let Some(keeper) = self.keeper.take() {
+        // Who holds a clone of a node that was killed finds nobody at home either.
+        self.pool.forget_local();
+        if let Some(keeper) = &self.keeper {
             keeper.abandon();
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.halt();
     }
 }
 

@@ -1,9 +1,25 @@
 //! [`NodeHandle`]: what services know of the node that hosts them.
 
+#![cfg_attr(
+    feature = "node",
+    expect(
+        clippy::disallowed_methods,
+        reason = "a driver: it owns the tasks of the node's services"
+    )
+)]
+
 use std::sync::Arc;
 #[cfg(feature = "node")]
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::{
+    future::Future,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
+#[cfg(feature = "node")]
+use tokio::task::AbortHandle;
+
+#[cfg(feature = "node")]
+use super::vitals::Vitals;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
@@ -11,6 +27,7 @@ use crate::{
     election::{Elections, seen::SeenFences},
     membership::{Member, Membership},
     service::Role,
+    world,
 };
 use crate::{error::Result, fence::Fences, service::Caller};
 
@@ -27,6 +44,9 @@ pub(super) struct Shared {
     pub(super) key: PublicKey,
     pub(super) name: String,
     pub(super) client: Client,
+    /// What it counts of itself.
+    #[cfg(feature = "node")]
+    pub(super) vitals: Arc<Vitals>,
     /// The node's part in the cluster, once it has one.
     #[cfg(feature = "node")]
     pub(super) group: OnceLock<Group>,
@@ -39,6 +59,9 @@ pub(super) struct Shared {
     /// The latest fences that came with calls of nodes.
     #[cfg(feature = "node")]
     pub(super) seen: Mutex<SeenFences>,
+    /// Those of its services.
+    #[cfg(feature = "node")]
+    pub(super) tasks: Tasks,
 }
 
 impl NodeHandle {
@@ -155,6 +178,94 @@ impl NodeHandle {
                 return std::future::pending().await;
             }
         }
+    }
+}
+
+/// Tasks that end with the node.
+#[cfg(feature = "node")]
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    started: Mutex<Started>,
+    /// That of the node, whoever starts a task for it.
+    #[cfg(feature = "testing")]
+    process: Process,
+}
+
+#[cfg(feature = "testing")]
+#[derive(Debug)]
+struct Process(Option<Arc<world::process::Process>>);
+
+#[cfg(feature = "testing")]
+impl Default for Process {
+    fn default() -> Self {
+        Self(world::process::current())
+    }
+}
+
+#[cfg(feature = "node")]
+#[derive(Debug, Default)]
+struct Started {
+    running: Vec<AbortHandle>,
+    /// The node has stopped.
+    over: bool,
+    /// How many there may be before those that have ended are sorted out.
+    tidy_at: usize,
+}
+
+#[cfg(feature = "node")]
+impl Tasks {
+    fn lock(&self) -> MutexGuard<'_, Started> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn own(&self, task: AbortHandle) {
+        let mut started = self.lock();
+        if started.over {
+            task.abort();
+            return;
+        }
+        if started.running.len() >= started.tidy_at {
+            started.running.retain(|task| !task.is_finished());
+            started.tidy_at = 64.max(2 * started.running.len());
+        }
+        started.running.push(task);
+    }
+
+    fn stop(&self) {
+        let mut started = self.lock();
+        started.over = true;
+        started.running.drain(..).for_each(|task| task.abort());
+    }
+}
+
+#[cfg(feature = "node")]
+impl NodeHandle {
+    /// Starts a task that ends with the node at the latest: when it is shut down, after the last
+    /// call and after services have been told to stop; or at once when it is dropped.
+    ///
+    /// For what a service does besides answering calls. (`tokio::spawn` makes tasks that outlive
+    /// the node, which shows in tests that start and stop nodes in one process.)
+    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        #[cfg(feature = "testing")]
+        let _entered = self
+            .shared
+            .tasks
+            .process
+            .0
+            .as_ref()
+            .map(|node| node.enter());
+        let task = world::spawn(task);
+        self.shared.tasks.own(task.abort_handle());
+        task
+    }
+
+    /// Ends the tasks of services, and those that are started from now on.
+    pub(super) fn stop_tasks(&self) {
+        self.shared.tasks.stop();
     }
 }
 

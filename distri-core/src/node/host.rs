@@ -8,14 +8,14 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::gate::{Admitted, Gate, Pass};
+use super::gate::{Admitted, Gate, OwnsKeys, Pass};
 use crate::{
     error::{Code, Error, Result},
     hash::IdMap,
@@ -24,12 +24,14 @@ use crate::{
     node::{
         NodeHandle,
         repeats::{Repeat, Repeats},
+        ticket::{Counts, Ticket},
     },
     rpc::{CallId, Incoming, KeptReply, Link, OnProgress, Reporter, Serve, Serving, Trace},
     service::{
         Access, BoxFuture, Caller, Context, Health, MethodDescriptor, Placement, Reply, Request,
         Role, Service, ServiceDescriptor, context::Inherited,
     },
+    stats::MethodStats,
     wire::hello::ServiceOffer,
 };
 
@@ -56,7 +58,7 @@ struct Hosted {
 /// What the whole node is doing.
 #[derive(Default)]
 struct Load {
-    in_flight: AtomicU32,
+    in_flight: Arc<AtomicU32>,
     draining: AtomicBool,
 }
 
@@ -64,33 +66,19 @@ struct Load {
 struct Method {
     /// Stands before it, if not every node may serve it.
     gate: OnceLock<Arc<dyn Gate>>,
+    /// Says which of its keys are this node's, if it is placed by one.
+    keys: OnceLock<Arc<dyn OwnsKeys>>,
     service: Arc<OnceLock<Arc<dyn Service>>>,
     index: usize,
     descriptor: &'static MethodDescriptor,
     counts: Arc<Counts>,
 }
 
-/// What a method is doing and has done.
-pub(crate) struct Counts {
-    node: Arc<Load>,
-    in_flight: AtomicU32,
-    limit: u32,
-    served: AtomicU64,
-    failed: AtomicU64,
-}
-
-/// One call being served; counts it out when it ends.
-pub(crate) struct Ticket {
-    counts: Arc<Counts>,
-    ended: AtomicBool,
-}
-
-/// What a method has done since the node started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct MethodCounts {
-    pub(crate) in_flight: u32,
-    pub(crate) served: u64,
-    pub(crate) failed: u64,
+/// A message, and when it came.
+pub(crate) struct Arrived {
+    pub(crate) now: Instant,
+    pub(crate) codec: Codec,
+    pub(crate) message: Message,
 }
 
 impl Host {
@@ -109,19 +97,14 @@ impl Host {
             };
             services.insert(service.name.clone(), hosted.clone());
             for (index, descriptor) in service.methods.iter().enumerate() {
-                let counts = Arc::new(Counts {
-                    node: load.clone(),
-                    in_flight: AtomicU32::new(0),
-                    limit: descriptor.concurrency.unwrap_or(u32::MAX),
-                    served: AtomicU64::new(0),
-                    failed: AtomicU64::new(0),
-                });
+                let counts = Counts::new(load.in_flight.clone(), descriptor.concurrency);
                 let method = Method {
                     gate: OnceLock::new(),
+                    keys: OnceLock::new(),
                     service: hosted.service.clone(),
                     index,
                     descriptor,
-                    counts,
+                    counts: Arc::new(counts),
                 };
                 methods.insert(descriptor.id, Arc::new(method));
             }
@@ -195,6 +178,21 @@ impl Host {
         }
     }
 
+    /// From now on `keys` says which keys of a service are this node's.
+    pub(crate) fn own(&self, service: &str, keys: &Arc<dyn OwnsKeys>) {
+        let hosted = self.services.get(service);
+        let methods = hosted.map_or(&[][..], |hosted| &hosted.descriptor.methods);
+        let keyed = methods
+            .iter()
+            .filter(|method| matches!(method.placement, Placement::Key(_)));
+        for descriptor in keyed {
+            if let Some(method) = self.methods.get(&descriptor.id) {
+                // Set once, when the node starts.
+                let _ = method.keys.set(keys.clone());
+            }
+        }
+    }
+
     /// The services that this node leads, each with the number of its fence.
     pub(crate) fn leads(&self) -> Vec<(String, u64)> {
         let services = self.services.iter();
@@ -226,17 +224,25 @@ impl Host {
         }
     }
 
-    pub(crate) fn counts(&self, method: MethodId) -> MethodCounts {
-        self.methods
-            .get(&method)
-            .map_or_else(MethodCounts::default, |method| MethodCounts {
-                in_flight: method.counts.in_flight.load(Ordering::Relaxed),
-                served: method.counts.served.load(Ordering::Relaxed),
-                failed: method.counts.failed.load(Ordering::Relaxed),
-            })
+    /// Calls of the method that are being served.
+    pub(crate) fn in_flight_of(&self, method: MethodId) -> u32 {
+        let method = self.methods.get(&method);
+        method.map_or(0, |method| method.counts.served().in_flight())
     }
 
-    fn admit(&self, id: MethodId, caller: &Caller) -> Result<(&Method, Ticket)> {
+    /// What has been counted of each method, by service and then in the order written.
+    pub(crate) fn stats(&self) -> Vec<MethodStats> {
+        let services = self.descriptors();
+        let methods =
+            services.flat_map(|service| service.methods.iter().map(move |m| (service, m)));
+        let stats = methods.filter_map(|(service, descriptor)| {
+            let counts = &self.methods.get(&descriptor.id)?.counts;
+            Some(counts.served().picture(&service.name, &descriptor.name))
+        });
+        stats.collect()
+    }
+
+    fn admit(&self, id: MethodId, caller: &Caller, now: Instant) -> Result<(&Method, Ticket)> {
         let Some(method) = self.methods.get(&id) else {
             let node = self.node.name();
             return Err(Error::new(
@@ -248,13 +254,13 @@ impl Host {
         };
         if self.is_draining() {
             let node = self.node.name();
-            return Err(Error::new(
+            return Err(method.refuse(Error::new(
                 Code::Unavailable,
                 format!("node {node} takes no new calls"),
-            ));
+            )));
         }
         if !may_call(&method.descriptor.access, caller) {
-            return Err(Error::new(
+            return Err(method.refuse(Error::new(
                 Code::Denied,
                 format!(
                     "key {} may not call `{}`: {}",
@@ -262,10 +268,13 @@ impl Host {
                     method.descriptor.name,
                     explain(&method.descriptor.access)
                 ),
-            ));
+            )));
         }
-        let ticket = method.counts.clone().enter().ok_or_else(|| {
-            let limit = method.counts.limit;
+        if method.service.get().is_none() {
+            return Err(method.refuse(starting()));
+        }
+        let ticket = method.counts.clone().enter(now).ok_or_else(|| {
+            let limit = method.counts.limit();
             let name = &method.descriptor.name;
             Error::new(
                 Code::Busy,
@@ -280,24 +289,31 @@ impl Host {
         &self,
         method: MethodId,
         caller: &Arc<Caller>,
-        request: (Codec, Message),
+        arrived: Arrived,
         mut inherited: Inherited,
         reporter: Reporter,
     ) -> Result<(Context, BoxFuture<'static, Result<Reply>>)> {
         self.node.check_fences(&inherited.fences, caller)?;
-        let (method, ticket) = self.admit(method, caller)?;
+        let Arrived {
+            now,
+            codec,
+            mut message,
+        } = arrived;
+        let (method, ticket) = self.admit(method, caller, now)?;
         let service = method.service.get().ok_or_else(starting)?;
         let gate = method.gate.get();
-        let admitted = gate.map(|gate| gate.admit()).transpose()?;
+        let admitted = gate.map(|gate| gate.admit()).transpose();
+        let admitted = admitted.inspect_err(|error| ticket.refuse(error.code()))?;
         let pass = admitted.map(|Admitted { fence, pass }| {
             inherited.fences = inherited.fences.with(fence);
             pass
         });
-        let (codec, message) = request;
+        method.counts.served().receives(&mut message);
         let request = Request::new(method.index, codec, message);
         let cx = Context::new(
             caller.clone(),
             inherited,
+            method.keys.get().cloned(),
             self.node.clone(),
             reporter,
             ticket,
@@ -310,18 +326,17 @@ impl Host {
     pub(crate) async fn call_here(
         &self,
         method: MethodId,
-        codec: Codec,
-        message: Message,
+        arrived: Arrived,
         inherited: Inherited,
         on_progress: Option<OnProgress>,
     ) -> Result<Message> {
         let deadline = inherited.deadline;
         let reporter = on_progress.map_or(Reporter::Nobody, Reporter::Local);
         let caller = &self.caller_here;
-        let (cx, future) = self.begin(method, caller, (codec, message), inherited, reporter)?;
+        let (cx, future) = self.begin(method, caller, arrived, inherited, reporter)?;
         // Counts the call out also when this future is dropped.
         let guard = EndOnDrop(cx);
-        let result = match deadline {
+        let mut result = match deadline {
             None => future.await,
             Some(deadline) => tokio::time::timeout_at(deadline, future)
                 .await
@@ -330,7 +345,9 @@ impl Host {
                     Err(Error::new(Code::DeadlineExceeded, message))
                 }),
         };
-        guard.0.ended(result.is_ok());
+        if guard.0.ended(&mut result) {
+            guard.0.answered(crate::world::now());
+        }
         result.map(|reply| reply.message)
     }
 }
@@ -358,7 +375,7 @@ struct EndOnDrop(Context);
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
-        self.0.ended(false);
+        self.0.stopped();
     }
 }
 
@@ -439,12 +456,17 @@ impl HostFor {
         let usual = || Some(now + host.methods.get(&method)?.descriptor.timeout);
         let deadline = asked.or_else(usual);
         let trace = head.trace.as_ref();
+        let arrived = Arrived {
+            now,
+            codec,
+            message,
+        };
         let inherited = Inherited {
             deadline,
             trace: trace.map_or_else(Trace::start, Trace::from_wire),
             fences: head.fences,
         };
-        match host.begin(method, &self.caller, (codec, message), inherited, reporter) {
+        match host.begin(method, &self.caller, arrived, inherited, reporter) {
             Ok((cx, future)) => Serving::Running {
                 future,
                 deadline,
@@ -490,39 +512,11 @@ fn explain(access: &Access) -> String {
     }
 }
 
-impl Counts {
-    fn enter(self: Arc<Self>) -> Option<Ticket> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        if before >= self.limit {
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        self.node.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some(Ticket {
-            counts: self,
-            ended: AtomicBool::new(false),
-        })
-    }
-}
-
-impl Ticket {
-    pub(crate) fn end(&self, well: bool) {
-        if self.ended.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let counts = &self.counts;
-        counts.in_flight.fetch_sub(1, Ordering::Relaxed);
-        counts.node.in_flight.fetch_sub(1, Ordering::Relaxed);
-        counts.served.fetch_add(1, Ordering::Relaxed);
-        if !well {
-            counts.failed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.end(false);
+impl Method {
+    /// Counts a call that is not begun.
+    fn refuse(&self, error: Error) -> Error {
+        self.counts.served().refuse(error.code());
+        error
     }
 }
 

@@ -8,12 +8,15 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "node")]
+use super::vitals;
 use super::{NodeHandle, host::Host};
 use crate::{
     client::{Call, Client},
     error::{Code, Error, Result},
     id::PublicKey,
     service::{Context, MethodDescriptor, Reply, Request, Service, ServiceDescriptor},
+    stats::NodeStats,
 };
 
 /// A service as it is described to people and programs.
@@ -93,6 +96,7 @@ struct NoArguments {}
 
 const DESCRIBE: usize = 0;
 const STATUS: usize = 1;
+const STATS: usize = 2;
 
 fn descriptor() -> &'static ServiceDescriptor {
     static DESCRIPTOR: OnceLock<ServiceDescriptor> = OnceLock::new();
@@ -107,6 +111,11 @@ fn descriptor() -> &'static ServiceDescriptor {
             .method(
                 MethodDescriptor::new::<NoArguments, NodeStatus>("status")
                     .docs("How the node stands.")
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<NoArguments, NodeStats>("stats")
+                    .docs("What the node has done since it started, and what it costs.")
                     .idempotent(),
             )
     })
@@ -128,6 +137,8 @@ impl Service for Introspection {
         match request.method() {
             DESCRIBE => request.reply(&host.descriptors().map(info).collect::<Vec<_>>()),
             STATUS => request.reply(&status_of(&self.node, &host)),
+            #[cfg(feature = "node")]
+            STATS => request.reply(&vitals::stats(&self.node, &host)),
             _ => Err(request.unknown_method()),
         }
     }
@@ -150,6 +161,17 @@ impl Client {
     /// How the node `node` stands; without `node`, one of those that take calls.
     pub fn status(&self, node: Option<PublicKey>) -> Call<NodeStatus> {
         let call = self.call(descriptor(), STATUS, NoArguments {});
+        match node {
+            Some(node) => call.to(node),
+            None => call,
+        }
+    }
+}
+
+impl Client {
+    /// What the node `node` has done since it started; without `node`, one of those that take calls.
+    pub fn node_stats(&self, node: Option<PublicKey>) -> Call<NodeStats> {
+        let call = self.call(descriptor(), STATS, NoArguments {});
         match node {
             Some(node) => call.to(node),
             None => call,
@@ -180,25 +202,19 @@ pub fn info(service: &ServiceDescriptor) -> ServiceInfo {
 }
 
 pub(super) fn status_of(node: &NodeHandle, host: &Host) -> NodeStatus {
-    let methods = host
-        .descriptors()
-        .flat_map(|service| service.methods.iter().map(move |method| (service, method)))
-        .map(|(service, method)| {
-            let counts = host.counts(method.id);
-            MethodStatus {
-                name: format!("{}.{}", service.name, method.name),
-                in_flight: counts.in_flight,
-                served: counts.served,
-                failed: counts.failed,
-            }
-        })
-        .collect();
+    let methods = host.stats();
+    let methods = methods.iter().map(|method| MethodStatus {
+        name: format!("{}.{}", method.service, method.method),
+        in_flight: method.in_flight,
+        served: method.calls(),
+        failed: method.failures(),
+    });
     NodeStatus {
         key: node.key().to_string(),
         name: node.name().to_owned(),
         program: crate::client::program(),
         in_flight: host.in_flight(),
         draining: host.is_draining(),
-        methods,
+        methods: methods.collect(),
     }
 }

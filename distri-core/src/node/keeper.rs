@@ -239,6 +239,7 @@ impl Keeper {
             state: replica.clone(),
             client: handle.client().clone(),
             timing: timing(config.directory.timing),
+            snapshot_after: config.directory.snapshot_after,
             inline: in_memory,
         })
         .await?;
@@ -257,16 +258,16 @@ impl Keeper {
                 StorageError::io("found a cluster in", "the log")(std::io::Error::other(error))
             })?;
         }
-        let server = Server::new(group.clone(), replica);
+        let server = Server::new(group.clone(), replica.clone());
         let elections = Elections::new(
             server.clone(),
             handle.key(),
             handle.name().to_owned(),
             config.directory.lease,
         );
-        // Set once, here.
+        // Set once, here, all of these.
         let _ = handle.shared.elections.set(elections);
-        // Set once, here.
+        let _ = handle.shared.vitals.replica.set(replica);
         let _ = handle.shared.group.set(group.clone());
         let steward = Steward {
             server: server.clone(),
@@ -283,6 +284,16 @@ impl Keeper {
             removed: watch::Sender::new(false),
             tasks: Mutex::default(),
         })
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn group(&self) -> &Group {
+        &self.group
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn replica(&self) -> &Arc<Replica> {
+        self.server.replica()
     }
 
     /// The services by which nodes and clients use it.
@@ -387,6 +398,11 @@ impl Keeper {
         }
     }
 
+    /// Leaves to others what is under way here and needs others, and ends watches.
+    pub(super) fn leave(&self) {
+        self.group.leave();
+    }
+
     /// Ends the node's part, with everything on disk.
     pub(super) async fn close(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -395,7 +411,7 @@ impl Keeper {
     }
 
     /// Ends the node's part without waiting for it.
-    pub(super) fn abandon(self) {
+    pub(super) fn abandon(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.iter().for_each(JoinHandle::abort);
         if tokio::runtime::Handle::try_current().is_ok() {
@@ -409,7 +425,9 @@ fn timing(profile: config::Timing) -> Timing {
     let millis = Duration::from_millis;
     match profile {
         config::Timing::Lan => Timing {
-            heartbeat: millis(50),
+            // openraft looks at its clock five times as often, which is most of what a node at rest
+            // does. Four of these fit into the time after which a leader is missed.
+            heartbeat: millis(100),
             election: millis(150)..millis(300),
         },
         config::Timing::Cloud => Timing {

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::replies::{Asked, Bounds, Replies};
 use crate::{
@@ -112,7 +112,7 @@ impl Repeats {
         caller: PublicKey,
         former: u64,
         call: CallId,
-        deadline: Option<tokio::time::Instant>,
+        deadline: Option<Instant>,
     ) -> Repeat {
         let key = (caller, former);
         let mut joined = None;
@@ -241,5 +241,11 @@ struct Nobody;
 impl OnEnd for Nobody {
     fn cancelled(&self) {}
 
-    fn ended(&self, _well: bool) {}
+    fn ended(&self, _result: &mut Result<Reply>) -> bool {
+        false
+    }
+
+    fn answered(&self, _now: Instant) {}
+
+    fn stopped(&self) {}
 }

@@ -26,13 +26,12 @@ pub(super) fn about(host: &Host, name: &str, address: &Address) -> About {
 }
 
 /// How busy the node is now.
-pub(super) fn load(host: &Host) -> MemberLoad {
+pub(super) fn load(host: &Host, cpu_percent: Option<u16>) -> MemberLoad {
     let services = host.descriptors().map(|service| {
-        let in_flight =
-            |method: &crate::service::MethodDescriptor| host.counts(method.id).in_flight;
-        service.methods.iter().map(in_flight).sum()
+        let methods = service.methods.iter();
+        methods.map(|method| host.in_flight_of(method.id)).sum()
     });
-    MemberLoad::new(host.in_flight(), services)
+    MemberLoad::new(host.in_flight(), services, cpu_percent)
 }
 
 /// The same for two services only if all their methods have the same schemas (FNV-1a).

@@ -21,13 +21,21 @@ pub enum Elsewhere {
         /// The node that leads it, as far as is known.
         by: Option<PublicKey>,
     },
+    /// The key belongs to another node, or is on its way to one.
+    #[error("this key of `{service}` is not this node's: {}", who(by.as_ref()))]
+    Owned {
+        /// The service.
+        service: String,
+        /// The node whose it is; none while it moves.
+        by: Option<PublicKey>,
+    },
 }
 
 impl Elsewhere {
     /// Where to go, if that is known.
     pub(crate) fn to(&self) -> Option<PublicKey> {
         match self {
-            Self::Led { by, .. } => *by,
+            Self::Led { by, .. } | Self::Owned { by, .. } => *by,
         }
     }
 }

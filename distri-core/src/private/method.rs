@@ -18,7 +18,7 @@ use crate::{
     client::{Call, Client, Gather},
     error::{Error, Result},
     placement,
-    service::{MethodDescriptor, Reply, Request, ServiceDescriptor},
+    service::{Context, MethodDescriptor, Owned, Reply, Request, ServiceDescriptor},
 };
 
 /// A type that can be an argument or a result.
@@ -239,6 +239,14 @@ pub fn gather<M: Method>(client: &Client, arguments: M::Arguments) -> Gather<M::
 /// The hash by which `placement = key(…)` places the value of argument `N` of `M`.
 pub fn placement_key<M: Takes<N>, const N: usize>(value: &M::Argument) -> u64 {
     placement::placement_key(value.itself())
+}
+
+/// Makes sure that this node owns the value of argument `N` of `M`.
+///
+/// # Errors
+/// As [`Context::own`].
+pub fn own<M: Takes<N>, const N: usize>(cx: &Context, value: &M::Argument) -> Result<Owned> {
+    cx.own(placement_key::<M, N>(value))
 }
 
 #[cfg(test)]

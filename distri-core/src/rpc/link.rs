@@ -28,6 +28,7 @@ use crate::{
     error::{Code, Error, Result},
     id::PublicKey,
     message::{Attachment, BoxFuture, Message, Reply},
+    stats::Traffic,
     transport::{Address, ByteLink},
     wire::{
         Hello, Status,
@@ -83,8 +84,13 @@ pub(crate) enum Serving {
 pub(crate) trait OnEnd: Send + Sync + 'static {
     /// The result is not wanted any more; the future is dropped.
     fn cancelled(&self);
-    /// The call has ended, well or not. Told once or more.
-    fn ended(&self, well: bool);
+    /// The call has ended with this result, whose blobs and streams it may wrap. True if that was
+    /// not told before; then `answered` follows.
+    fn ended(&self, result: &mut Result<Reply>) -> bool;
+    /// The reply has been queued.
+    fn answered(&self, now: Instant);
+    /// The call ends without a result, unless it has ended.
+    fn stopped(&self);
 }
 
 /// What goes with a call besides its message.
@@ -195,7 +201,7 @@ impl Running {
     fn stop(self) {
         self.on_end.cancelled();
         self.task.abort();
-        self.on_end.ended(false);
+        self.on_end.stopped();
     }
 }
 
@@ -207,6 +213,7 @@ impl Link {
         hello: &Hello,
         limits: Limits,
         serve: Arc<dyn Serve>,
+        traffic: Arc<Traffic>,
     ) -> Self {
         let now = world::now();
         let state = State {
@@ -238,7 +245,7 @@ impl Link {
         });
         let link = Self { shared };
         serve.opened(&link);
-        driver::spawn(link.clone(), bytes.bytes, serve, now);
+        driver::spawn(link.clone(), bytes.bytes, serve, traffic, now);
         link
     }
 
@@ -640,6 +647,19 @@ impl State {
             *place = Waiting::Done(reply);
         }
         wakers.append(&mut self.room);
+    }
+
+    /// Queues the reply of a call that was served in a task of its own, unless it has been ended
+    /// meanwhile: then its caller may have another one under the same id by now, and must not be
+    /// given this reply for it.
+    fn reply_late(&mut self, id: u32, on_end: &Arc<dyn OnEnd>, result: Result<Reply>) -> Replied {
+        let address = |one: &Arc<dyn OnEnd>| Arc::as_ptr(one).cast::<()>();
+        let running = self.running.get(&id);
+        if running.is_some_and(|call| address(&call.on_end) == address(on_end)) {
+            self.reply(id, result)
+        } else {
+            Replied::Sent
+        }
     }
 
     /// Queues a reply.

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,8 +16,10 @@ use crate::{
     error::{Code, Error, Result},
     fence::{Fence, Fences},
     id::PublicKey,
-    node::{NodeHandle, host::Ticket},
+    message::Reply,
+    node::{NodeHandle, gate::OwnsKeys, ticket::Ticket},
     rpc::{OnEnd, Reporter, Trace},
+    service::Owned,
 };
 
 /// What a method knows of the call that it serves: who calls, until when, and on which node.
@@ -34,6 +36,10 @@ struct Inner {
     deadline: Option<Instant>,
     trace: Trace,
     fences: Fences,
+    /// These, and the one by which the key is owned.
+    with_own: OnceLock<Fences>,
+    /// Says who owns the key, where the method is placed by one.
+    keys: Option<Arc<dyn OwnsKeys>>,
     node: NodeHandle,
     reporter: Reporter,
     ticket: Ticket,
@@ -75,6 +81,7 @@ impl Context {
     pub(crate) fn new(
         caller: Arc<Caller>,
         inherited: Inherited,
+        keys: Option<Arc<dyn OwnsKeys>>,
         node: NodeHandle,
         reporter: Reporter,
         ticket: Ticket,
@@ -89,6 +96,8 @@ impl Context {
             deadline,
             trace,
             fences,
+            with_own: OnceLock::new(),
+            keys,
             node,
             reporter,
             ticket,
@@ -176,11 +185,33 @@ impl Context {
 
     /// All fences under which the call is served: the caller's, then this service's own.
     pub fn fences(&self) -> &[Fence] {
-        self.inner.fences.as_slice()
+        self.inherited_fences().as_slice()
+    }
+
+    /// Makes sure that this node owns `key`, the hash of the argument by which the method is placed:
+    /// until what is returned has [run](Owned::run), no other node serves a call of this key, and the
+    /// call has a [fence](Context::fence). Generated code does this; a service written by hand does it
+    /// once, before it does anything else.
+    ///
+    /// Where the node keeps no directory, every key is its own.
+    ///
+    /// # Errors
+    /// [`super::Elsewhere`], which clients follow by themselves; nothing must have been done.
+    pub fn own(&self, key: u64) -> Result<Owned> {
+        let Some(keys) = &self.inner.keys else {
+            return Ok(Owned::new(None));
+        };
+        let pass = keys.clone().admit(key)?;
+        // The first holds; there is one key to a call.
+        let _ = self
+            .inner
+            .with_own
+            .set(self.inner.fences.with(pass.fence.clone()));
+        Ok(Owned::new(Some(pass)))
     }
 
     pub(crate) fn inherited_fences(&self) -> &Fences {
-        &self.inner.fences
+        self.inner.with_own.get().unwrap_or(&self.inner.fences)
     }
 
     /// A client for calls to other services: they inherit deadline, trace and fences.
@@ -188,14 +219,13 @@ impl Context {
         let Inner {
             deadline,
             trace,
-            fences,
             node,
             ..
         } = &*self.inner;
         node.client().within(Inherited {
             deadline: *deadline,
             trace: *trace,
-            fences: fences.clone(),
+            fences: self.inherited_fences().clone(),
         })
     }
 
@@ -216,9 +246,19 @@ impl Context {
         Ok(())
     }
 
-    /// The call has ended: it is counted out.
-    pub(crate) fn ended(&self, well: bool) {
-        self.inner.ticket.end(well);
+    /// The call has ended: it is counted out. True if this was its end, and not told before.
+    pub(crate) fn ended(&self, result: &mut Result<Reply>) -> bool {
+        self.inner.ticket.end(result)
+    }
+
+    /// The reply of a call that has ended is on its way.
+    pub(crate) fn answered(&self, now: Instant) {
+        self.inner.ticket.answered(now);
+    }
+
+    /// The call ends without a result, if it has not ended.
+    pub(crate) fn stopped(&self) {
+        self.inner.ticket.stop();
     }
 
     /// Marks the call as one whose result nobody wants.
@@ -238,8 +278,16 @@ impl OnEnd for Inner {
         self.on_cancel.notify_waiters();
     }
 
-    fn ended(&self, well: bool) {
-        self.ticket.end(well);
+    fn ended(&self, result: &mut Result<Reply>) -> bool {
+        self.ticket.end(result)
+    }
+
+    fn answered(&self, now: Instant) {
+        self.ticket.answered(now);
+    }
+
+    fn stopped(&self) {
+        self.ticket.stop();
     }
 }
 

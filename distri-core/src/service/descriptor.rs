@@ -47,7 +47,8 @@ pub enum Placement {
     Any,
     /// The service's elected leader.
     Leader,
-    /// The same node for the same value of this argument, by rendezvous hashing over ready nodes.
+    /// The same node for the same value of this argument, by rendezvous hashing over ready nodes; where
+    /// nodes keep a directory, never two nodes at once.
     Key(String),
     /// All nodes; the results are gathered.
     Every,

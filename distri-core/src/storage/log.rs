@@ -69,7 +69,8 @@ pub struct LogOptions {
     /// How far ahead of the end zeros are written, which halves the time of a sync and costs that
     /// much space in an empty log. 0 turns it off, as for a disk in memory. 4 MiB.
     pub allocate_bytes: u32,
-    /// How many bytes of the newest payloads stay in memory for readers. 32 MiB.
+    /// How many bytes of the newest payloads stay in memory for readers. More lets a
+    /// follower that lags be served without the disk. 4 MiB.
     pub cache_bytes: usize,
     /// From how many waiting bytes on [`Log::append`] refuses. 64 MiB.
     pub queue_bytes: usize,
@@ -86,7 +87,7 @@ impl Default for LogOptions {
         Self {
             segment_bytes: 64 << 20,
             allocate_bytes: 4 << 20,
-            cache_bytes: 32 << 20,
+            cache_bytes: 4 << 20,
             queue_bytes: 64 << 20,
             batch_bytes: 4 << 20,
             inline: false,
@@ -191,8 +192,8 @@ impl Log {
         self.durably(|shared, done| shared.save_vote(vote, done))
     }
 
-    /// Saves the committed hint, at most [`SMALL_MAX`] bytes. It is durable with the next operation
-    /// that is.
+    /// Saves the committed hint, at most [`SMALL_MAX`] bytes. It is written, and durable, with the
+    /// next operation, or when the log is closed.
     ///
     /// # Errors
     /// `TooLarge`, `Poisoned`, `Closed`.

@@ -52,6 +52,7 @@ mod faults;
 mod link;
 mod state;
 mod stream;
+mod trace;
 
 use dice::Dice;
 use link::Side;
@@ -80,7 +81,7 @@ struct Shared {
 impl Network {
     /// Makes a network without faults. Delays drawn later follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        let state = Mutex::new(State::new(seed));
+        let state = Mutex::new(State::new(seed, Instant::now()));
         Self {
             shared: Arc::new(Shared {
                 seed,
@@ -93,6 +94,12 @@ impl Network {
     /// What to print when a test fails, to run it again.
     pub fn seed(&self) -> u64 {
         self.shared.seed
+    }
+
+    /// How many deliveries there were so far, and a hash over them with their times: the same in two
+    /// runs in which the same happened.
+    pub fn trace(&self) -> (u64, u64) {
+        self.shared.lock().trace.so_far()
     }
 
     /// Adds a transport that proves `identity`. Its addresses are `memory:N`; 0 picks a free N.

@@ -218,6 +218,8 @@ impl Seat {
     ) -> Result<(), StartError> {
         let mut config = Config::default();
         config.node.listen = self.address.clone();
+        // Whatever waits for it to pass is caught by the deadlines of the tests.
+        config.limits.drain = Duration::from_secs(120);
         let builder = Node::builder()
             .transport(Arc::new(network.transport(self.identity.clone())))
             .config(config)

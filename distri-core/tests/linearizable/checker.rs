@@ -6,9 +6,10 @@
 //! the same document. Operations whose outcome is unknown may take effect at any time after their
 //! call, or never.
 //!
-//! Three things keep the search narrow. Values are one of a kind, so a value that was read names
-//! the write that made it, and the revision at which it did. Revisions rise, so writes can only
-//! follow each other in the order of theirs. And an operation that changes nothing and fits now may
+//! Three things keep the search narrow. Values are one of a kind (what is written is, and additions
+//! are small and positive beside the distance between two such values), so a value that was read
+//! goes with one revision. Revisions rise, so writes can only follow each other in the order of
+//! theirs. And an operation that changes nothing and fits now may
 //! stand here in any order that there is, so nothing else has to be tried in its place.
 
 use std::{
@@ -25,7 +26,12 @@ const STEPS: usize = 5_000_000;
 pub(crate) enum Action {
     Insert(u64),
     Put(u64),
-    Replace { expected: u64, value: u64 },
+    Replace {
+        expected: u64,
+        value: u64,
+    },
+    /// Adds so much to the value that stands there.
+    Add(u64),
     Delete,
     Get,
 }
@@ -35,6 +41,8 @@ pub(crate) enum Action {
 pub(crate) enum Outcome {
     /// Done, at this revision.
     Written(u64),
+    /// An addition was done: the value after it, and its revision.
+    Added(u64, u64),
     /// Read: the value and its revision, if there is the document.
     Read(Option<(u64, u64)>),
     /// An insert was refused: the document stands at this revision.
@@ -76,7 +84,7 @@ impl Operation {
             Action::Insert(value) | Action::Put(value) | Action::Replace { value, .. } => {
                 Some(value)
             }
-            Action::Delete | Action::Get => None,
+            Action::Add(_) | Action::Delete | Action::Get => None,
         }
     }
 }
@@ -107,6 +115,7 @@ fn revisions(operations: &[Operation]) -> Result<BTreeMap<u64, u64>, Violation> 
     for operation in operations {
         let told = match operation.outcome {
             Outcome::Written(revision) => operation.value().map(|value| (value, revision)),
+            Outcome::Added(value, revision) => Some((value, revision)),
             Outcome::Read(read) => read,
             Outcome::Exists(_) | Outcome::Stale(_) | Outcome::Missing | Outcome::Unknown => None,
         };
@@ -156,7 +165,7 @@ impl<'a> Search<'a> {
         // Those that must have happened first: the others are tried where these do not suffice.
         operations.sort_by_key(|operation| (!operation.is_known(), operation.called));
         let effect = |operation: &&Operation| match operation.outcome {
-            Outcome::Written(revision) => Some(revision),
+            Outcome::Written(revision) | Outcome::Added(_, revision) => Some(revision),
             Outcome::Unknown => operation
                 .value()
                 .and_then(|value| revisions.get(&value).copied()),
@@ -268,7 +277,7 @@ impl<'a> Search<'a> {
             Action::Insert(_) => Action::Insert(0),
             Action::Put(_) => Action::Put(0),
             Action::Replace { expected, .. } => Action::Replace { expected, value: 0 },
-            action @ (Action::Delete | Action::Get) => action,
+            action @ (Action::Add(_) | Action::Delete | Action::Get) => action,
         })
     }
 
@@ -285,10 +294,15 @@ impl<'a> Search<'a> {
             (A::Replace { expected, value }, O::Written(at)) => {
                 self.at(document, expected)?.written(value, Some(at))
             }
+            (A::Add(by), O::Added(value, at)) => {
+                let (stands, _) = document.content?;
+                (stands.checked_add(by) == Some(value))
+                    .then(|| document.written(value, Some(at)))?
+            }
             (A::Delete, O::Written(at)) => document.deleted(Some(at)),
             (A::Insert(_), O::Exists(at)) => self.at(document, at),
             (A::Replace { expected, .. }, O::Stale(at)) if at != expected => self.at(document, at),
-            (A::Replace { .. } | A::Delete, O::Missing) | (A::Get, O::Read(None)) => {
+            (A::Replace { .. } | A::Add(_) | A::Delete, O::Missing) | (A::Get, O::Read(None)) => {
                 document.content.is_none().then_some(document)
             }
             (A::Get, O::Read(Some((value, at)))) => {
@@ -303,6 +317,11 @@ impl<'a> Search<'a> {
             (A::Replace { expected, value }, O::Unknown) => self
                 .at(document, expected)?
                 .written(value, self.revision(value)),
+            (A::Add(by), O::Unknown) => {
+                let (stands, _) = document.content?;
+                let value = stands.checked_add(by)?;
+                document.written(value, self.revision(value))
+            }
             (A::Delete, O::Unknown) => document.deleted(None),
             _ => None,
         }
@@ -378,7 +397,9 @@ pub(crate) fn check_revisions<'a>(
 ) -> Result<(), Violation> {
     let mut writes: Vec<(u64, u64, u64)> = operations
         .filter_map(|operation| match operation.outcome {
-            Outcome::Written(revision) => Some((operation.called, operation.returned, revision)),
+            Outcome::Written(revision) | Outcome::Added(_, revision) => {
+                Some((operation.called, operation.returned, revision))
+            }
             _ => None,
         })
         .collect();
@@ -493,6 +514,49 @@ mod tests {
             op(3..4, replace(1, 3), Written(3)),
         ];
         assert!(!explained(&both));
+    }
+
+    #[test]
+    fn additions_are_made_once_each_to_what_stands_there() {
+        let start = op(0..1, Put(100), Written(1));
+        assert!(explained(&[
+            start,
+            op(2..9, Add(1), Added(103, 3)),
+            op(3..8, Add(2), Added(102, 2)),
+            op(10..11, Get, Read(Some((103, 3)))),
+            op(12..13, Delete, Written(4)),
+            op(14..15, Add(1), Missing),
+        ]));
+        let unknown = op(2..3, Add(7), Unknown);
+        assert!(explained(&[
+            start,
+            unknown,
+            op(4..5, Get, Read(Some((100, 1))))
+        ]));
+        assert!(explained(&[
+            start,
+            unknown,
+            op(4..5, Get, Read(Some((100, 1)))),
+            op(6..7, Get, Read(Some((107, 2)))),
+        ]));
+
+        // Lost, made twice, made to something else, and never made.
+        assert!(!explained(&[
+            start,
+            op(2..3, Add(1), Added(101, 2)),
+            op(4..5, Add(2), Added(102, 3)),
+        ]));
+        assert!(!explained(&[
+            start,
+            unknown,
+            op(4..5, Get, Read(Some((114, 3))))
+        ]));
+        assert!(!explained(&[
+            start,
+            op(2..3, Put(200), Written(2)),
+            op(4..5, Add(1), Added(101, 3)),
+        ]));
+        assert!(!explained(&[start, op(2..3, Add(1), Missing)]));
     }
 
     #[test]

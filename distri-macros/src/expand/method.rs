@@ -216,10 +216,27 @@ pub(crate) fn dispatch(
         let reply = quote_spanned! {*output_span=>
             ::distri::__private::reply::<#marker, _>(request, result)
         };
+        let served = quote_spanned! {ident.span()=>
+            #callee::#ident(&*#service, #cx #(arguments.#fields.0),*)
+        };
+        let (own, served) = match method.placement {
+            Placement::Key(place) => {
+                let key = &method.arguments[place].ident;
+                let own = quote! {
+                    let owned = ::distri::__private::own::<#marker, #place>(&cx, &arguments.#key.0)?;
+                };
+                (own, quote_spanned!(ident.span()=> owned.run(#served).await?))
+            }
+            Placement::Any | Placement::Leader | Placement::Every => (
+                TokenStream::new(),
+                quote_spanned!(ident.span()=> #served.await),
+            ),
+        };
         let body = quote_spanned! {ident.span()=>
             ::std::boxed::Box::pin(async move {
                 let arguments = ::distri::__private::arguments::<#marker>(&mut request)?;
-                let result = #callee::#ident(&*#service, #cx #(arguments.#fields.0),*).await;
+                #own
+                let result = #served;
                 #reply
             })
         };

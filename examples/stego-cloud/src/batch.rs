@@ -1,5 +1,6 @@
 //! Many photographs at a time: some clients, each of which hides and reveals its photographs one
-//! after the other, and checks every one.
+//! after the other, and checks every one. Where they keep an album, each photograph hidden is noted
+//! in the cloud's directory before it is revealed.
 
 use std::{
     sync::{
@@ -28,6 +29,9 @@ pub(crate) struct Batch {
     pub(crate) cover: Bytes,
     pub(crate) payload: Bytes,
     pub(crate) options: HideOptions,
+    /// The collection of the directory in which each photograph that was hidden is noted; `None`
+    /// notes nothing.
+    pub(crate) album: Option<String>,
     /// Set from outside, it marks what begins from then on.
     pub(crate) turn: Turn,
 }
@@ -45,10 +49,11 @@ pub(crate) struct Record {
     pub(crate) outcome: Result<Success, Problem>,
 }
 
-/// The two pieces of work on a photograph.
+/// The pieces of work on a photograph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Piece {
     Hide,
+    Note,
     Reveal,
 }
 
@@ -65,7 +70,7 @@ pub(crate) struct Success {
     pub(crate) node: PublicKey,
     pub(crate) took: Duration,
     pub(crate) repeats: Repeats,
-    /// Bytes of the stego image that was made or opened.
+    /// Bytes of the stego image that was made, noted or opened.
     pub(crate) bytes: u64,
 }
 
@@ -105,7 +110,8 @@ impl Turn {
 impl Batch {
     /// The pieces of work there are if none fails.
     pub(crate) fn pieces(&self) -> u64 {
-        2 * self.clients.len() as u64 * u64::from(self.images)
+        let each = if self.album.is_some() { 3 } else { 2 };
+        each * self.clients.len() as u64 * u64::from(self.images)
     }
 
     /// Runs the batch, and calls `count` with each record as it comes.
@@ -116,7 +122,7 @@ impl Batch {
         let began = Instant::now();
         let (records, mut counted) = mpsc::channel(RECORDS);
         let mut clients = JoinSet::new();
-        for stego in self.clients {
+        for (number, stego) in self.clients.into_iter().enumerate() {
             let secret = Secret {
                 cover: self.cover.clone(),
                 payload: self.payload.clone(),
@@ -124,8 +130,10 @@ impl Batch {
                 options: self.options.clone(),
             };
             let client = Client {
+                number,
                 stego,
                 secret,
+                album: self.album.clone(),
                 turn: self.turn.clone(),
                 records: records.clone(),
             };
@@ -146,47 +154,46 @@ impl Batch {
 
 /// One client at work.
 struct Client {
+    number: usize,
     stego: Stego,
     secret: Secret,
+    album: Option<String>,
     turn: Turn,
     records: mpsc::Sender<Record>,
 }
 
 impl Client {
     async fn run(self, images: u32) {
-        for _ in 0..images {
+        for nr in 0..images {
             // A batch that nobody counts has been given up.
-            if self.one().await.is_err() {
+            if self.one(nr).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn one(&self) -> Result<(), mpsc::error::SendError<Record>> {
+    async fn one(&self, nr: u32) -> Result<(), mpsc::error::SendError<Record>> {
         let side = self.turn.side();
         let hidden = match self.stego.hide(&self.secret).await {
             Ok(hidden) => hidden,
             Err(error) => {
                 let outcome = Err(Problem::Call { error });
-                return self
-                    .records
-                    .send(Record {
-                        piece: Piece::Hide,
-                        side,
-                        outcome,
-                    })
-                    .await;
+                return self.record(Piece::Hide, side, outcome).await;
             }
         };
         let image = hidden.value.file.clone();
         let outcome = Ok(success(&hidden, image.len()));
-        self.records
-            .send(Record {
-                piece: Piece::Hide,
-                side,
-                outcome,
-            })
-            .await?;
+        self.record(Piece::Hide, side, outcome).await?;
+
+        if let Some(album) = &self.album {
+            let side = self.turn.side();
+            let id = format!("{}-{nr}", self.number);
+            let outcome = match self.stego.note(album, id, image.len()).await {
+                Ok(noted) => Ok(success(&noted, image.len())),
+                Err(error) => Err(Problem::Call { error }),
+            };
+            self.record(Piece::Note, side, outcome).await?;
+        }
 
         let side = self.turn.side();
         let outcome = match self.stego.reveal(&image, &self.secret.key).await {
@@ -195,13 +202,21 @@ impl Client {
             Ok(found) => Ok(success(&found, image.len())),
             Err(error) => Err(Problem::Call { error }),
         };
-        self.records
-            .send(Record {
-                piece: Piece::Reveal,
-                side,
-                outcome,
-            })
-            .await
+        self.record(Piece::Reveal, side, outcome).await
+    }
+
+    async fn record(
+        &self,
+        piece: Piece,
+        side: Side,
+        outcome: Result<Success, Problem>,
+    ) -> Result<(), mpsc::error::SendError<Record>> {
+        let record = Record {
+            piece,
+            side,
+            outcome,
+        };
+        self.records.send(record).await
     }
 }
 

@@ -256,6 +256,7 @@ impl Story {
                 label: b"a cat".to_vec(),
                 ..HideOptions::default()
             },
+            album: None,
             turn: Turn::default(),
         };
         let images = CLIENTS as u64 * u64::from(IMAGES);

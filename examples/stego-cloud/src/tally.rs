@@ -13,8 +13,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) hide: Pieces,
+    pub(crate) note: Pieces,
     pub(crate) reveal: Pieces,
-    /// Pieces that each node did, begun before the turn and after it.
+    /// Images that each node hid or revealed, begun before the turn and after it.
     pub(crate) nodes: BTreeMap<PublicKey, [u64; 2]>,
     /// What went wrong, and how often.
     pub(crate) problems: BTreeMap<String, u64>,
@@ -38,6 +39,7 @@ impl Tally {
         let mut tally = Self::default();
         records.iter().for_each(|record| tally.add(record));
         tally.hide.times.sort_unstable();
+        tally.note.times.sort_unstable();
         tally.reveal.times.sort_unstable();
         tally
     }
@@ -45,6 +47,7 @@ impl Tally {
     fn add(&mut self, record: &Record) {
         let pieces = match record.piece {
             Piece::Hide => &mut self.hide,
+            Piece::Note => &mut self.note,
             Piece::Reveal => &mut self.reveal,
         };
         let success = match &record.outcome {
@@ -59,11 +62,11 @@ impl Tally {
         pieces.repeats.lost += success.repeats.lost;
         pieces.repeats.busy += success.repeats.busy;
         pieces.rescued += u64::from(success.repeats.lost > 0);
-        self.bytes += if record.piece == Piece::Hide {
-            success.bytes
-        } else {
-            0
-        };
+        match record.piece {
+            Piece::Hide => self.bytes += success.bytes,
+            Piece::Note => return,
+            Piece::Reveal => {}
+        }
         let sides = self.nodes.entry(success.node).or_default();
         match record.side {
             Side::Before => sides[0] += 1,
@@ -77,11 +80,11 @@ impl Tally {
     }
 
     pub(crate) fn done(&self) -> u64 {
-        self.hide.done() + self.reveal.done()
+        self.hide.done() + self.note.done() + self.reveal.done()
     }
 
     pub(crate) fn failed(&self) -> u64 {
-        self.hide.failed + self.reveal.failed
+        self.hide.failed + self.note.failed + self.reveal.failed
     }
 
     /// Pieces done, begun before the turn and after it.

@@ -70,6 +70,13 @@ pub(crate) struct Found {
     pub(crate) label: Vec<u8>,
 }
 
+/// What the directory is told of a stego image.
+#[distri::message]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noted {
+    pub(crate) bytes: u64,
+}
+
 /// How long a piece of work may take unless the user says otherwise: long enough for the largest
 /// images on a busy machine, short enough to wait for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -171,6 +178,36 @@ impl Stego {
             ))
         })
         .await
+    }
+
+    /// Notes in the cloud's directory that an image of so many bytes was made.
+    ///
+    /// # Errors
+    /// What the directory refuses, or why it could not be asked.
+    pub(crate) async fn note(
+        &self,
+        album: &str,
+        id: String,
+        bytes: usize,
+    ) -> Result<Done<()>, Error> {
+        let began = Instant::now();
+        let directory = self.client.directory().timeout(self.patience);
+        let images = directory.collection(album);
+        // The directory tries again by itself, and a write that is tried again takes effect once.
+        images
+            .insert(
+                id,
+                &Noted {
+                    bytes: bytes as u64,
+                },
+            )
+            .await?;
+        Ok(Done {
+            value: (),
+            node: directory.leader().unwrap_or(self.client.key()),
+            took: began.elapsed(),
+            repeats: Repeats::default(),
+        })
     }
 
     /// Says how much fits into `cover`.

@@ -18,6 +18,8 @@ pub(super) struct Collection {
     pub(super) documents: OrdSet<Entry>,
     /// One for each of the definition, in its order.
     pub(super) indexes: Vec<Index>,
+    /// Bytes of the documents with their ids.
+    bytes: u64,
 }
 
 /// What was declared, with its schema read.
@@ -38,6 +40,7 @@ impl Collection {
             indexes: vec![Index::default(); spec.indexes.len()],
             definition: Arc::new(Definition::new(spec)?),
             documents: OrdSet::new(),
+            bytes: 0,
         })
     }
 
@@ -72,6 +75,10 @@ impl Collection {
     /// Puts a document in that was [admitted](Self::admit), in the place of the one with its id.
     pub(super) fn insert(&mut self, record: Arc<Record>) -> Option<Arc<Record>> {
         let before = self.documents.insert(Entry(Arc::clone(&record)));
+        self.bytes += bytes_of(&record);
+        if let Some(Entry(before)) = &before {
+            self.bytes -= bytes_of(before);
+        }
         for (index, spec) in self.indexes.iter_mut().zip(&self.definition.spec.indexes) {
             let now = index_key(&record, &spec.fields);
             if let Some(Entry(before)) = &before {
@@ -87,11 +94,21 @@ impl Collection {
 
     pub(super) fn remove(&mut self, id: &str) -> Option<Arc<Record>> {
         let Entry(record) = self.documents.remove(id.as_bytes())?;
+        self.bytes -= bytes_of(&record);
         for (index, spec) in self.indexes.iter_mut().zip(&self.definition.spec.indexes) {
             index.0.remove(index_key(&record, &spec.fields).as_slice());
         }
         Some(record)
     }
+
+    /// Bytes of all documents with their ids.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+fn bytes_of(record: &Record) -> u64 {
+    (record.id.len() + record.value.as_str().len()) as u64
 }
 
 impl Definition {

@@ -30,6 +30,7 @@ use crate::{
         OnProgress, Progress, Reporter,
         mux::{Broken, Event},
     },
+    stats::Traffic,
     transport::ByteStream,
     wire::{
         Frame,
@@ -45,11 +46,18 @@ const READ: usize = 2 * (BODY_MAX + HEADER_LEN);
 const ROUNDS: usize = 16;
 
 /// Starts the task of `link`.
-pub(super) fn spawn(link: Link, bytes: Box<dyn ByteStream>, serve: Arc<dyn Serve>, now: Instant) {
+pub(super) fn spawn(
+    link: Link,
+    bytes: Box<dyn ByteStream>,
+    serve: Arc<dyn Serve>,
+    traffic: Arc<Traffic>,
+    now: Instant,
+) {
     let driver = Driver {
         link,
         bytes,
         serve,
+        traffic,
         read: BytesMut::new(),
         writing: VecDeque::new(),
         written: 0,
@@ -70,6 +78,7 @@ struct Driver {
     link: Link,
     bytes: Box<dyn ByteStream>,
     serve: Arc<dyn Serve>,
+    traffic: Arc<Traffic>,
     read: BytesMut,
     /// Taken from the mux, and not yet given to the transport.
     writing: VecDeque<Bytes>,
@@ -86,7 +95,15 @@ struct Driver {
     wakers: Vec<Waker>,
     /// Progress to be told once the lock is let go.
     reports: Vec<(OnProgress, Progress)>,
-    replies: Vec<(u32, Result<Reply>)>,
+    replies: Vec<Answer>,
+}
+
+/// The reply of a call that was served in place.
+struct Answer {
+    id: u32,
+    result: Result<Reply>,
+    /// Is told when the reply has been queued.
+    on_end: Option<Arc<dyn OnEnd>>,
 }
 
 impl Driver {
@@ -106,8 +123,9 @@ impl Driver {
             let mut idle = true;
             match self.poll_read(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready("the other end closed it".to_owned()),
-                Poll::Ready(Ok(_)) => {
+                Poll::Ready(Ok(read)) => {
                     idle = false;
+                    self.traffic.add_received(read);
                     if let Err(why) = self.take_in(cx) {
                         return Poll::Ready(why);
                     }
@@ -198,6 +216,7 @@ impl Driver {
     /// Tells waiting tasks what has happened. Requests stay in the list.
     fn tell(&mut self, state: &mut State) -> Result<(), String> {
         let mut refused = None;
+        let mut given_up = Vec::new();
         let wakers = &mut self.wakers;
         let reports = &mut self.reports;
         let shared = &self.link.shared;
@@ -222,8 +241,10 @@ impl Driver {
                     }
                 }
                 Event::Cancelled { id } => {
-                    if let Some(running) = state.running.remove(id) {
-                        running.stop();
+                    match state.running.remove(id) {
+                        Some(running) => running.stop(),
+                        // It came in the same go as its request.
+                        None => given_up.push(*id),
                     }
                     let gone = Error::new(Code::Cancelled, "the caller gave the call up");
                     // The caller does not wait; the reply only frees the id.
@@ -265,6 +286,17 @@ impl Driver {
             }
             false
         });
+        if !given_up.is_empty() {
+            self.events.retain(|event| match event {
+                Event::Request { id, head, .. } if given_up.contains(id) => {
+                    head.channels
+                        .ids()
+                        .for_each(|channel| state.mux.stop(channel));
+                    false
+                }
+                _ => true,
+            });
+        }
         refused.map_or(Ok(()), Err)
     }
 
@@ -284,7 +316,11 @@ impl Driver {
         };
         if overfull {
             let busy = Error::new(Code::Busy, "results wait for the caller to read them");
-            self.replies.push((id, Err(busy)));
+            self.replies.push(Answer {
+                id,
+                result: Err(busy),
+                on_end: None,
+            });
             return;
         }
         let message = Message { body, attachments };
@@ -300,6 +336,7 @@ impl Driver {
         };
         let serve = &self.serve;
         let link = &self.link;
+        let mut told = None;
         let serving = {
             match serve.serve(link, incoming) {
                 Serving::Running {
@@ -311,8 +348,8 @@ impl Driver {
                         std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
                             .unwrap_or_else(|_| Poll::Ready(Err(panicked())));
                     match polled {
-                        Poll::Ready(result) => {
-                            on_end.ended(result.is_ok());
+                        Poll::Ready(mut result) => {
+                            told = on_end.ended(&mut result).then_some(on_end);
                             Serving::Done(result)
                         }
                         Poll::Pending => Serving::Running {
@@ -326,7 +363,11 @@ impl Driver {
             }
         };
         match serving {
-            Serving::Done(result) => self.replies.push((id, result)),
+            Serving::Done(result) => self.replies.push(Answer {
+                id,
+                result,
+                on_end: told,
+            }),
             Serving::Running {
                 future,
                 deadline,
@@ -349,11 +390,16 @@ impl Driver {
         }
         let mut more = Vec::new();
         {
+            // One look at the clock for all: their replies go together.
+            let now = world::now();
             let mut state = self.link.shared.lock();
-            for (id, result) in self.replies.drain(..) {
+            for Answer { id, result, on_end } in self.replies.drain(..) {
                 match state.reply(id, result) {
                     Replied::Sent => {}
                     replied @ (Replied::Pump(..) | Replied::Late(..)) => more.push(replied),
+                }
+                if let Some(on_end) = on_end {
+                    on_end.answered(now);
                 }
             }
         }
@@ -419,6 +465,7 @@ impl Driver {
                 wrote = true;
                 self.flushed = false;
                 self.written += len as u64;
+                self.traffic.add_sent(len);
                 if len == piece.len() {
                     self.writing.pop_front();
                 } else {
@@ -533,7 +580,7 @@ async fn finish_call(
         std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
             .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
     });
-    let result = match deadline {
+    let mut result = match deadline {
         None => guarded.await,
         Some(deadline) => tokio::time::timeout_at(deadline, guarded)
             .await
@@ -545,8 +592,10 @@ async fn finish_call(
                 ))
             }),
     };
-    on_end.ended(result.is_ok());
-    let replied = link.command(|state| state.reply(id, result));
+    if on_end.ended(&mut result) {
+        on_end.answered(world::now());
+    }
+    let replied = link.command(|state| state.reply_late(id, &on_end, result));
     follow(&link, &*serve, replied);
 }
 

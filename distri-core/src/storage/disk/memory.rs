@@ -72,6 +72,15 @@ impl MemoryDisk {
         self.lock_inner().crash();
     }
 
+    /// The process that has it dies, and the kernel lives on: open files and locks are gone, set
+    /// faults are forgotten, and what was written is there, synced or not.
+    pub fn abandon(&self) {
+        let mut inner = self.lock_inner();
+        inner.life += 1;
+        inner.lock = Weak::new();
+        inner.faults = Faults::default();
+    }
+
     /// The `nth` write from now fails, having written a part (1 is the next).
     pub fn fail_write(&self, nth: u64) {
         let mut inner = self.lock_inner();
@@ -98,6 +107,16 @@ impl MemoryDisk {
     pub fn stop_after(&self, operations: u64) {
         let mut inner = self.lock_inner();
         inner.faults.stop = Some(inner.counts.operations + operations);
+    }
+
+    /// True if everything fails because of [`stop_after`](Self::stop_after).
+    pub fn is_stopped(&self) -> bool {
+        self.lock_inner().check_running().is_err()
+    }
+
+    /// From now on, across crashes, the disk says that it has synced and does not, as some do.
+    pub fn lie_about_syncs(&self) {
+        self.lock_inner().lies = true;
     }
 
     /// Takes all faults back. What they did stays done.
@@ -188,6 +207,9 @@ impl Disk for MemoryDisk {
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.lock_inner();
         inner.begin_sync()?;
+        if inner.lies {
+            return Ok(());
+        }
         inner.names_synced = inner.names.clone();
         inner.unsynced.clear();
         Ok(())
@@ -263,6 +285,7 @@ impl DiskFile for MemoryFile {
         let mut inner = self.begin()?;
         let result = inner.begin_sync();
         match &result {
+            Ok(()) if inner.lies => {}
             Ok(()) => lock(&self.contents).sync(),
             // A process that died has no say in what becomes of its writes.
             Err(_) if inner.check_running().is_err() => {}
@@ -280,6 +303,8 @@ struct Inner {
     /// What leads from `names_synced` to `names`.
     unsynced: Vec<NameChange>,
     faults: Faults,
+    /// Syncs are promised and not made.
+    lies: bool,
     counts: Counts,
     /// How many crashes there were; files opened before the last one are dead.
     life: u64,
@@ -341,6 +366,7 @@ impl Inner {
             names_synced: BTreeMap::new(),
             unsynced: Vec::new(),
             faults: Faults::default(),
+            lies: false,
             counts: Counts::default(),
             life: 0,
             lock: Weak::new(),

@@ -90,9 +90,8 @@ impl Shared {
         check_size("committed hint", &committed, SMALL_MAX)?;
         let mut state = self.lock();
         state.check_open()?;
+        // Nobody is woken for it: it goes to disk with the next operation.
         state.save_committed(committed);
-        drop(state);
-        self.work.notify_one();
         Ok(())
     }
 
@@ -396,6 +395,12 @@ impl State {
     fn next_work(&mut self, bytes_max: usize) -> Option<Work> {
         if self.queue.is_empty() {
             return self.is_closing.then_some(Work::Finish);
+        }
+        // Hints that no operation separates are one.
+        let only_a_hint =
+            self.queue.len() == 1 && matches!(self.queue[0].record, Some(Record::Committed(_)));
+        if only_a_hint && !self.is_closing {
+            return None;
         }
         let mut bytes = 0;
         let mut batch = Vec::new();

@@ -16,6 +16,7 @@ use super::{
     dice::Dice,
     faults::{Faults, Path},
     link::{Link, Read, Side, Write},
+    trace::Trace,
 };
 use crate::{id::PublicKey, transport::ByteLink};
 
@@ -31,6 +32,7 @@ pub(super) struct State {
     next_link: u64,
     listeners: BTreeMap<u64, Listening>,
     links: BTreeMap<u64, Linked>,
+    pub(super) trace: Trace,
 }
 
 /// Who listens at a port, and where accepted links go.
@@ -66,7 +68,7 @@ impl Woken {
 }
 
 impl State {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, now: Instant) -> Self {
         Self {
             faults: Faults::none(),
             capacity: CAPACITY,
@@ -75,6 +77,7 @@ impl State {
             next_link: 0,
             listeners: BTreeMap::new(),
             links: BTreeMap::new(),
+            trace: Trace::new(now),
         }
     }
 
@@ -190,9 +193,11 @@ impl State {
         let read = linked.link.read(side, now, rate, buf);
         match read {
             Read::Wait(_) => linked.waiting[side as usize].read = Some(waker.clone()),
-            Read::Took(_) => woken
-                .0
-                .extend(linked.waiting[side.other() as usize].write.take()),
+            Read::Took(taken) => {
+                self.trace.delivered(now, (nr, side), &buf[..taken]);
+                let writer = &mut linked.waiting[side.other() as usize].write;
+                woken.0.extend(writer.take());
+            }
             Read::End | Read::Reset => {}
         }
         (read, woken)

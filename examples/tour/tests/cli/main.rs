@@ -12,6 +12,7 @@ mod id;
 mod nodes;
 mod results;
 mod services;
+mod stats;
 
 use support::{Program, Running};
 

@@ -39,6 +39,7 @@ fn a_node_tells_programs_all_about_itself_in_one_line_of_json() {
         "distri",
         "distri-cluster",
         "distri-directory",
+        "distri-membership",
         "distri-raft",
         "tour"
     ]);
@@ -158,7 +159,10 @@ fn the_nodes_of_a_cloud_are_listed_and_called_by_name() {
         .collect();
     assert_eq!(names, ["node-1", "node-2", "node-3"]);
     assert_eq!(listed[0]["state"], "ready");
-    assert_eq!(listed[0]["services"], json!(["distri", "tour"]));
+    assert_eq!(
+        listed[0]["services"],
+        json!(["distri", "distri-membership", "tour"])
+    );
     assert_eq!(status.json()["name"], "node-2");
     let wrong = program.run(&["call", "tour", "who", "--to", "node-4", "--config", &config]);
     assert_eq!(wrong.exit, 2);
@@ -181,7 +185,7 @@ fn wait_until_in_flight(program: &Program, method: &str) {
 }
 
 /// A cloud made by `new-cloud` and started by the commands that it prints.
-fn start_cloud(program: &Program) -> (Vec<Running>, String) {
+pub(crate) fn start_cloud(program: &Program) -> (Vec<Running>, String) {
     for attempt in 0..20 {
         let folder = format!("cloud-{attempt}");
         let port = free_ports(3);

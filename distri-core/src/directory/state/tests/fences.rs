@@ -3,9 +3,11 @@
 use super::support::*;
 use crate::{
     directory::{
-        Actor, CollectionSpec, Command, Operation, Proposal, Refusal, RequestId, state::ELECTIONS,
+        Actor, CollectionSpec, Command, HOLDS, Json, Operation, Proposal, Refusal, RequestId,
+        state::ELECTIONS,
     },
     fence::Fence,
+    placement::ring::{self, HoldRecord},
 };
 
 /// A directory with `things`, and with elections.
@@ -150,4 +152,58 @@ fn a_fence_that_is_newer_than_the_state_is_not_known_to_be_outdated() {
             .check_known_fences(std::slice::from_ref(&earlier)),
         Err(fenced("job", Some(fence.number), earlier.number))
     );
+}
+
+#[test]
+fn a_write_for_a_key_that_the_nodes_hold_no_longer_gives_it_is_refused() {
+    let node = |n: u8| crate::id::PublicKey::from_bytes([n; 32]);
+    let (me, other) = (node(7), node(9));
+    let hold = |members: &[crate::id::PublicKey]| {
+        let record = HoldRecord {
+            service: "shelf".into(),
+            key: me,
+            ticket: 1,
+            ring: 1,
+            members: members.to_vec(),
+            leaving: false,
+        };
+        Json::of(&record).unwrap()
+    };
+    let mut directory = with_elections();
+    let holds = CollectionSpec::new(HOLDS);
+    directory.run(Command::CreateCollection(holds)).unwrap();
+    let taken = directory.run(transact([Operation::Insert {
+        collection: HOLDS.into(),
+        id: "shelf/me".into(),
+        value: hold(&[me]),
+        lease: None,
+    }]));
+    let number = taken.unwrap().revision;
+    let both = [me, other];
+    let moves = (0..)
+        .find(|key| ring::owner(&both, *key) == Some(other))
+        .unwrap();
+    let stays = (0..)
+        .find(|key| ring::owner(&both, *key) == Some(me))
+        .unwrap();
+    let fence = |key| Fence {
+        key: Some(key),
+        ..Fence::new("shelf/me", number)
+    };
+    let before = directory.run_under([&fence(moves)], transact([put("a", "1")]));
+
+    directory
+        .run(transact([Operation::Replace {
+            collection: HOLDS.into(),
+            id: "shelf/me".into(),
+            revision: number,
+            value: hold(&both),
+        }]))
+        .unwrap();
+    let moved = directory.run_under([&fence(moves)], transact([put("a", "2")]));
+    let stayed = directory.run_under([&fence(stays)], transact([put("b", "2")]));
+
+    assert!(before.is_ok() && stayed.is_ok());
+    assert_eq!(moved, Err(fenced("shelf/me", Some(number), number)));
+    assert_eq!(directory.value("a"), Some("1".into()));
 }

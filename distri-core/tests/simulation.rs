@@ -1,0 +1,29 @@
+//! The simulation, and whole clusters in it.
+//!
+//! - `repeats`: the same seed gives the same run, byte for byte.
+//! - `watched`: what is promised to be watched is watched, and a run that fails says why.
+//! - `faults`: each fault does what it says.
+//! - `storms`: small clusters under a few hundred seeds of everything at once. Many more:
+//!
+//! ```text
+//! DISTRI_SEED=1..10000 cargo test -p distri-core --test simulation storms
+//! cargo test -p distri-core --test simulation -- --ignored
+//! ```
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test drives the world, and a panic is the report"
+)]
+
+extern crate distri_core as distri;
+
+#[path = "simulation/faults.rs"]
+mod faults;
+#[path = "simulation/ledger.rs"]
+mod ledger;
+#[path = "simulation/repeats.rs"]
+mod repeats;
+#[path = "simulation/storms.rs"]
+mod storms;
+#[path = "simulation/watched.rs"]
+mod watched;
