@@ -136,6 +136,11 @@ impl Ground {
                 next += 1;
             }
         }
+        // Dealt from the top of the picture to its bottom; code words see a fair part of it only if
+        // neighbours in a segment are no neighbours in the picture.
+        for segment in &mut segments {
+            shuffle(segment, &mut order);
+        }
         let mut order = Order {
             segments,
             ends: Vec::with_capacity(count),
