@@ -42,6 +42,7 @@ mod placement;
 pub mod registry;
 pub mod rpc;
 pub mod service;
+pub mod signed;
 pub mod stats;
 #[cfg(feature = "node")]
 pub mod storage;
