@@ -646,8 +646,9 @@ impl Plan {
                 }
                 let routes = pool.routes();
                 // Nodes are there and all have spoken: waiting brings nothing.
-                (routes.any_ready() && pool.all_tried() && routes.of(self.what.id()).is_empty())
-                    .then_some(None)
+                let is_vain =
+                    routes.any_ready() && pool.all_tried() && routes.of(self.what.id()).is_empty();
+                (is_vain || pool.is_hopeless()).then_some(None)
             })
             .await;
         found.flatten().ok_or_else(|| self.nobody())
