@@ -40,7 +40,10 @@ impl Announcer {
     }
 
     /// The cloud refused the record. True if there is another now that it may take.
-    pub(super) fn refused(&mut self, why: &RecordError) -> Result<bool> {
+    ///
+    /// `taken`: it has taken a record of this life before. Then one that is newer is another life's, of
+    /// a second program with this key, and the two must not outbid each other.
+    pub(super) fn refused(&mut self, why: &RecordError, taken: bool) -> Result<bool> {
         let held = match why {
             RecordError::Older { held, .. } => *held,
             RecordError::Differs { seq, .. } => *seq,
@@ -48,6 +51,9 @@ impl Announcer {
             | RecordError::WeakKey { .. }
             | RecordError::WrongKey { .. } => return Ok(false),
         };
+        if taken && held > self.record.seq() {
+            return Ok(false);
+        }
         // One that anybody could have made up must not use the numbers up.
         let Some(seq) = held.max(self.record.seq()).checked_add(1) else {
             return Ok(false);
@@ -77,8 +83,8 @@ mod tests {
         let key = announcer.record().key();
         let at = |port: u32| vec![PeerAddress::new("tcp", Address::new(format!("h:{port}")))];
 
-        assert_eq!(announcer.moved(at(1)).unwrap(), true);
-        assert_eq!(announcer.moved(at(1)).unwrap(), false);
+        assert!(announcer.moved(at(1)).unwrap());
+        assert!(!announcer.moved(at(1)).unwrap());
         assert_eq!(announcer.record().seq(), 101);
 
         let older = RecordError::Older {
@@ -86,12 +92,28 @@ mod tests {
             held: 5000,
             found: 101,
         };
-        assert_eq!(announcer.refused(&older).unwrap(), true);
+        assert!(announcer.refused(&older, false).unwrap());
         assert_eq!(announcer.record().seq(), 5001);
         // An answer that came late does not set it back.
-        assert_eq!(announcer.refused(&older).unwrap(), true);
+        assert!(announcer.refused(&older, false).unwrap());
         assert_eq!(announcer.record().seq(), 5002);
         assert_eq!(announcer.record().check().unwrap().addresses, at(1));
+    }
+
+    #[test]
+    fn two_lives_with_one_key_do_not_outbid_each_other() {
+        let mut announcer = announcer(100);
+        let key = announcer.record().key();
+        let older = |held| RecordError::Older {
+            key,
+            held,
+            found: 100,
+        };
+
+        assert!(!announcer.refused(&older(101), true).unwrap());
+        // What the cloud remembers is this very record, whose lease has ended.
+        assert!(announcer.refused(&older(100), true).unwrap());
+        assert_eq!(announcer.record().seq(), 101);
     }
 
     #[test]
@@ -100,7 +122,9 @@ mod tests {
         let key = announcer.record().key();
 
         assert_eq!(
-            announcer.refused(&RecordError::WeakKey { key }).unwrap(),
+            announcer
+                .refused(&RecordError::WeakKey { key }, false)
+                .unwrap(),
             false
         );
         let older = RecordError::Older {
@@ -108,6 +132,6 @@ mod tests {
             held: 5,
             found: 1,
         };
-        assert_eq!(announcer.refused(&older).unwrap(), false);
+        assert!(!announcer.refused(&older, false).unwrap());
     }
 }

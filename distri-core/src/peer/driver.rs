@@ -430,14 +430,15 @@ impl Voice {
 
     fn refused(&self, error: &Error) -> Refused {
         let mut said = self.lock();
-        let again = error
-            .details::<RecordError>()
-            .is_some_and(|why| matches!(said.announcer.refused(&why), Ok(true)));
-        if again {
+        let is_taken = said.heard.is_some();
+        let why = error.details::<RecordError>();
+        let is_about_record = why.is_some();
+        if why.is_some_and(|why| matches!(said.announcer.refused(&why, is_taken), Ok(true))) {
             said.version += 1;
             return Refused::Again;
         }
-        if !matches!(error.code(), Code::Denied | Code::InvalidArgument) {
+        let is_final = matches!(error.code(), Code::Denied | Code::InvalidArgument);
+        if !is_final && !is_about_record {
             return Refused::Later;
         }
         said.denied = Some(error.message().to_owned());
