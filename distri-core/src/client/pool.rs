@@ -99,6 +99,8 @@ struct Member {
     trouble: Option<String>,
     /// Dialled at least once, with success or without.
     tried: bool,
+    /// What it said of itself and of other nodes has been taken in.
+    heard: bool,
 }
 
 /// A node as a client sees it.
@@ -140,6 +142,8 @@ pub enum NodeState {
 pub(crate) struct Routes {
     by_method: IdMap<MethodId, Vec<Route>>,
     services: BTreeSet<String>,
+    /// Those that linked nodes have and do not serve now.
+    resting: BTreeSet<String>,
     links: Vec<Link>,
 }
 
@@ -208,6 +212,11 @@ impl Routes {
     /// True if some linked node offers the service `name`.
     pub(crate) fn has_service(&self, name: &str) -> bool {
         self.services.contains(name)
+    }
+
+    /// True if some linked node has the service `name`, and does not serve it now.
+    pub(crate) fn is_resting(&self, name: &str) -> bool {
+        self.resting.contains(name)
     }
 
     /// The services that linked nodes offer.
@@ -362,6 +371,7 @@ impl Pool {
                 link: None,
                 trouble: None,
                 tried: false,
+                heard: false,
             };
             members.insert(endpoint.key, member);
         }
@@ -415,6 +425,7 @@ impl Pool {
                 link: None,
                 trouble: None,
                 tried: true,
+                heard: false,
             });
             let kept = match &member.link {
                 Some(old) if old.closed_now().is_none() && self.prefers(old, link) => {
@@ -430,6 +441,7 @@ impl Pool {
             if kept {
                 member.link = Some(link.clone());
                 member.trouble = None;
+                member.heard = false;
             }
         }
         self.rebuild();
@@ -503,6 +515,7 @@ impl Pool {
             let doubtful = absent.contains(&link.peer());
             for service in &hello.services {
                 if status.not_serving.contains(&service.name) {
+                    routes.resting.insert(service.name.clone());
                     continue;
                 }
                 routes.services.insert(service.name.clone());
@@ -587,9 +600,13 @@ impl Pool {
         }
     }
 
-    /// True once every node has been dialled at least once.
-    pub(crate) fn all_tried(&self) -> bool {
-        lock(&self.members).values().all(|member| member.tried)
+    /// True once every node has been dialled at least once, and a client has heard of each that it
+    /// is linked to which others there are.
+    pub(crate) fn all_heard(&self) -> bool {
+        let learns = self.options.learns;
+        let heard =
+            |member: &Member| member.tried && (member.heard || member.link.is_none() || !learns);
+        lock(&self.members).values().all(heard)
     }
 
     /// Why no node can be reached.
@@ -773,15 +790,23 @@ impl Pool {
         Ok(())
     }
 
-    fn learn(self: &Arc<Self>, status: &Status) {
-        if self.options.learns {
-            for node in &status.nodes {
-                self.add(Endpoint {
-                    key: node.key,
-                    address: node.address.clone(),
-                });
-            }
+    /// Takes in what a node said over `link`.
+    fn learn(self: &Arc<Self>, link: &Link, status: &Arc<Status>) {
+        if !self.options.learns {
+            return;
         }
+        for node in &status.nodes {
+            self.add(Endpoint {
+                key: node.key,
+                address: node.address.clone(),
+            });
+        }
+        if let Some(member) = lock(&self.members).get_mut(&link.peer())
+            && member.link.as_ref().is_some_and(|held| held.is_same(link))
+        {
+            member.heard |= link.has_reported(status);
+        }
+        self.changed.notify_waiters();
     }
 }
 
@@ -825,7 +850,7 @@ async fn watch(pool: Weak<Pool>, link: Link) {
     let mut seen = None;
     while let Some(status) = link.next_status(seen.as_ref()).await {
         let Some(pool) = pool.upgrade() else { return };
-        pool.learn(&status);
+        pool.learn(&link, &status);
         let former: Option<Arc<Status>> = seen.replace(status.clone());
         if former.is_none_or(|former| {
             former.not_serving != status.not_serving
