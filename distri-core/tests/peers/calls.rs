@@ -232,7 +232,7 @@ async fn a_peer_serves_before_it_can_reach_a_cloud_and_says_where_it_is_as_soon_
     let (node, alice) = (identity(20), identity(1));
     let endpoint = Endpoint {
         key: node.public(),
-        address: Address::new("memory:1"),
+        address: Address::new("memory:100"),
     };
     let peer = prepared(&network, &alice, vec![endpoint.clone()], 1);
     let peer = peer.start().await.unwrap();

@@ -63,7 +63,8 @@ async fn a_peer_that_moves_while_it_runs_is_dialled_at_its_new_address() {
     stands(&of_alice, at_new).await;
 
     assert!(moved.elapsed() <= FOUND_WITHIN, "{:?}", moved.elapsed());
-    assert!(alice.announced().unwrap().seq() > former);
+    let now = within(alice.wait_announced()).await.unwrap();
+    assert!(now.seq() > former);
     let mut seen = Vec::new();
     while !matches!(seen.last(), Some(PeerEvent::Linked(_))) {
         seen.push(within(events.next()).await.unwrap());

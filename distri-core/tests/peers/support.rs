@@ -15,7 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// What peers host here.
 pub(crate) struct Desk(pub(crate) u32);
 
-#[distri::service]
+#[distri::service(register = false)]
 impl Desk {
     /// Who calls.
     async fn who(&self, cx: &Context) -> Result<String> {
