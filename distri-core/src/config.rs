@@ -132,6 +132,11 @@ pub struct PeerConfig {
     /// [`PeerConfig::listen`]. Default: the address it listens on.
     #[serde(deserialize_with = "address::advertise")]
     pub advertise: Option<Address>,
+    /// Where the peer accepts links over QUIC (the transport `iroh`, in programs built with that
+    /// feature), `IP:PORT`; `0.0.0.0:0` is a free port on all interfaces. Such links go through NATs
+    /// where TCP does not. Default: nowhere.
+    #[serde(deserialize_with = "address::socket")]
+    pub iroh: Option<Address>,
     /// The file of the peer's secret key, made at the first start. Relative to the folder of the
     /// file that says so. Default `peer.key` in the current folder.
     #[serde(with = "path")]
@@ -420,6 +425,7 @@ impl Default for PeerConfig {
             name: None,
             listen: Address::new("127.0.0.1:0"),
             advertise: None,
+            iroh: None,
             identity: PathBuf::from("peer.key"),
             lease: Duration::from_secs(60),
         }
