@@ -108,6 +108,11 @@ pub struct NodeConfig {
     /// listens on.
     #[serde(deserialize_with = "address::advertise")]
     pub advertise: Option<Address>,
+    /// Where the node relays between peers that cannot reach each other directly, `IP:PORT` (in programs
+    /// built with the feature `relay`). Peers name it as `http://HOST:PORT` in [`PeerConfig::relays`].
+    /// Only keys that the node knows and peers of the cloud may use it. Default: nowhere.
+    #[serde(deserialize_with = "address::socket")]
+    pub relay: Option<Address>,
     /// The file of the node's secret key, made at the first start. Relative to the folder of the
     /// file that says so. Default `node.key` in the current folder.
     #[serde(with = "path")]
@@ -137,6 +142,9 @@ pub struct PeerConfig {
     /// where TCP does not. Default: nowhere.
     #[serde(deserialize_with = "address::socket")]
     pub iroh: Option<Address>,
+    /// The relays of the cloud, as `http://HOST:PORT`, for links over QUIC that come about no other way.
+    /// Default: none.
+    pub relays: Vec<String>,
     /// The file of the peer's secret key, made at the first start. Relative to the folder of the
     /// file that says so. Default `peer.key` in the current folder.
     #[serde(with = "path")]
@@ -414,6 +422,7 @@ impl Default for NodeConfig {
             name: None,
             listen: Address::new("127.0.0.1:4600"),
             advertise: None,
+            relay: None,
             identity: PathBuf::from("node.key"),
         }
     }
@@ -426,6 +435,7 @@ impl Default for PeerConfig {
             listen: Address::new("127.0.0.1:0"),
             advertise: None,
             iroh: None,
+            relays: Vec::new(),
             identity: PathBuf::from("peer.key"),
             lease: Duration::from_secs(60),
         }

@@ -36,6 +36,8 @@ pub use error::{PeerError, Tried};
 #[cfg(feature = "peer")]
 pub use host::{Peer, PeerBuilder, StartError};
 pub use presence::{Boot, PeerAddress, Presence};
+#[cfg(feature = "relay")]
+pub(crate) use protocol::PEERS;
 #[cfg(feature = "node")]
 pub(crate) use register::PeersService;
 pub(crate) use remote::Whereabouts;

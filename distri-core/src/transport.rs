@@ -200,12 +200,17 @@ pub trait Listener: fmt::Debug + Send + Sync + 'static {
     /// Dropping the future loses no link.
     async fn accept(&self) -> Result<ByteLink, TransportError>;
 
-    /// Waits until the listener is at another address than `from`, and tells it. Of most transports it
-    /// stays where it is, and this never ends.
+    /// Where it can be dialled, the best address first: those of all interfaces, perhaps.
+    fn addresses(&self) -> Vec<Address> {
+        vec![self.address()]
+    }
+
+    /// Waits until the [addresses](Self::addresses) are others than `from`, and tells them. Most
+    /// listeners stay where they are, and this never ends.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
-    async fn moved(&self, from: &Address) -> Address {
+    async fn moved(&self, from: &[Address]) -> Vec<Address> {
         let _ = from;
         std::future::pending().await
     }

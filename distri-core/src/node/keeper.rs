@@ -292,7 +292,7 @@ impl Keeper {
         &self.group
     }
 
-    #[cfg(feature = "testing")]
+    #[cfg(any(feature = "testing", feature = "relay"))]
     pub(super) fn replica(&self) -> &Arc<Replica> {
         self.server.replica()
     }

@@ -102,7 +102,7 @@ struct Said {
     /// Where it listens over the main transport, as others see it.
     main: Option<PeerAddress>,
     /// And over the others.
-    ways: Vec<Option<PeerAddress>>,
+    ways: Vec<Vec<PeerAddress>>,
     heard: Option<Signed<Presence>>,
     /// The cloud does not want it, and why.
     denied: Option<String>,
@@ -128,7 +128,7 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
     };
     let transport = choice.settle(&config.limits, || Ok::<_, StartError>(identity.clone()))?;
     if let Some(at) = &config.peer.iroh {
-        ways.push((over_iroh(&identity, &config.limits)?, at.clone()));
+        ways.push((over_iroh(&identity, &config)?, at.clone()));
     }
     let all = std::iter::once(&transport).chain(ways.iter().map(|(way, _)| way));
     if let Some(other) = all.into_iter().find(|way| way.key() != key) {
@@ -165,9 +165,7 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         .map(|address| PeerAddress::new(transport.kind(), address));
     let ways: Vec<_> = further
         .iter()
-        .map(|(kind, listener)| {
-            dialable(listener.address()).map(|address| PeerAddress::new(*kind, address))
-        })
+        .map(|(kind, listener)| told(kind, &listener.addresses()))
         .collect();
     let presence = Presence {
         name,
@@ -231,30 +229,39 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
 
 /// The transport `iroh`, if this program has it.
 #[cfg(feature = "iroh")]
-fn over_iroh(identity: &Identity, limits: &Limits) -> Result<Arc<dyn Transport>, StartError> {
+fn over_iroh(identity: &Identity, config: &Config) -> Result<Arc<dyn Transport>, StartError> {
     use crate::transport::iroh::{Iroh, IrohOptions};
 
     let options = IrohOptions {
-        dial_time: limits.dial,
-        handshakes: limits.handshakes as usize,
+        relays: config.peer.relays.clone(),
+        dial_time: config.limits.dial,
+        handshakes: config.limits.handshakes as usize,
         ..IrohOptions::default()
     };
     Ok(Arc::new(Iroh::with_options(identity.clone(), options)))
 }
 
 #[cfg(not(feature = "iroh"))]
-fn over_iroh(_: &Identity, _: &Limits) -> Result<Arc<dyn Transport>, StartError> {
+fn over_iroh(_: &Identity, _: &Config) -> Result<Arc<dyn Transport>, StartError> {
     Err(StartError::NoIroh)
 }
 
 /// Follows where a listener is, which may change as networks come and go.
 async fn trail(voice: Arc<Voice>, way: usize, kind: &'static str, listener: Arc<dyn Listener>) {
-    let mut address = listener.address();
+    let mut addresses = listener.addresses();
     loop {
-        let told = dialable(address.clone()).map(|address| PeerAddress::new(kind, address));
+        let told = told(kind, &addresses);
         voice.moved(|said| said.ways[way] = told);
-        address = listener.moved(&address).await;
+        addresses = listener.moved(&addresses).await;
     }
+}
+
+/// The addresses of a listener that others can dial.
+fn told(kind: &'static str, addresses: &[Address]) -> Vec<PeerAddress> {
+    let dialable = addresses.iter().cloned().filter_map(dialable);
+    dialable
+        .map(|address| PeerAddress::new(kind, address))
+        .collect()
 }
 
 /// Links to the cloud, which are made as soon as they can be.
@@ -279,16 +286,9 @@ fn cloud(
     pool
 }
 
-/// The address, unless it stands for all addresses of the machine, or says who and not where: nobody can
-/// dial that.
+/// The address, unless it stands for all addresses of the machine: nobody can dial that.
 fn dialable(address: Address) -> Option<Address> {
     let text = address.as_str();
-    if text
-        .split_once('/')
-        .is_some_and(|(_, places)| places.is_empty())
-    {
-        return None;
-    }
     let is_wildcard = text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
     if is_wildcard {
         tracing::warn!(%address, "others cannot dial where the peer listens: set `peer.advertise`");

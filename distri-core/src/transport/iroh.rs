@@ -46,7 +46,7 @@ mod stream;
 
 use address::Ticket;
 use port::Port;
-use stream::QuicStream;
+use stream::{Ending, QuicStream};
 
 /// What this transport calls itself.
 const KIND: &str = "iroh";
@@ -71,6 +71,7 @@ struct Inner {
     identity: Identity,
     options: IrohOptions,
     state: Mutex<State>,
+    ending: Arc<Ending>,
     /// Held while an endpoint is being bound for dialling, so that one is.
     binding: tokio::sync::Mutex<()>,
 }
@@ -92,6 +93,9 @@ pub struct IrohOptions {
     /// The relays of the cloud, as URLs, through which keys are linked that cannot reach each other
     /// directly. Default: none.
     pub relays: Vec<String>,
+    /// Whether to try other ways than the relays. Without, no socket of its own is opened, and nobody
+    /// learns this program's addresses but the relays. Default: yes.
+    pub direct: bool,
     /// Where to send from when nobody listens. Default: all interfaces.
     pub bind: SocketAddr,
     /// How long a dial may take in all. A restarted peer is found that much later at most. Default 5 s.
@@ -111,6 +115,7 @@ impl Default for IrohOptions {
     fn default() -> Self {
         Self {
             relays: Vec::new(),
+            direct: true,
             bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             dial_time: Duration::from_secs(5),
             handshake_time: Duration::from_secs(5),
@@ -135,6 +140,7 @@ impl Iroh {
                 identity,
                 options,
                 state: Mutex::default(),
+                ending: Arc::default(),
                 binding: tokio::sync::Mutex::new(()),
             }),
         }
@@ -208,7 +214,8 @@ impl Transport for Iroh {
             state.own = Some(ready_tx.downgrade());
             state.dialing = None;
         }
-        let task = accept::run(port.clone(), options.clone(), ready_tx);
+        let ending = self.inner.ending.clone();
+        let task = accept::run(port.clone(), ending, options.clone(), ready_tx);
         Ok(Box::new(IrohListener {
             key: self.inner.key,
             port,
@@ -245,6 +252,7 @@ impl Iroh {
             .await
             .map_err(|source| unreachable(&to.address, source))?;
         let place = EndpointAddr::from_parts(id, ticket.places);
+        self.inner.ending.give_up(id);
         let connection = port
             .endpoint()
             .connect(place, ALPN)
@@ -255,9 +263,9 @@ impl Iroh {
             source: Arc::new(error),
         };
         let streams = connection.open_bi().await;
-        let (send, recv) = streams.map_err(|error| broken(error.into()))?;
+        let streams = streams.map_err(|error| broken(error.into()))?;
         // From here on a dial that is dropped is a link that is cut off, and never one that ended well.
-        let mut bytes = QuicStream::new(port, connection, send, recv);
+        let mut bytes = QuicStream::new(port, self.inner.ending.clone(), connection, streams);
         bytes.write_all(&[HELLO]).await.map_err(broken)?;
         Ok(ByteLink {
             peer: to.key,
@@ -332,6 +340,12 @@ impl Listener for IrohListener {
         Ticket::new(self.key, self.port.places()).to_address()
     }
 
+    fn addresses(&self) -> Vec<Address> {
+        // One by one, so that a link is not taken for misplaced when a place comes or goes.
+        let ticket = Ticket::new(self.key, self.port.places());
+        ticket.each().map(|one| one.to_address()).collect()
+    }
+
     async fn accept(&self) -> Result<ByteLink, TransportError> {
         self.ready
             .lock()
@@ -341,12 +355,12 @@ impl Listener for IrohListener {
             .ok_or(TransportError::Closed)
     }
 
-    async fn moved(&self, from: &Address) -> Address {
+    async fn moved(&self, from: &[Address]) -> Vec<Address> {
         let mut places = self.port.endpoint().watch_addr();
         loop {
-            let address = self.address();
-            if address != *from {
-                return address;
+            let addresses = self.addresses();
+            if addresses != from {
+                return addresses;
             }
             if places.updated().await.is_err() {
                 std::future::pending::<()>().await;

@@ -40,13 +40,16 @@ fn no_outside_server_is_contacted() {
 /// In the namespace: makes the way out, and watches it.
 fn inside() {
     ip("link set lo up");
-    ip(&format!("link add {DEVICE} type dummy"));
-    // Neighbours that announce themselves are no servers.
+    // A bridge that leads nowhere: it counts what is sent, and says nothing of its own accord.
+    ip(&format!("link add {DEVICE} type bridge mcast_snooping 0"));
     let quiet = format!("/proc/sys/net/ipv6/conf/{DEVICE}/disable_ipv6");
     std::fs::write(quiet, "1").unwrap();
     ip(&format!("addr add 192.0.2.1/24 dev {DEVICE}"));
     ip(&format!("link set {DEVICE} up"));
-    ip(&format!("route add default dev {DEVICE}"));
+    ip(&format!(
+        "neigh add 192.0.2.254 lladdr 02:00:00:00:00:01 dev {DEVICE} nud permanent"
+    ));
+    ip(&format!("route add default via 192.0.2.254 dev {DEVICE}"));
     // The watch itself works: a packet to the world is seen.
     let before = sent();
     let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();

@@ -10,7 +10,11 @@ use std::{io, sync::Arc};
 use iroh::endpoint::{Incoming, IncomingAddr};
 use tokio::{io::AsyncReadExt, sync::mpsc, task::JoinSet, time::timeout};
 
-use super::{HELLO, IrohOptions, port::Port, stream::QuicStream};
+use super::{
+    HELLO, IrohOptions,
+    port::Port,
+    stream::{Ending, QuicStream},
+};
 use crate::{
     id::PublicKey,
     transport::{Address, ByteLink},
@@ -18,7 +22,12 @@ use crate::{
 };
 
 /// Accepts until dropped.
-pub(super) async fn run(port: Arc<Port>, options: IrohOptions, ready: mpsc::Sender<ByteLink>) {
+pub(super) async fn run(
+    port: Arc<Port>,
+    ending: Arc<Ending>,
+    options: IrohOptions,
+    ready: mpsc::Sender<ByteLink>,
+) {
     let mut handshakes = JoinSet::new();
     while let Some(incoming) = port.endpoint().accept().await {
         while handshakes.try_join_next().is_some() {}
@@ -28,10 +37,11 @@ pub(super) async fn run(port: Arc<Port>, options: IrohOptions, ready: mpsc::Send
             continue;
         }
         let (port, ready, options) = (port.clone(), ready.clone(), options.clone());
+        let ending = ending.clone();
         let handshake = async move {
             let from = address_of(&incoming.remote_addr());
             let taken = timeout(options.handshake_time, async {
-                let link = link(port, incoming, from.clone()).await?;
+                let link = link(port, ending, incoming, from.clone()).await?;
                 // Nobody takes it when the listener is gone.
                 let _ = ready.send(link).await;
                 Ok::<_, io::Error>(())
@@ -46,7 +56,12 @@ pub(super) async fn run(port: Arc<Port>, options: IrohOptions, ready: mpsc::Send
     }
 }
 
-async fn link(port: Arc<Port>, incoming: Incoming, address: Address) -> io::Result<ByteLink> {
+async fn link(
+    port: Arc<Port>,
+    ending: Arc<Ending>,
+    incoming: Incoming,
+    address: Address,
+) -> io::Result<ByteLink> {
     let connection = incoming.accept()?.await.map_err(io::Error::other)?;
     let (send, mut recv) = connection.accept_bi().await?;
     let hello = recv.read_u8().await?;
@@ -57,7 +72,7 @@ async fn link(port: Arc<Port>, incoming: Incoming, address: Address) -> io::Resu
     Ok(ByteLink {
         peer,
         address,
-        bytes: Box::new(QuicStream::new(port, connection, send, recv)),
+        bytes: Box::new(QuicStream::new(port, ending, connection, (send, recv))),
     })
 }
 

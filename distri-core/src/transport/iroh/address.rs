@@ -67,6 +67,17 @@ impl Ticket {
         Address::new(key + &places.join(","))
     }
 
+    /// Each place by itself, the likeliest to be reached first and relays last.
+    pub(super) fn each(&self) -> impl Iterator<Item = Self> {
+        let mut places: Vec<_> = self.places.iter().cloned().collect();
+        places.sort_by_key(|place| (place.is_relay(), rank(place)));
+        let key = self.key;
+        places.into_iter().map(move |place| Self {
+            key,
+            places: BTreeSet::from([place]),
+        })
+    }
+
     /// The socket that it names first.
     pub(super) fn first_ip(&self) -> Option<SocketAddr> {
         self.places.iter().find_map(|place| match place {

@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, fmt, io, net::SocketAddr, sync::Arc};
 
 use iroh::{
-    Endpoint, RelayMode, SecretKey, TransportAddr,
+    Endpoint, RelayConfig, RelayMap, RelayMode, SecretKey, TransportAddr,
     endpoint::{PortmapperConfig, QuicTransportConfig, VarInt, presets},
 };
 
@@ -35,7 +35,9 @@ impl Port {
         let relays = if relays.is_empty() {
             RelayMode::Disabled
         } else {
-            RelayMode::custom(relays)
+            // Ours answer on this one port, and to nothing else.
+            let only = relays.into_iter().map(|url| RelayConfig::new(url, None));
+            RelayMode::Custom(RelayMap::from_iter(only))
         };
         let idle = options.idle.try_into().map_err(io::Error::other)?;
         let quic = QuicTransportConfig::builder()
@@ -55,10 +57,12 @@ impl Port {
             .portmapper_config(PortmapperConfig::Disabled)
             .transport_config(quic);
         // On all interfaces it listens over both families, which is what it does by itself.
-        if !place.ip().is_unspecified() {
+        if !options.direct || !place.ip().is_unspecified() {
             builder = builder.clear_ip_transports();
         }
-        if !place.ip().is_unspecified() || place.port() != 0 {
+        if !options.direct {
+            // Over the relays alone.
+        } else if !place.ip().is_unspecified() || place.port() != 0 {
             builder = builder.bind_addr(place).map_err(io::Error::other)?;
         }
         let endpoint = builder

@@ -8,7 +8,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,22 +36,60 @@ pub(super) struct QuicStream {
     recv: RecvStream,
     /// This end has said that no more comes.
     finished: bool,
+    /// The links that are ending.
+    ending: Arc<Ending>,
     /// Keeps the socket open.
     port: Arc<Port>,
+}
+
+/// Links whose end this program has said, and whose last bytes may be under way still.
+///
+/// The library dials a key where it has a connection to it, however dead, and nowhere else. So whoever
+/// dials a key anew gives up what is under way to it.
+#[derive(Default)]
+pub(super) struct Ending {
+    links: Mutex<Vec<Connection>>,
+}
+
+impl Ending {
+    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, connection: &Connection) {
+        self.lock().push(connection.clone());
+    }
+
+    fn remove(&self, connection: &Connection) {
+        let id = connection.stable_id();
+        self.lock().retain(|held| held.stable_id() != id);
+    }
+
+    /// Closes those to `key`.
+    pub(super) fn give_up(&self, key: iroh::PublicKey) {
+        let given_up: Vec<_> = self
+            .lock()
+            .extract_if(.., |link| link.remote_id() == key)
+            .collect();
+        for link in given_up {
+            link.close(DROPPED, b"dialled anew");
+        }
+    }
 }
 
 impl QuicStream {
     pub(super) fn new(
         port: Arc<Port>,
+        ending: Arc<Ending>,
         connection: Connection,
-        send: SendStream,
-        recv: RecvStream,
+        (send, recv): (SendStream, RecvStream),
     ) -> Self {
         Self {
             connection,
             send: Some(send),
             recv,
             finished: false,
+            ending,
             port,
         }
     }
@@ -98,7 +136,10 @@ impl AsyncWrite for QuicStream {
             return Poll::Ready(Ok(()));
         }
         let shut = AsyncWrite::poll_shutdown(self.send()?, cx).map_err(as_reset);
-        self.finished |= matches!(shut, Poll::Ready(Ok(())));
+        if matches!(shut, Poll::Ready(Ok(()))) {
+            self.finished = true;
+            self.ending.add(&self.connection);
+        }
         shut
     }
 }
@@ -106,14 +147,24 @@ impl AsyncWrite for QuicStream {
 impl Drop for QuicStream {
     fn drop(&mut self) {
         let runtime = tokio::runtime::Handle::try_current();
-        let (true, Some(send), Ok(runtime)) = (self.finished, self.send.take(), runtime) else {
+        if !self.finished
+            && let Some(send) = &mut self.send
+        {
+            // A stream that is merely dropped ends well, which what was cut off must not.
+            let _ = send.reset(DROPPED);
+        }
+        let send = self.send.take();
+        let (true, Some(send), Ok(runtime)) = (self.finished, send, runtime) else {
+            self.ending.remove(&self.connection);
             self.connection.close(DROPPED, b"dropped");
             return;
         };
         // Closing now would take back what has not arrived.
         let (connection, port) = (self.connection.clone(), self.port.clone());
+        let ending = self.ending.clone();
         runtime.spawn(async move {
             let _ = timeout(LINGER, send.stopped()).await;
+            ending.remove(&connection);
             connection.close(DONE, b"done");
             drop(port);
         });
