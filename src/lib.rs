@@ -62,7 +62,8 @@
 //! |---|---|---|
 //! | `node` | yes | nodes; without it, a program only calls |
 //! | `peer` | yes | [`peer::Peer`]: programs that host services without being part of the cloud |
-//! | `iroh` | | links between peers by QUIC, through NATs and relays |
+//! | `iroh` | | links between peers over QUIC, through NATs and relays |
+//! | `relay` | | nodes that relay between peers |
 //! | `cli` | yes | the command line and [`main!`]; crates that only define services do without |
 //! | `services` | | the standard services, at `distri::services` |
 //! | `testing` | | clouds in one process with injected faults, for tests of services |
