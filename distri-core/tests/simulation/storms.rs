@@ -38,6 +38,19 @@ async fn five_nodes(sim: Sim) {
     ledger.must_add_up(&cluster).await;
 }
 
+async fn members_that_come_and_go(sim: Sim) {
+    let cluster = sim.cluster(3).start().await;
+    let ledger = Ledger::open(&cluster, 3).await;
+
+    let chaos = Chaos {
+        members: 16,
+        ..Chaos::default()
+    };
+    cluster.chaos(chaos.deeds(DEEDS)).pass().await;
+
+    ledger.must_add_up(&cluster).await;
+}
+
 /// Logs are cut so soon that nodes that were away are sent snapshots.
 async fn snapshots(sim: Sim) {
     let cluster = sim
@@ -110,6 +123,11 @@ fn five_nodes_lose_nothing() {
 }
 
 #[test]
+fn nothing_is_lost_while_members_come_and_go() {
+    storm(1..=50, members_that_come_and_go);
+}
+
+#[test]
 fn nothing_is_lost_while_logs_are_cut_and_snapshots_travel() {
     storm(1..=20, snapshots);
 }
@@ -124,6 +142,7 @@ fn leases_end_whatever_happens_to_their_leader() {
 fn thousands_of_seeds() {
     storm(1001..=6000, three_nodes);
     storm(1001..=2500, five_nodes);
+    storm(1001..=3500, members_that_come_and_go);
     storm(1001..=2500, snapshots);
     storm(1001..=3000, leases);
 }
