@@ -147,6 +147,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             vitals: vitals.clone(),
             group: OnceLock::new(),
             membership: OnceLock::new(),
+            trouble: crate::cluster::Trouble::new(None),
             elections: OnceLock::new(),
             seen: Mutex::default(),
             tasks: Tasks::default(),
@@ -454,6 +455,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
+            gate.roster.note_unknown_caller(link.peer());
             link.close(&format!("key {} {NO_MEMBER}", link.peer()));
         }
         Ok(_) => {}
