@@ -29,7 +29,7 @@ use crate::{
     },
     config::{self, Config},
     consensus::{Group, GroupOptions, Member, RaftService, Timing},
-    directory::{DirectoryService, Replica, Server},
+    directory::{CollectionSpec, DirectoryService, Replica, Server},
     election::Elections,
     error::{Code, Error},
     id::PublicKey,
@@ -290,6 +290,12 @@ impl Keeper {
     #[cfg(feature = "testing")]
     pub(super) fn group(&self) -> &Group {
         &self.group
+    }
+
+    /// True if the directory has this collection as it is declared, as far as this node knows.
+    pub(super) fn has(&self, declared: &CollectionSpec) -> bool {
+        let replica = self.server.replica();
+        replica.read(|state| state.collections().any(|(spec, _)| spec == declared))
     }
 
     #[cfg(feature = "testing")]

@@ -15,7 +15,7 @@ use distri::{
 };
 use serde_json::{Value, json};
 
-use crate::ledger::Ledger;
+use crate::{ledger::Ledger, one_at_a_time};
 
 /// So many things go wrong in a run of the suite.
 const DEEDS: usize = 6;
@@ -138,6 +138,11 @@ fn leases_end_whatever_happens_to_their_leader() {
 }
 
 #[test]
+fn elections_have_one_holder_and_keys_one_owner() {
+    storm(1..=30, async |sim| one_at_a_time::at_work(sim, DEEDS).await);
+}
+
+#[test]
 #[ignore = "takes many minutes: every scenario with a hundred times the seeds"]
 fn thousands_of_seeds() {
     storm(1001..=6000, three_nodes);
@@ -145,4 +150,7 @@ fn thousands_of_seeds() {
     storm(1001..=3500, members_that_come_and_go);
     storm(1001..=2500, snapshots);
     storm(1001..=3000, leases);
+    storm(1001..=2500, async |sim| {
+        one_at_a_time::at_work(sim, DEEDS).await
+    });
 }
