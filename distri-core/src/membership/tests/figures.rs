@@ -6,6 +6,10 @@
 //!
 //! `DISTRI_NODES` is another number of nodes, `DISTRI_LOST` one rate of lost packets of a thousand
 //! instead of all three.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it says how long it has run by the clock on the wall"
+)]
 
 use std::time::Instant as Wall;
 
