@@ -261,6 +261,7 @@ impl Layers {
             access,
             limits,
             directory,
+            admin,
             client,
             log,
         } = sections;
@@ -271,6 +272,7 @@ impl Layers {
             access,
             limits,
             directory,
+            admin,
             client,
             log,
             services,

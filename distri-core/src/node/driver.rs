@@ -3,8 +3,8 @@
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
 //! [`super::keeper`]) and of services that not every node may serve (see
-//! [`super::leading`] and [`super::owning`]). All end with [`Running`]. Links have tasks
-//! of their own, see [`crate::rpc`].
+//! [`super::leading`] and [`super::owning`]); the admin port has its own, see [`crate::http`]. All end
+//! with [`Running`]. Links have tasks of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the node's tasks"
@@ -21,6 +21,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     NodeHandle, StartError,
+    admin::{self, Admin, Subject},
     handle::{Shared, Tasks},
     host::{Host, HostFor, HostsNothing},
     introspect,
@@ -68,6 +69,7 @@ pub(super) struct Running {
     pub(super) host: Arc<Host>,
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
+    pub(super) admin: Option<Admin>,
     leading: Leading,
     owning: Owning,
     membership: Membership,
@@ -111,6 +113,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         .advertise
         .clone()
         .unwrap_or_else(|| listener.address());
+    let admin_port = admin::bind(config.admin.listen.as_ref()).await?;
     let cell = Arc::new(OnceLock::new());
     let repeats = Repeats::new(&config.limits);
     let hello: Arc<dyn Fn() -> Hello + Send + Sync> = {
@@ -224,11 +227,21 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         tasks.extend(keeper.start(&roster, &pool, members_changed));
     }
     let keeps_directory = keeper.is_some();
+    let admin = admin_port.map(|port| {
+        let subject = Subject {
+            node: handle.clone(),
+            host: Arc::downgrade(&host),
+            roster: keeps_directory.then(|| roster.clone()),
+        };
+        Admin::start(port, subject)
+    });
+    let admin = admin.transpose()?;
     let mut running = Running {
         handle: handle.clone(),
         host: host.clone(),
         address: address.clone(),
         keeper,
+        admin,
         leading,
         owning,
         membership,
@@ -283,6 +296,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     running.tasks.extend(campaigns);
     let follows = running.owning.start(&Arc::downgrade(&host));
     running.tasks.extend(follows);
+    running.admin.iter().for_each(Admin::started);
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -535,6 +549,8 @@ impl Running {
     }
 
     pub(super) async fn shutdown(&self) {
+        // First of all, so that those who look know it before any call is refused.
+        self.admin.iter().for_each(Admin::withdraw);
         if let Some(keeper) = &self.keeper {
             keeper.hand_over().await;
         }
@@ -576,6 +592,7 @@ impl Running {
         if let Some(keeper) = &self.keeper {
             keeper.close().await;
         }
+        self.admin.iter().for_each(Admin::close);
         tracing::info!(name = self.handle.name(), "node stopped");
     }
 }
@@ -583,6 +600,7 @@ impl Running {
 impl Running {
     /// Ends everything at once. Others learn of it by their links.
     pub(super) fn halt(&self) {
+        self.admin.iter().for_each(Admin::close);
         self.tasks.iter().for_each(AbortHandle::abort);
         self.handle.stop_tasks();
         self.gate
