@@ -167,7 +167,7 @@ impl Target {
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Link(link) => link.is_ready(),
-            Self::Local(host, _) => host.upgrade().is_some_and(|host| !host.is_draining()),
+            Self::Local(host, _) => host.upgrade().is_some(),
         }
     }
 
@@ -182,7 +182,11 @@ impl Target {
     pub(crate) fn load(&self) -> u32 {
         match self {
             Self::Link(link) => link.load(),
-            Self::Local(host, _) => host.upgrade().map_or(u32::MAX, |host| host.in_flight()),
+            // While it drains, others serve what is called from here, if there are any.
+            Self::Local(host, _) => host
+                .upgrade()
+                .filter(|host| !host.is_draining())
+                .map_or(u32::MAX, |host| host.in_flight()),
         }
     }
 }

@@ -229,6 +229,16 @@ impl Host {
         self.load.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Waits until no call is served but the cloud's own.
+    pub(crate) async fn idle(&self) {
+        self.load.room.emptied().await;
+    }
+
+    /// Calls being served, the cloud's own not among them.
+    pub(crate) fn serving(&self) -> u32 {
+        self.load.room.taken()
+    }
+
     pub(crate) async fn stop(&self) {
         for hosted in self.services.values() {
             if let Some(service) = hosted.service.get() {
@@ -265,7 +275,10 @@ impl Host {
                 ),
             ));
         };
-        if self.is_draining() {
+        // What the cloud itself needs goes on: others elect a leader with this node's vote. And so does
+        // what the calls that are being finished here call in turn.
+        let is_needed = method.descriptor.access == Access::Node || caller.key == self.node.key();
+        if self.is_draining() && !is_needed {
             let node = self.node.name();
             return Err(method.refuse(Error::new(
                 Code::Unavailable,
