@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Config, Limits},
+    directory::CallWrites,
     error::{Code, Error, Result},
     fence::{Fence, Fences},
     id::PublicKey,
@@ -63,6 +64,8 @@ struct Scope {
     deadline: Option<Instant>,
     trace: Option<Trace>,
     fences: Fences,
+    /// Numbers the writes to the directory, where a call makes them that may be served again.
+    writes: Option<Arc<CallWrites>>,
 }
 
 /// Prepares a [`Client`]. [`Client::builder`] makes one.
@@ -182,6 +185,7 @@ impl Client {
             deadline,
             trace,
             fences,
+            writes,
         } = inherited;
         Self {
             pool: self.pool.clone(),
@@ -189,8 +193,14 @@ impl Client {
                 deadline,
                 trace: Some(trace),
                 fences,
+                writes,
             },
         }
+    }
+
+    /// Numbers the writes to the directory, where a call makes them that may be served again.
+    pub(crate) fn writes(&self) -> Option<&CallWrites> {
+        self.scope.writes.as_deref()
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {

@@ -19,6 +19,7 @@ use super::{
     repeat::{Failure, Fate, Former},
 };
 use crate::{
+    directory::CallWrites,
     error::{Code, Error, Result},
     id::{MethodId, PublicKey, SchemaHash},
     message::{BoxFuture, Codec, Message},
@@ -30,7 +31,7 @@ use crate::{
         descriptor::DEFAULT_TIMEOUT,
     },
     stats::calls::Making,
-    wire::frame::{Channels, RequestHead},
+    wire::frame::{Channels, OnceHead, RequestHead},
     world,
 };
 
@@ -121,9 +122,18 @@ impl What {
         }
     }
 
+    /// True if it does no harm to serve the call more than once.
     fn is_idempotent(&self) -> bool {
         match self {
-            Self::Typed(_, method) => method.idempotent,
+            Self::Typed(_, method) => method.idempotent || method.once,
+            Self::Named { .. } => false,
+        }
+    }
+
+    /// True if that is because its writes are numbered.
+    fn is_once(&self) -> bool {
+        match self {
+            Self::Typed(_, method) => method.once,
             Self::Named { .. } => false,
         }
     }
@@ -536,6 +546,17 @@ impl Plan {
             .deadline
             .map_or(own, |inherited| inherited.min(own));
         self.client.pool().budget().earn();
+        // The same number in each try. When the call has ended, however, it is acknowledged.
+        let is_once = self.what.is_once();
+        let opened = is_once.then(|| self.client.pool().once().begin());
+        let once = opened.as_ref().map(|opened| {
+            let id = opened.id();
+            OnceHead {
+                session: id.session,
+                number: id.serial,
+                acknowledged: id.acknowledged,
+            }
+        });
         let mut tried = Vec::new();
         let mut former: Option<Former> = None;
         let mut waiting = None;
@@ -564,7 +585,7 @@ impl Plan {
                     Err(error) => return Err(last.unwrap_or(error)),
                 },
             };
-            let made = self.attempt(&route, codec, message, deadline, former);
+            let made = self.attempt(&route, codec, message, deadline, (former, once));
             let Failure { error, fate } = match made.await {
                 Ok(reply) => return Ok((reply, codec, node)),
                 Err(failure) => failure,
@@ -708,14 +729,14 @@ impl Plan {
         Error::new(Code::UnknownService, message)
     }
 
-    /// One try, of which `former` was an earlier one.
+    /// One try, of which `former` was an earlier one, and `once` is the number.
     async fn attempt(
         &self,
         route: &Route,
         codec: Codec,
         message: Message,
         deadline: Instant,
-        former: Option<Former>,
+        (former, once): (Option<Former>, Option<OnceHead>),
     ) -> Result<Message, Failure> {
         let trace = self
             .client
@@ -740,6 +761,7 @@ impl Plan {
                     deadline: Some(deadline),
                     trace,
                     fences: self.client.scope.fences.clone(),
+                    writes: once.map(|once| Arc::new(CallWrites::of(route.target.key(), &once))),
                 };
                 let method = self.what.id();
                 let arrived = Arrived {
@@ -772,6 +794,7 @@ impl Plan {
                         trace: Some(trace.to_wire()),
                         call_id: call_id.map(|call| call.0),
                         former: former.map(|former| former.link),
+                        once,
                         channels: Channels::default(),
                         fences: self.client.scope.fences.clone(),
                     };

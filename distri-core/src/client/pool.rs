@@ -76,6 +76,8 @@ pub(crate) struct Pool {
     lost: Mutex<BTreeSet<PublicKey>>,
     /// The numbering of this program's writes to the directory.
     session: Session,
+    /// The numbering of its calls that may be served more than once.
+    once: Session,
     /// The ids of its calls: what no other program has, and a number.
     calls: (u64, AtomicU64),
     /// What has been counted of the calls made here.
@@ -227,6 +229,7 @@ impl Pool {
             absent: Mutex::default(),
             lost: Mutex::default(),
             session: Session::new(),
+            once: Session::new(),
             calls: (world::dice(), AtomicU64::new(1)),
             counted: CallTable::default(),
             budget: Budget::default(),
@@ -364,6 +367,11 @@ impl Pool {
     /// How many calls may be tried again after `busy`.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Numbers calls that may be served more than once.
+    pub(super) fn once(&self) -> &Session {
+        &self.once
     }
 
     /// An id for a call.

@@ -92,7 +92,7 @@ impl Session {
         }
     }
 
-    pub(super) fn begin(&self) -> Opened<'_> {
+    pub(crate) fn begin(&self) -> Opened<'_> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let serial = self.next.fetch_add(1, Ordering::Relaxed);
         open.insert(serial);
@@ -117,13 +117,13 @@ impl Session {
 }
 
 /// A request that waits for its reply.
-pub(super) struct Opened<'a> {
+pub(crate) struct Opened<'a> {
     session: &'a Session,
     id: RequestId,
 }
 
 impl Opened<'_> {
-    pub(super) fn id(&self) -> RequestId {
+    pub(crate) fn id(&self) -> RequestId {
         self.id
     }
 }
@@ -259,9 +259,15 @@ impl Directory {
 
     async fn write(&self, command: Command) -> Result<Outcome> {
         let session = self.client.pool().session();
-        let opened = session.begin();
+        let (request, _opened) = match self.client.writes() {
+            Some(writes) => (writes.next()?, None),
+            None => {
+                let opened = session.begin();
+                (opened.id, Some(opened))
+            }
+        };
         let write = Write {
-            request: Some(opened.id),
+            request: Some(request),
             command,
         };
         let mut call = self

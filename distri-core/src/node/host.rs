@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::gate::{Admitted, Gate, OwnsKeys, Pass};
 use crate::{
     config::Limits,
+    directory::CallWrites,
     error::{Code, Error, Result},
     hash::IdMap,
     id::MethodId,
@@ -346,6 +347,9 @@ impl Host {
         let gate = method.gate.get();
         let admitted = gate.map(|gate| gate.admit()).transpose();
         let admitted = admitted.inspect_err(|error| ticket.refuse(error.code()))?;
+        if !method.descriptor.once {
+            inherited.writes = None;
+        }
         let pass = admitted.map(|Admitted { fence, pass }| {
             inherited.fences = inherited.fences.with(fence);
             pass
@@ -507,6 +511,9 @@ impl HostFor {
             deadline,
             trace: trace.map_or_else(Trace::start, Trace::from_wire),
             fences: head.fences,
+            writes: head
+                .once
+                .map(|once| Arc::new(CallWrites::of(self.caller.key, &once))),
         };
         match host.begin(method, &self.caller, arrived, inherited, reporter) {
             Ok((cx, future)) => Serving::Running {
