@@ -31,9 +31,11 @@ mod call;
 mod guide;
 pub(crate) mod pool;
 mod repeat;
+mod whole;
 
 pub use call::{Call, Gather, JsonCall, JsonReply};
 pub use pool::{NodeState, NodeView};
+pub use whole::Whole;
 
 use pool::{Pool, PoolOptions};
 

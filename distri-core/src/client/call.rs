@@ -487,12 +487,6 @@ async fn join_all<K, T>(calls: Vec<(K, BoxFuture<'static, T>)>) -> Vec<(K, T)> {
         .collect()
 }
 
-/// A time between nothing and `most`.
-fn jitter(most: Duration) -> Duration {
-    let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-    Duration::from_micros(world::dice() % most.max(1))
-}
-
 impl Plan {
     /// Makes the call, on another node too if that is safe.
     async fn run(
@@ -636,7 +630,7 @@ impl Plan {
                 let elsewhere = [&tried[..], &[node]].concat();
                 if self.pick(&elsewhere, &guide).is_none() {
                     let hint = error.retry_after().unwrap_or_default();
-                    let wait = hint + jitter(pause.max(hint));
+                    let wait = hint + world::jitter(pause.max(hint));
                     if world::now() + wait >= deadline {
                         return Err(error);
                     }
