@@ -27,7 +27,7 @@ use crate::{
     placement,
     rpc::{CallOptions, OnProgress, Progress},
     service::{
-        MethodDescriptor, Placement, ServiceDescriptor, context::Inherited,
+        Access, MethodDescriptor, Placement, ServiceDescriptor, context::Inherited,
         descriptor::DEFAULT_TIMEOUT,
     },
     stats::calls::Making,
@@ -134,6 +134,14 @@ impl What {
     fn is_once(&self) -> bool {
         match self {
             Self::Typed(_, method) => method.once,
+            Self::Named { .. } => false,
+        }
+    }
+
+    /// True if nodes need it of each other as long as they are there, also of one that drains.
+    fn is_needed(&self) -> bool {
+        match self {
+            Self::Typed(_, method) => method.access == Access::Node,
             Self::Named { .. } => false,
         }
     }
@@ -671,17 +679,23 @@ impl Plan {
     fn pick(&self, tried: &[PublicKey], guide: &Guide) -> Option<Route> {
         let routes = self.client.pool().routes();
         let candidates = routes.of(self.what.id());
-        let fresh = |route: &Route| {
-            route.target.is_ready()
-                && !tried.contains(&route.target.key())
+        let is_new = |route: &Route| {
+            !tried.contains(&route.target.key())
                 && self.to.is_none_or(|to| route.target.key() == to)
         };
-        let sure = |route: &Route| fresh(route) && !route.doubtful && !route.target.is_silent();
+        // One that drains serves until others do what only it may.
+        let there = |route: &Route| route.target.is_there() && is_new(route);
         if self.to.is_none()
-            && let Some(route) = guide.pick(candidates, fresh)
+            && let Some(route) = guide.pick(candidates, there)
         {
             return Some(route.clone());
         }
+        let is_needed = self.what.is_needed();
+        let fresh = |route: &Route| {
+            let takes = route.target.is_ready() || (is_needed && route.target.is_there());
+            takes && is_new(route)
+        };
+        let sure = |route: &Route| fresh(route) && !route.doubtful && !route.target.is_silent();
         let preferred = |route: &&Route| Some(route.target.key()) == self.prefer && sure(route);
         if let Some(route) = candidates.iter().find(preferred) {
             return Some(route.clone());

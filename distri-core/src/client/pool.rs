@@ -166,9 +166,19 @@ impl Target {
         }
     }
 
+    /// True if it takes any call. What is called from this very node is served here also while it
+    /// drains: by others it may not be.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Link(link) => link.is_ready(),
+            Self::Local(host, _) => host.upgrade().is_some(),
+        }
+    }
+
+    /// True if it takes some calls at least: those that a node serves until it is gone.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Self::Link(link) => link.is_there(),
             Self::Local(host, _) => host.upgrade().is_some(),
         }
     }

@@ -1,4 +1,4 @@
-//! What a node does in the world: it accepts links, tells how it stands, and stops.
+//! What a node does in the world: it accepts links and tells how it stands. How it stops is in `stop`.
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
@@ -49,6 +49,8 @@ use crate::{
     world,
 };
 
+mod stop;
+
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
@@ -58,13 +60,6 @@ const REPORT_AT_REST: Duration = Duration::from_millis(300);
 
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
-
-/// How long a node that stops waits until the directory knows what it holds no more.
-const GIVE_UP: Duration = Duration::from_secs(2);
-
-/// How long a node that stops waits at least for its links to part: for replies to be read. Longer
-/// serves slow readers, shorter stops sooner when somebody is frozen.
-const PART: Duration = Duration::from_millis(500);
 
 /// A node that runs.
 pub(super) struct Running {
@@ -536,84 +531,6 @@ async fn heed(membership: Membership, pool: Weak<Pool>) {
 impl Running {
     pub(super) fn links(&self) -> usize {
         self.gate.lock().len() + self.pool.dialed()
-    }
-
-    /// First nobody sends calls here any more, then others lead, then the calls that are here end, with
-    /// all that they call in turn; links part last.
-    pub(super) async fn shutdown(&self) {
-        if let Some(elections) = self.handle.elections() {
-            // Who leads a service or owns keys lets calls in until another does.
-            let wait = self.limits.drain / 2;
-            tokio::join!(self.leading.hand_over(wait), self.owning.hand_over(wait));
-            elections.close(GIVE_UP).await;
-        }
-        self.host.drain();
-        self.gate.status_changed.notify_one();
-        if let Some(keeper) = &self.keeper {
-            keeper.hand_over().await;
-            if self.pool.routes().any_ready() {
-                // What is under way here and needs a leader goes on elsewhere.
-                keeper.leave();
-            }
-        }
-        let until = world::now() + self.limits.drain;
-        let finished = tokio::time::timeout_at(until, self.host.idle()).await;
-        if finished.is_err() {
-            let in_flight = self.host.serving();
-            tracing::warn!(in_flight, waited = ?self.limits.drain, "calls did not finish in time");
-        }
-        let about = standing::about(&self.host, self.handle.name(), &self.address);
-        self.membership.leave(self.handle.client(), about).await;
-        self.tasks.first().into_iter().for_each(AbortHandle::abort);
-        if let Some(keeper) = &self.keeper {
-            keeper.leave();
-        }
-        let links = self.gate.lock().clone();
-        links.iter().for_each(Link::go_away);
-        self.pool.go_away();
-        let all_ended = async {
-            for link in &links {
-                link.closed().await;
-            }
-            self.pool.ended().await;
-        };
-        let until = until.max(world::now() + PART);
-        if tokio::time::timeout_at(until, all_ended).await.is_err() {
-            tracing::debug!("links did not part in time");
-        }
-        links
-            .iter()
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        self.host.stop().await;
-        self.handle.stop_tasks();
-        if let Some(keeper) = &self.keeper {
-            keeper.close().await;
-        }
-        tracing::info!(name = self.handle.name(), "node stopped");
-    }
-}
-
-impl Running {
-    /// Ends everything at once. Others learn of it by their links.
-    pub(super) fn halt(&self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-        self.handle.stop_tasks();
-        self.gate
-            .lock()
-            .drain(..)
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        if let Some(elections) = self.handle.elections() {
-            elections.abandon();
-        }
-        // Who holds a clone of a node that was killed finds nobody at home either.
-        self.pool.forget_local();
-        if let Some(keeper) = &self.keeper {
-            keeper.abandon();
-        }
     }
 }
 

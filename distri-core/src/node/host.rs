@@ -276,10 +276,7 @@ impl Host {
                 ),
             ));
         };
-        // What the cloud itself needs goes on: others elect a leader with this node's vote. And so does
-        // what the calls that are being finished here call in turn.
-        let is_needed = method.descriptor.access == Access::Node || caller.key == self.node.key();
-        if self.is_draining() && !is_needed {
+        if self.is_draining() && !self.serves_to_the_end(method, caller) {
             let node = self.node.name();
             return Err(method.refuse(Error::new(
                 Code::Unavailable,
@@ -311,6 +308,17 @@ impl Host {
             Error::new(Code::Busy, message).with_retry_after(room.hint())
         })?;
         Ok((method, ticket))
+    }
+
+    /// True for what a node that drains goes on to serve.
+    fn serves_to_the_end(&self, method: &Method, caller: &Caller) -> bool {
+        // What the cloud itself needs: others elect a leader with this node's vote.
+        method.descriptor.access == Access::Node
+            // What the calls that are being finished here call in turn.
+            || caller.key == self.node.key()
+            // What no other may serve yet: whoever stands before it says who may.
+            || method.gate.get().is_some()
+            || method.keys.get().is_some()
     }
 
     /// Refuses a caller who calls too often. The cloud's own nodes may.
