@@ -262,7 +262,7 @@ impl ClientBuilder {
         let connected = pool
             .wait_for(world::now() + CONNECT, |pool| {
                 let ready = pool.routes().any_ready();
-                (ready || pool.all_tried()).then_some(ready)
+                (ready || pool.all_heard()).then_some(ready)
             })
             .await;
         if connected == Some(true) {

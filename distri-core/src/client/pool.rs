@@ -94,6 +94,8 @@ struct Member {
     trouble: Option<String>,
     /// Dialled at least once, with success or without.
     tried: bool,
+    /// What it said of itself and of other nodes has been taken in.
+    heard: bool,
 }
 
 /// A node as a client sees it.
@@ -135,6 +137,8 @@ pub enum NodeState {
 pub(crate) struct Routes {
     by_method: IdMap<MethodId, Vec<Route>>,
     services: BTreeSet<String>,
+    /// Those that linked nodes have and do not serve now.
+    resting: BTreeSet<String>,
     links: Vec<Link>,
 }
 
@@ -219,6 +223,11 @@ impl Routes {
         self.services.contains(name)
     }
 
+    /// True if some linked node has the service `name`, and does not serve it now.
+    pub(crate) fn is_resting(&self, name: &str) -> bool {
+        self.resting.contains(name)
+    }
+
     /// The services that linked nodes offer.
     pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(String::as_str)
@@ -287,6 +296,7 @@ impl Pool {
                 link: None,
                 trouble: None,
                 tried: false,
+                heard: false,
             };
             members.insert(endpoint.key, member);
         }
@@ -340,6 +350,7 @@ impl Pool {
                 link: None,
                 trouble: None,
                 tried: true,
+                heard: false,
             });
             let kept = match &member.link {
                 Some(old) if old.closed_now().is_none() && self.prefers(old, link) => {
@@ -355,6 +366,7 @@ impl Pool {
             if kept {
                 member.link = Some(link.clone());
                 member.trouble = None;
+                member.heard = false;
             }
         }
         self.rebuild();
@@ -435,6 +447,7 @@ impl Pool {
             let doubtful = absent.contains(&link.peer());
             for service in &hello.services {
                 if status.not_serving.contains(&service.name) {
+                    routes.resting.insert(service.name.clone());
                     continue;
                 }
                 routes.services.insert(service.name.clone());
@@ -519,9 +532,13 @@ impl Pool {
         }
     }
 
-    /// True once every node has been dialled at least once.
-    pub(crate) fn all_tried(&self) -> bool {
-        lock(&self.members).values().all(|member| member.tried)
+    /// True once every node has been dialled at least once, and a client has heard of each that it
+    /// is linked to which others there are.
+    pub(crate) fn all_heard(&self) -> bool {
+        let learns = self.options.learns;
+        let heard =
+            |member: &Member| member.tried && (member.heard || member.link.is_none() || !learns);
+        lock(&self.members).values().all(heard)
     }
 
     /// Why no node can be reached.
@@ -705,15 +722,23 @@ impl Pool {
         Ok(())
     }
 
-    fn learn(self: &Arc<Self>, status: &Status) {
-        if self.options.learns {
-            for node in &status.nodes {
-                self.add(Endpoint {
-                    key: node.key,
-                    address: node.address.clone(),
-                });
-            }
+    /// Takes in what a node said over `link`.
+    fn learn(self: &Arc<Self>, link: &Link, status: &Arc<Status>) {
+        if !self.options.learns {
+            return;
         }
+        for node in &status.nodes {
+            self.add(Endpoint {
+                key: node.key,
+                address: node.address.clone(),
+            });
+        }
+        if let Some(member) = lock(&self.members).get_mut(&link.peer())
+            && member.link.as_ref().is_some_and(|held| held.is_same(link))
+        {
+            member.heard |= link.has_reported(status);
+        }
+        self.changed.notify_waiters();
     }
 }
 
@@ -757,7 +782,7 @@ async fn watch(pool: Weak<Pool>, link: Link) {
     let mut seen = None;
     while let Some(status) = link.next_status(seen.as_ref()).await {
         let Some(pool) = pool.upgrade() else { return };
-        pool.learn(&status);
+        pool.learn(&link, &status);
         let former: Option<Arc<Status>> = seen.replace(status.clone());
         if former.is_none_or(|former| {
             former.not_serving != status.not_serving

@@ -276,6 +276,7 @@ impl Driver {
                         shared.draining.store(true, Ordering::Release);
                     }
                     state.status = Some(Arc::new((**status).clone()));
+                    state.reported = true;
                     shared.changed.notify_waiters();
                 }
                 Event::Doubted(doubt) => {
