@@ -1,7 +1,8 @@
 //! Calling services: a [`Client`] keeps links to the nodes of a cloud and gives each call to one.
 //!
 //! `pool` keeps the links, `call` decides what one call does: which node, which codec; `repeat` says
-//! what a failed try means for the next, `budget` how many tries there may be. Which of two nodes is better is said by `placement`.
+//! what a failed try means for the next, `budget` how many tries there may be, and `once` numbers calls
+//! whose writes are known again. Which of two nodes is better is said by `placement`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -29,6 +30,7 @@ use crate::{
 mod budget;
 mod call;
 mod guide;
+mod once;
 pub(crate) mod pool;
 mod repeat;
 mod whole;

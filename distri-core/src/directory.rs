@@ -15,7 +15,7 @@ mod command;
 mod document;
 mod filter;
 mod json;
-mod once;
+pub(crate) mod once;
 pub(crate) mod protocol;
 mod query;
 #[cfg(feature = "node")]

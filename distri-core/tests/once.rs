@@ -11,7 +11,10 @@ extern crate distri_core as distri;
 use std::{
     collections::BTreeMap,
     future::IntoFuture,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,6 +22,8 @@ use distri::{
     Client, Code, Context, Result,
     directory::{CollectionSpec, Refusal},
 };
+
+use tokio::sync::watch;
 
 mod directory_support;
 use directory_support::{Cluster, eventually};
@@ -47,6 +52,13 @@ fn run(name: &str) -> u32 {
 fn runs_of(name: &str) -> u32 {
     runs().get(name).copied().unwrap_or(0)
 }
+
+/// Lets the first run of `pay_unstoppably` go on.
+static GO_ON: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+
+/// What became of the last write of that run: by what it was refused, if it was.
+static LATE: LazyLock<watch::Sender<Option<Option<Refusal>>>> =
+    LazyLock::new(|| watch::Sender::new(None));
 
 #[derive(Default)]
 struct Bank;
@@ -80,6 +92,27 @@ impl Bank {
             std::future::pending::<()>().await;
         }
         Ok(())
+    }
+
+    /// Pays in as a run that nobody can stop; the first notes it when it is told to go on, and says what
+    /// came of that.
+    #[method(once)]
+    async fn pay_unstoppably(&self, cx: &Context, name: String, amount: i64) -> Result<i64> {
+        let cx = cx.clone();
+        let run = async move {
+            let accounts = cx.directory().collection::<Account>("accounts");
+            let account = accounts.add(name.clone(), "money", amount, ..).await?;
+            let is_first = run(&name) == 1;
+            if is_first {
+                GO_ON.subscribe().wait_for(|go_on| *go_on).await.unwrap();
+            }
+            let noted = accounts.add(name, "booked", 1, ..).await;
+            if is_first {
+                LATE.send_replace(Some(noted.as_ref().err().and_then(distri::Error::details)));
+            }
+            noted.map(|_| account.value.money)
+        };
+        tokio::spawn(run).await.unwrap()
     }
 
     /// Is refused, and says so.
@@ -213,30 +246,129 @@ async fn a_second_run_meets_the_refusals_of_the_first() {
     assert_eq!(account(&cluster, other, "poor").await.money, 5000);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn a_run_that_goes_on_after_another_node_has_replied_adds_nothing() {
+    let (cluster, client) = open(7, "late").await;
+    let bank = BankClient::new(&client);
+    let server = (cluster.leader().await + 1) % 3;
+    let to = cluster.key(server);
+    let call = bank.pay_unstoppably("late".into(), 10).prefer(to);
+    let call = call.timeout(Duration::from_secs(240));
+    let call = tokio::spawn(call.into_future());
+    eventually("the first run has begun to pay", || async {
+        (runs_of("late") == 1).then_some(())
+    })
+    .await;
+
+    // Cut off, though alive.
+    let others = (0..3).filter(|i| *i != server).map(|i| cluster.key(i));
+    let others: Vec<_> = others.chain([client.key()]).collect();
+    cluster.network.partition([to], others);
+    assert_eq!(call.await.unwrap().unwrap(), 10);
+    assert_eq!(runs_of("late"), 2);
+    assert_eq!(*LATE.borrow(), None);
+    // What follows tells the directory that this caller has all replies.
+    bank.pay("late".into(), 1, false).await.unwrap();
+    cluster.network.heal();
+    GO_ON.send_replace(true);
+
+    let mut late = LATE.subscribe();
+    let late = late.wait_for(Option::is_some).await.unwrap().clone();
+    assert!(
+        matches!(late, Some(Some(Refusal::Forgotten { .. }))),
+        "{late:?}"
+    );
+    let account = account(&cluster, server, "late").await;
+    assert_eq!((account.money, account.booked), (11, 2));
+}
+
+/// A service of which an older program does not say `once`.
+mod older {
+    use distri::Result;
+
+    #[derive(Default)]
+    pub(super) struct Ledger;
+
+    #[distri::service(name = "ledger", register = false)]
+    impl Ledger {
+        pub(super) async fn book(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+}
+
+mod newer {
+    use distri::{Context, Result};
+
+    #[derive(Default)]
+    pub(super) struct Ledger;
+
+    #[distri::service(name = "ledger", register = false)]
+    impl Ledger {
+        #[method(once)]
+        pub(super) async fn book(&self, cx: &Context) -> Result<()> {
+            let _ = cx;
+            Ok(())
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_would_not_know_the_writes_again_does_not_serve_the_call() {
+    let cluster = Cluster::hosting(1, 8, |node| node.service(older::Ledger)).await;
+    let client = cluster.new_client().await;
+    older::LedgerClient::new(&client).book().await.unwrap();
+
+    let refused = newer::LedgerClient::new(&client).book().await.unwrap_err();
+
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(refused.message().contains("is not `once`"), "{refused}");
+    let served = cluster.node(0).status();
+    let book = served.methods.iter().find(|m| m.name == "ledger.book");
+    assert_eq!(book.unwrap().served, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_take_effect_once_each_while_links_break() {
     let (cluster, client) = open(6, "shaken").await;
-    let (bank, client) = (BankClient::new(&client), client.key());
-    let calls: Vec<_> = (0..60)
+    let stop = Arc::new(AtomicBool::new(false));
+    let lost = Arc::new(AtomicU32::new(0));
+    let callers: Vec<_> = (0..12)
         .map(|_| {
-            let bank = bank.clone();
-            tokio::spawn(bank.pay("shaken".into(), 1, false).into_future())
+            let (bank, stop, lost) = (BankClient::new(&client), stop.clone(), lost.clone());
+            tokio::spawn(async move {
+                let mut paid = 0;
+                while !stop.load(Ordering::SeqCst) {
+                    let lost = lost.clone();
+                    let call = bank.pay("shaken".into(), 1, false);
+                    let call = call.on_retry(move |_, _| {
+                        lost.fetch_add(1, Ordering::SeqCst);
+                    });
+                    call.await.unwrap();
+                    paid += 1;
+                }
+                paid
+            })
         })
         .collect();
 
+    let all = Duration::from_secs(30);
     for round in 0..20 {
-        cluster.network.cut(client, cluster.key(round % 3));
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        eventually("calls go on", || async {
+            (runs_of("shaken") > 50 * (round + 1)).then_some(())
+        })
+        .await;
+        let to = cluster.key(round as usize % 3);
+        cluster.network.cut(client.key(), to);
+        client.wait_for_nodes(3, all).await.unwrap();
     }
 
-    let mut results = Vec::new();
-    for call in calls {
-        results.push(call.await.unwrap());
+    stop.store(true, Ordering::SeqCst);
+    let mut paid = 0;
+    for caller in callers {
+        paid += caller.await.unwrap();
     }
-    let paid = results.iter().filter(|result| result.is_ok()).count();
     let account = account(&cluster, 0, "shaken").await;
-    // One that failed may have had its effect, and never twice.
-    assert!(account.money as usize >= paid && account.money <= 60);
-    assert_eq!(account.money as u64, account.booked);
-    assert!(paid >= 55, "{paid} of 60");
+    assert_eq!((account.money, account.booked), (paid, paid as u64));
+    assert!(lost.load(Ordering::SeqCst) > 0, "it proves nothing");
 }

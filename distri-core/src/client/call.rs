@@ -15,11 +15,12 @@ use tokio::time::Instant;
 use super::{
     Client,
     guide::Guide,
+    once::OpenCall,
     pool::{Route, Target},
     repeat::{Failure, Fate, Former},
 };
 use crate::{
-    directory::CallWrites,
+    directory::{CallWrites, once},
     error::{Code, Error, Result},
     id::{MethodId, PublicKey, SchemaHash},
     message::{BoxFuture, Codec, Message},
@@ -542,6 +543,10 @@ impl Plan {
     ) -> Result<(Message, Codec, PublicKey)> {
         self.client.scope.fences.check()?;
         let own = now + self.timeout.unwrap_or_else(|| self.what.timeout());
+        let own = match self.what.is_once() {
+            true => own.min(now + once::LONGEST),
+            false => own,
+        };
         let deadline = self
             .client
             .scope
@@ -549,16 +554,11 @@ impl Plan {
             .map_or(own, |inherited| inherited.min(own));
         self.client.pool().budget().earn();
         // The same number in each try. When the call has ended, however, it is acknowledged.
-        let is_once = self.what.is_once();
-        let opened = is_once.then(|| self.client.pool().once().begin());
-        let once = opened.as_ref().map(|opened| {
-            let id = opened.id();
-            OnceHead {
-                session: id.session,
-                number: id.serial,
-                acknowledged: id.acknowledged,
-            }
-        });
+        let open = self
+            .what
+            .is_once()
+            .then(|| self.client.pool().once().begin());
+        let once = open.as_ref().map(OpenCall::head);
         let mut tried = Vec::new();
         let mut former: Option<Former> = None;
         let mut waiting = None;

@@ -21,7 +21,7 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
-use super::budget::Budget;
+use super::{budget::Budget, once::OnceCalls};
 use crate::{
     config::Limits,
     directory::Session,
@@ -77,7 +77,7 @@ pub(crate) struct Pool {
     /// The numbering of this program's writes to the directory.
     session: Session,
     /// The numbering of its calls that may be served more than once.
-    once: Session,
+    once: OnceCalls,
     /// The ids of its calls: what no other program has, and a number.
     calls: (u64, AtomicU64),
     /// What has been counted of the calls made here.
@@ -248,7 +248,7 @@ impl Pool {
             absent: Mutex::default(),
             lost: Mutex::default(),
             session: Session::new(),
-            once: Session::new(),
+            once: OnceCalls::default(),
             calls: (world::dice(), AtomicU64::new(1)),
             counted: CallTable::default(),
             budget: Budget::default(),
@@ -392,7 +392,7 @@ impl Pool {
     }
 
     /// Numbers calls that may be served more than once.
-    pub(super) fn once(&self) -> &Session {
+    pub(super) fn once(&self) -> &OnceCalls {
         &self.once
     }
 

@@ -92,7 +92,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn begin(&self) -> Opened<'_> {
+    pub(super) fn begin(&self) -> Opened<'_> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let serial = self.next.fetch_add(1, Ordering::Relaxed);
         open.insert(serial);
@@ -117,13 +117,13 @@ impl Session {
 }
 
 /// A request that waits for its reply.
-pub(crate) struct Opened<'a> {
+pub(super) struct Opened<'a> {
     session: &'a Session,
     id: RequestId,
 }
 
 impl Opened<'_> {
-    pub(crate) fn id(&self) -> RequestId {
+    pub(super) fn id(&self) -> RequestId {
         self.id
     }
 }

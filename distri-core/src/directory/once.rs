@@ -7,20 +7,31 @@
 //! With the reply to such a write a digest of its command is remembered: a second run that writes
 //! something else is told so, rather than given the verdict of what the first run wrote.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use ring::digest;
 use serde::Serialize;
 
-use super::command::RequestId;
+use super::{command::RequestId, limits};
 use crate::{
     error::{Code, Error, Result},
     id::PublicKey,
     wire::frame::OnceHead,
 };
 
-/// Writes that one call may make. The directory remembers fewer for one caller anyway.
-const WRITES: u64 = 1 << 16;
+/// How many calls of a session may have been begun since the oldest that has not ended, that one
+/// among them. More makes fewer sessions, and leaves fewer writes to each call.
+pub(crate) const AHEAD: u64 = 32;
+
+/// Writes that one call may make: as many as the directory remembers for each of [`AHEAD`] calls.
+const WRITES: u64 = limits::SESSION_REPLIES as u64 / AHEAD;
+
+/// The longest that such a call may take, with all its tries. From its first write to its last no
+/// session may be forgotten for its silence; the other half is for clocks and for what comes late.
+pub(crate) const LONGEST: Duration = Duration::from_secs(limits::SESSION.as_secs() / 2);
 
 /// Marks the serial of a write that a call made.
 const OF_A_CALL: u64 = 1 << 63;

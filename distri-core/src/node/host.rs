@@ -351,13 +351,17 @@ impl Host {
             mut message,
         } = arrived;
         let (method, ticket) = self.admit(method, caller, now)?;
+        if inherited.writes.is_some() && !method.descriptor.once {
+            // Its caller counts on it, and makes it again where this run is lost.
+            ticket.refuse(Code::Unavailable);
+            let (name, node) = (&method.descriptor.name, self.node.name());
+            let message = format!("`{name}` is not `once` in the program of node {node}");
+            return Err(Error::new(Code::Unavailable, message));
+        }
         let service = method.service.get().ok_or_else(starting)?;
         let gate = method.gate.get();
         let admitted = gate.map(|gate| gate.admit()).transpose();
         let admitted = admitted.inspect_err(|error| ticket.refuse(error.code()))?;
-        if !method.descriptor.once {
-            inherited.writes = None;
-        }
         let pass = admitted.map(|Admitted { fence, pass }| {
             inherited.fences = inherited.fences.with(fence);
             pass

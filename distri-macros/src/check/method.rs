@@ -1,5 +1,7 @@
 //! One method: its signature and its options.
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, Span};
 use syn::{
     FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReturnType, Signature, Type,
@@ -83,6 +85,9 @@ pub(crate) fn check(
     })
 }
 
+/// How long a call with `once` may take: the client's bound.
+const ONCE_LONGEST: Duration = Duration::from_secs(300);
+
 /// Whether all its effects are writes through the directory of its context.
 fn once(
     options: &Options,
@@ -111,6 +116,14 @@ fn once(
             name,
             "what a method with `once` does, it writes through `cx.directory()`: add `cx: &Context` \
              as its first argument, or leave out `once`",
+        );
+    }
+    let timeout = options.timeout.or(service_wide.timeout);
+    if timeout.is_some_and(|timeout| timeout > ONCE_LONGEST) {
+        complaints.at(
+            name,
+            "a call with `once` takes at most five minutes, as long as its writes are surely known \
+             again: write `timeout = \"5m\"` or less",
         );
     }
     true

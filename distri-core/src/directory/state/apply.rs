@@ -76,7 +76,11 @@ impl State {
             return verdict;
         }
         let verdict = self.fenced(&actor, command, fences);
-        self.sessions.remember(&request, digest, &verdict);
+        // That one run of a call was late says nothing about the others.
+        let of_this_run = digest.is_some() && matches!(verdict, Err(Refusal::Fenced { .. }));
+        if !of_this_run {
+            self.sessions.remember(&request, digest, &verdict);
+        }
         verdict
     }
 
