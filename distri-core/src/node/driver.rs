@@ -1,4 +1,4 @@
-//! What a node does in the world: it accepts links, tells how it stands, and stops.
+//! What a node does in the world: it accepts links and tells how it stands. How it stops is in `stop`.
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
@@ -50,6 +50,8 @@ use crate::{
     world,
 };
 
+mod stop;
+
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
@@ -59,9 +61,6 @@ const REPORT_AT_REST: Duration = Duration::from_millis(300);
 
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
-
-/// How long a node that stops waits until the directory knows what it holds no more.
-const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// A node that runs.
 pub(super) struct Running {
@@ -549,77 +548,6 @@ async fn heed(membership: Membership, pool: Weak<Pool>) {
 impl Running {
     pub(super) fn links(&self) -> usize {
         self.gate.lock().len() + self.pool.dialed()
-    }
-
-    pub(super) async fn shutdown(&self) {
-        // First of all, so that those who look know it before any call is refused.
-        self.admin.iter().for_each(Admin::withdraw);
-        if let Some(keeper) = &self.keeper {
-            keeper.hand_over().await;
-        }
-        if let Some(elections) = self.handle.elections() {
-            let wait = self.limits.drain / 2;
-            tokio::join!(self.leading.hand_over(wait), self.owning.hand_over(wait));
-            elections.close(GIVE_UP).await;
-            self.gate.status_changed.notify_one();
-        }
-        self.host.drain();
-        self.gate.status_changed.notify_one();
-        let about = standing::about(&self.host, self.handle.name(), &self.address);
-        self.membership.leave(self.handle.client(), about).await;
-        self.tasks.first().into_iter().for_each(AbortHandle::abort);
-        if let Some(keeper) = &self.keeper {
-            keeper.leave();
-        }
-        let links = self.gate.lock().clone();
-        links.iter().for_each(Link::go_away);
-        self.pool.go_away();
-        let until = world::now() + self.limits.drain;
-        let all_ended = async {
-            for link in &links {
-                link.closed().await;
-            }
-            self.pool.ended().await;
-        };
-        if tokio::time::timeout_at(until, all_ended).await.is_err() {
-            let in_flight = self.host.in_flight();
-            tracing::warn!(in_flight, waited = ?self.limits.drain, "calls did not finish in time");
-        }
-        links
-            .iter()
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        self.host.stop().await;
-        self.handle.stop_tasks();
-        if let Some(keeper) = &self.keeper {
-            keeper.close().await;
-        }
-        self.admin.iter().for_each(Admin::close);
-        tracing::info!(name = self.handle.name(), "node stopped");
-    }
-}
-
-impl Running {
-    /// Ends everything at once. Others learn of it by their links.
-    pub(super) fn halt(&self) {
-        self.admin.iter().for_each(Admin::close);
-        self.tasks.iter().for_each(AbortHandle::abort);
-        self.handle.stop_tasks();
-        self.gate
-            .lock()
-            .drain(..)
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        if let Some(elections) = self.handle.elections() {
-            elections.abandon();
-        }
-        // Who holds a clone of a node that was killed finds nobody at home either.
-        self.pool.forget_local();
-        if let Some(keeper) = &self.keeper {
-            keeper.abandon();
-        }
     }
 }
 
