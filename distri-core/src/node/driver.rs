@@ -150,6 +150,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             vitals: vitals.clone(),
             group: OnceLock::new(),
             membership: OnceLock::new(),
+            trouble: crate::cluster::Trouble::new(None),
             elections: OnceLock::new(),
             seen: Mutex::default(),
             tasks: Tasks::default(),
@@ -267,13 +268,14 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     for service in services.values() {
         collections.extend(service.collections());
     }
-    if !collections.is_empty() {
-        if running.keeper.is_none() {
+    if let Some(first) = collections.first() {
+        let Some(keeper) = &running.keeper else {
             return Err(StartError::NoDirectory {
-                collection: collections[0].name.clone(),
+                collection: first.name.clone(),
             });
-        }
-        for spec in collections {
+        };
+        // What stands already needs no majority: a node must be able to start while there is none.
+        for spec in collections.into_iter().filter(|spec| !keeper.has(spec)) {
             let name = spec.name.clone();
             let made = handle.directory().create(spec).await;
             made.map_err(|source| StartError::Collection { name, source })?;
@@ -470,6 +472,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
+            gate.roster.note_unknown_caller(link.peer());
             link.close(&format!("key {} {NO_MEMBER}", link.peer()));
         }
         Ok(_) => {}
