@@ -1,10 +1,10 @@
-//! What a node does in the world: it accepts links, tells how it stands, and stops.
+//! What a node does in the world: it accepts links and tells how it stands. How it stops is in `stop`.
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
 //! [`super::keeper`]) and of services that not every node may serve (see
-//! [`super::leading`] and [`super::owning`]). All end with [`Running`]. Links have tasks
-//! of their own, see [`crate::rpc`].
+//! [`super::leading`] and [`super::owning`]); the admin port has its own, see [`crate::http`]. All end
+//! with [`Running`]. Links have tasks of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the node's tasks"
@@ -21,6 +21,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     NodeHandle, StartError,
+    admin::{self, Admin, Subject},
     handle::{Shared, Tasks},
     host::{Host, HostFor, HostsNothing},
     introspect,
@@ -49,6 +50,8 @@ use crate::{
     world,
 };
 
+mod stop;
+
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
@@ -59,15 +62,13 @@ const REPORT_AT_REST: Duration = Duration::from_millis(300);
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
 
-/// How long a node that stops waits until the directory knows what it holds no more.
-const GIVE_UP: Duration = Duration::from_secs(2);
-
 /// A node that runs.
 pub(super) struct Running {
     pub(super) handle: NodeHandle,
     pub(super) host: Arc<Host>,
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
+    pub(super) admin: Option<Admin>,
     leading: Leading,
     owning: Owning,
     membership: Membership,
@@ -111,6 +112,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         .advertise
         .clone()
         .unwrap_or_else(|| listener.address());
+    let admin_port = admin::bind(config.admin.listen.as_ref()).await?;
     let cell = Arc::new(OnceLock::new());
     let repeats = Repeats::new(&config.limits);
     let hello: Arc<dyn Fn() -> Hello + Send + Sync> = {
@@ -126,6 +128,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let vitals = Arc::new(Vitals::new(world::now()));
     let pool = Pool::new(PoolOptions {
         transport,
+        ways: Vec::new(),
         limits: config.limits.clone(),
         hello: {
             let hello = hello.clone();
@@ -157,11 +160,13 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         Some(place) => Some(Keeper::open(place, config, &handle, &address).await?),
         None => None,
     };
-    let mut own = keeper.as_ref().map_or_else(Vec::new, Keeper::services);
+    let mut own = keeper
+        .as_ref()
+        .map_or_else(Vec::new, |keeper| keeper.services(config));
     own.push(introspect::service(&cell, &handle));
     let membership = membership(&handle, &address, &roster);
     own.push(membership.service());
-    let descriptors = prepared.describe(&own)?;
+    let descriptors = prepared.roll.describe(config, &own)?;
     let host = Arc::new(Host::new(descriptors, handle.clone(), &config.limits));
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
@@ -225,11 +230,21 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         tasks.extend(keeper.start(&roster, &pool, members_changed));
     }
     let keeps_directory = keeper.is_some();
+    let admin = admin_port.map(|port| {
+        let subject = Subject {
+            node: handle.clone(),
+            host: Arc::downgrade(&host),
+            roster: keeps_directory.then(|| roster.clone()),
+        };
+        Admin::start(port, subject)
+    });
+    let admin = admin.transpose()?;
     let mut running = Running {
         handle: handle.clone(),
         host: host.clone(),
         address: address.clone(),
         keeper,
+        admin,
         leading,
         owning,
         membership,
@@ -248,7 +263,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             tracing::warn!("the cluster's members are not known after {KNOWS_MEMBERS:?}");
         }
     }
-    let services = prepared.make_services(&handle).await?;
+    let services = prepared.roll.make(&prepared.config, &handle).await?;
     let mut collections = prepared.collections()?;
     for service in services.values() {
         collections.extend(service.collections());
@@ -285,6 +300,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     running.tasks.extend(campaigns);
     let follows = running.owning.start(&Arc::downgrade(&host));
     running.tasks.extend(follows);
+    running.admin.iter().for_each(Admin::started);
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -535,73 +551,6 @@ async fn heed(membership: Membership, pool: Weak<Pool>) {
 impl Running {
     pub(super) fn links(&self) -> usize {
         self.gate.lock().len() + self.pool.dialed()
-    }
-
-    pub(super) async fn shutdown(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.hand_over().await;
-        }
-        if let Some(elections) = self.handle.elections() {
-            let wait = self.limits.drain / 2;
-            tokio::join!(self.leading.hand_over(wait), self.owning.hand_over(wait));
-            elections.close(GIVE_UP).await;
-            self.gate.status_changed.notify_one();
-        }
-        self.host.drain();
-        self.gate.status_changed.notify_one();
-        let about = standing::about(&self.host, self.handle.name(), &self.address);
-        self.membership.leave(self.handle.client(), about).await;
-        self.tasks.first().into_iter().for_each(AbortHandle::abort);
-        if let Some(keeper) = &self.keeper {
-            keeper.leave();
-        }
-        let links = self.gate.lock().clone();
-        links.iter().for_each(Link::go_away);
-        self.pool.go_away();
-        let until = world::now() + self.limits.drain;
-        let all_ended = async {
-            for link in &links {
-                link.closed().await;
-            }
-            self.pool.ended().await;
-        };
-        if tokio::time::timeout_at(until, all_ended).await.is_err() {
-            let in_flight = self.host.in_flight();
-            tracing::warn!(in_flight, waited = ?self.limits.drain, "calls did not finish in time");
-        }
-        links
-            .iter()
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        self.host.stop().await;
-        self.handle.stop_tasks();
-        if let Some(keeper) = &self.keeper {
-            keeper.close().await;
-        }
-        tracing::info!(name = self.handle.name(), "node stopped");
-    }
-}
-
-impl Running {
-    /// Ends everything at once. Others learn of it by their links.
-    pub(super) fn halt(&self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-        self.handle.stop_tasks();
-        self.gate
-            .lock()
-            .drain(..)
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        if let Some(elections) = self.handle.elections() {
-            elections.abandon();
-        }
-        // Who holds a clone of a node that was killed finds nobody at home either.
-        self.pool.forget_local();
-        if let Some(keeper) = &self.keeper {
-            keeper.abandon();
-        }
     }
 }
 
