@@ -189,16 +189,16 @@ impl Guard {
         let (Some(cookies), Some(key)) = (asked.cookies, asked.key) else {
             return Err(Stranger::NoSession);
         };
-        let mut pairs = cookies
+        // Another program on 127.0.0.1 can add a cookie of this name, so it may be there twice.
+        let pairs = cookies
             .split(';')
             .filter_map(|pair| pair.trim().split_once('='));
-        let found = pairs.find(|(name, _)| *name == self.cookie_name);
-        let (_, cookie) = found.ok_or(Stranger::NoSession)?;
+        let mut told = pairs.filter(|(name, _)| *name == self.cookie_name);
         let state = self.lock();
-        let mut sessions = state.sessions.iter();
-        let is_known = sessions.any(|(has, knows)| {
+        let is_known = told.any(|(_, cookie)| {
+            let mut sessions = state.sessions.iter();
             // Both are looked at, whatever the first is.
-            has.is(cookie.as_bytes()) & knows.is(key.as_bytes())
+            sessions.any(|(has, knows)| has.is(cookie.as_bytes()) & knows.is(key.as_bytes()))
         });
         if is_known {
             Ok(())
@@ -335,6 +335,25 @@ mod tests {
                 ..asked()
             };
             assert_eq!(guard.admit(&asked), Err(Stranger::NoSession));
+        }
+    }
+
+    #[test]
+    fn a_cookie_of_another_program_does_not_lock_out_the_person() {
+        let guard = guard();
+        let session = guard.begin(guard.token().as_bytes()).unwrap();
+        let cookie = session.cookie.split(';').next().unwrap();
+
+        for cookies in [
+            format!("stego-4711=tossed; {cookie}"),
+            format!("{cookie}; stego-4711=tossed"),
+        ] {
+            let asked = Asked {
+                cookies: Some(&cookies),
+                key: Some(&session.key),
+                ..asked()
+            };
+            assert_eq!(guard.admit(&asked), Ok(()), "{cookies}");
         }
     }
 
