@@ -80,7 +80,7 @@ pub use distri_core::{
 #[cfg(feature = "node")]
 pub use distri_core::{Node, http};
 pub use distri_core::{
-    client, cluster, config, directory, election, error, id, identity, node, registry, rpc,
+    client, cluster, config, directory, election, error, id, identity, node, registry, rpc, signed,
     transport,
 };
 

@@ -1,4 +1,4 @@
-//! What a node does in the world: it accepts links, tells how it stands, and stops.
+//! What a node does in the world: it accepts links and tells how it stands. How it stops is in `stop`.
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
@@ -50,6 +50,8 @@ use crate::{
     world,
 };
 
+mod stop;
+
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
@@ -59,9 +61,6 @@ const REPORT_AT_REST: Duration = Duration::from_millis(300);
 
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
-
-/// How long a node that stops waits until the directory knows what it holds no more.
-const GIVE_UP: Duration = Duration::from_secs(2);
 
 /// A node that runs.
 pub(super) struct Running {
@@ -129,6 +128,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let vitals = Arc::new(Vitals::new(world::now()));
     let pool = Pool::new(PoolOptions {
         transport,
+        ways: Vec::new(),
         limits: config.limits.clone(),
         hello: {
             let hello = hello.clone();
@@ -150,6 +150,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             vitals: vitals.clone(),
             group: OnceLock::new(),
             membership: OnceLock::new(),
+            trouble: crate::cluster::Trouble::new(None),
             elections: OnceLock::new(),
             seen: Mutex::default(),
             tasks: Tasks::default(),
@@ -159,11 +160,13 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         Some(place) => Some(Keeper::open(place, config, &handle, &address).await?),
         None => None,
     };
-    let mut own = keeper.as_ref().map_or_else(Vec::new, Keeper::services);
+    let mut own = keeper
+        .as_ref()
+        .map_or_else(Vec::new, |keeper| keeper.services(config));
     own.push(introspect::service(&cell, &handle));
     let membership = membership(&handle, &address, &roster);
     own.push(membership.service());
-    let descriptors = prepared.describe(&own)?;
+    let descriptors = prepared.roll.describe(config, &own)?;
     let host = Arc::new(Host::new(descriptors, handle.clone(), &config.limits));
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
@@ -260,18 +263,19 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             tracing::warn!("the cluster's members are not known after {KNOWS_MEMBERS:?}");
         }
     }
-    let services = prepared.make_services(&handle).await?;
+    let services = prepared.roll.make(&prepared.config, &handle).await?;
     let mut collections = prepared.collections()?;
     for service in services.values() {
         collections.extend(service.collections());
     }
-    if !collections.is_empty() {
-        if running.keeper.is_none() {
+    if let Some(first) = collections.first() {
+        let Some(keeper) = &running.keeper else {
             return Err(StartError::NoDirectory {
-                collection: collections[0].name.clone(),
+                collection: first.name.clone(),
             });
-        }
-        for spec in collections {
+        };
+        // What stands already needs no majority: a node must be able to start while there is none.
+        for spec in collections.into_iter().filter(|spec| !keeper.has(spec)) {
             let name = spec.name.clone();
             let made = handle.directory().create(spec).await;
             made.map_err(|source| StartError::Collection { name, source })?;
@@ -468,6 +472,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
+            gate.roster.note_unknown_caller(link.peer());
             link.close(&format!("key {} {NO_MEMBER}", link.peer()));
         }
         Ok(_) => {}
@@ -546,77 +551,6 @@ async fn heed(membership: Membership, pool: Weak<Pool>) {
 impl Running {
     pub(super) fn links(&self) -> usize {
         self.gate.lock().len() + self.pool.dialed()
-    }
-
-    pub(super) async fn shutdown(&self) {
-        // First of all, so that those who look know it before any call is refused.
-        self.admin.iter().for_each(Admin::withdraw);
-        if let Some(keeper) = &self.keeper {
-            keeper.hand_over().await;
-        }
-        if let Some(elections) = self.handle.elections() {
-            let wait = self.limits.drain / 2;
-            tokio::join!(self.leading.hand_over(wait), self.owning.hand_over(wait));
-            elections.close(GIVE_UP).await;
-            self.gate.status_changed.notify_one();
-        }
-        self.host.drain();
-        self.gate.status_changed.notify_one();
-        let about = standing::about(&self.host, self.handle.name(), &self.address);
-        self.membership.leave(self.handle.client(), about).await;
-        self.tasks.first().into_iter().for_each(AbortHandle::abort);
-        if let Some(keeper) = &self.keeper {
-            keeper.leave();
-        }
-        let links = self.gate.lock().clone();
-        links.iter().for_each(Link::go_away);
-        self.pool.go_away();
-        let until = world::now() + self.limits.drain;
-        let all_ended = async {
-            for link in &links {
-                link.closed().await;
-            }
-            self.pool.ended().await;
-        };
-        if tokio::time::timeout_at(until, all_ended).await.is_err() {
-            let in_flight = self.host.in_flight();
-            tracing::warn!(in_flight, waited = ?self.limits.drain, "calls did not finish in time");
-        }
-        links
-            .iter()
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        self.host.stop().await;
-        self.handle.stop_tasks();
-        if let Some(keeper) = &self.keeper {
-            keeper.close().await;
-        }
-        self.admin.iter().for_each(Admin::close);
-        tracing::info!(name = self.handle.name(), "node stopped");
-    }
-}
-
-impl Running {
-    /// Ends everything at once. Others learn of it by their links.
-    pub(super) fn halt(&self) {
-        self.admin.iter().for_each(Admin::close);
-        self.tasks.iter().for_each(AbortHandle::abort);
-        self.handle.stop_tasks();
-        self.gate
-            .lock()
-            .drain(..)
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        if let Some(elections) = self.handle.elections() {
-            elections.abandon();
-        }
-        // Who holds a clone of a node that was killed finds nobody at home either.
-        self.pool.forget_local();
-        if let Some(keeper) = &self.keeper {
-            keeper.abandon();
-        }
     }
 }
 
