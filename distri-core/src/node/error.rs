@@ -28,6 +28,9 @@ pub enum StartError {
     /// The configuration asks for a relay, and this program was built without it.
     #[error("`node.relay` is set, and this program was built without the feature `relay`")]
     NoRelay,
+    /// The address of `admin.listen` cannot be listened on.
+    #[error("the node's admin port cannot be opened")]
+    Admin(#[source] TransportError),
     /// A service failed to start.
     #[error("service `{name}` could not start")]
     Service {
