@@ -63,6 +63,9 @@ mod new_cloud;
 mod node;
 mod nodes;
 mod output;
+#[cfg(feature = "peer")]
+mod peer;
+mod peers;
 mod progress;
 mod remove;
 mod schema;
@@ -70,6 +73,8 @@ mod services;
 mod shell;
 mod stats;
 mod status;
+#[cfg(any(feature = "node", feature = "peer"))]
+mod stop;
 mod time;
 mod token;
 
@@ -84,6 +89,8 @@ pub use id::IdArgs;
 pub use new_cloud::NewCloudArgs;
 #[cfg(feature = "node")]
 pub use node::NodeArgs;
+#[cfg(feature = "peer")]
+pub use peer::PeerArgs;
 pub use progress::ProgressLine;
 pub use remove::RemoveArgs;
 pub use services::ServicesArgs;
@@ -109,12 +116,17 @@ pub enum Command {
     /// Start a node with the services of this program
     #[cfg(feature = "node")]
     Node(NodeArgs),
+    /// Start a peer: it hosts this program's services without being part of the cloud
+    #[cfg(feature = "peer")]
+    Peer(PeerArgs),
     /// Call a method: call SERVICE METHOD name=value …
     Call(CallArgs),
     /// List services, or show the methods of one
     Services(ServicesArgs),
     /// List the nodes of the cloud: what they do and how they are
     Nodes,
+    /// List the peers of the cloud: where they are, as they say themselves
+    Peers,
     /// Show who is there, as the nodes see each other: alive, suspect, down
     Status(StatusArgs),
     /// Show it again and again, the busiest first
@@ -186,9 +198,12 @@ pub fn run(command: Command, global: &Global) -> ExitCode {
     match command {
         #[cfg(feature = "node")]
         Command::Node(args) => run_async(global, node::run(args, global)),
+        #[cfg(feature = "peer")]
+        Command::Peer(args) => run_async(global, peer::run(args, global)),
         Command::Call(args) => run_async(global, call::run(args, global)),
         Command::Services(args) => run_async(global, services::run(args, global)),
         Command::Nodes => run_async(global, nodes::run(global)),
+        Command::Peers => run_async(global, peers::run(global)),
         Command::Status(args) => run_async(global, status::status(args, global)),
         Command::Top(args) => run_async(global, status::top(args, global)),
         Command::Stats(args) => run_async(global, stats::run(args, global)),

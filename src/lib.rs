@@ -61,6 +61,9 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `node` | yes | nodes; without it, a program only calls |
+//! | `peer` | yes | [`peer::Peer`]: programs that host services without being part of the cloud |
+//! | `iroh` | | links between peers over QUIC, through NATs and relays |
+//! | `relay` | | nodes that relay between peers |
 //! | `cli` | yes | the command line and [`main!`]; crates that only define services do without |
 //! | `services` | | the standard services, at `distri::services` |
 //! | `testing` | | clouds in one process with injected faults, for tests of services |
@@ -80,8 +83,8 @@ pub use distri_core::{
 #[cfg(feature = "node")]
 pub use distri_core::{Node, http};
 pub use distri_core::{
-    client, cluster, config, directory, election, error, id, identity, node, registry, rpc, signed,
-    transport,
+    client, cluster, config, directory, election, error, id, identity, node, peer, registry, rpc,
+    signed, transport,
 };
 
 #[doc(hidden)]

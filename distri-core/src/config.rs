@@ -110,6 +110,11 @@ pub struct NodeConfig {
     /// listens on.
     #[serde(deserialize_with = "address::advertise")]
     pub advertise: Option<Address>,
+    /// Where the node relays between peers that cannot reach each other directly, `IP:PORT` (in programs
+    /// built with the feature `relay`). Peers name it as `http://HOST:PORT` in [`PeerConfig::relays`].
+    /// Only keys that the node knows and peers of the cloud may use it. Default: nowhere.
+    #[serde(deserialize_with = "address::socket")]
+    pub relay: Option<Address>,
     /// The file of the node's secret key, made at the first start. Relative to the folder of the
     /// file that says so. Default `node.key` in the current folder.
     #[serde(with = "path")]
@@ -134,6 +139,14 @@ pub struct PeerConfig {
     /// [`PeerConfig::listen`]. Default: the address it listens on.
     #[serde(deserialize_with = "address::advertise")]
     pub advertise: Option<Address>,
+    /// Where the peer accepts links over QUIC (the transport `iroh`, in programs built with that
+    /// feature), `IP:PORT`; `0.0.0.0:0` is a free port on all interfaces. Such links go through NATs
+    /// where TCP does not. Default: nowhere.
+    #[serde(deserialize_with = "address::socket")]
+    pub iroh: Option<Address>,
+    /// The relays of the cloud, as `http://HOST:PORT`, for links over QUIC that come about no other way.
+    /// Default: none.
+    pub relays: Vec<String>,
     /// The file of the peer's secret key, made at the first start. Relative to the folder of the
     /// file that says so. Default `peer.key` in the current folder.
     #[serde(with = "path")]
@@ -426,6 +439,7 @@ impl Default for NodeConfig {
             name: None,
             listen: Address::new("127.0.0.1:4600"),
             advertise: None,
+            relay: None,
             identity: PathBuf::from("node.key"),
         }
     }
@@ -437,6 +451,8 @@ impl Default for PeerConfig {
             name: None,
             listen: Address::new("127.0.0.1:0"),
             advertise: None,
+            iroh: None,
+            relays: Vec::new(),
             identity: PathBuf::from("peer.key"),
             lease: Duration::from_secs(60),
         }

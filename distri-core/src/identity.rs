@@ -1,8 +1,9 @@
 //! The secret half of an Ed25519 key, and what it signs.
 //!
 //! An [`Identity`] is what a process *is*: its public half ([`PublicKey`]) names it everywhere, its
-//! secret half proves it on links ([`crate::transport`]) and under records. The secret never leaves
-//! this module: others ask it to sign. Where it is kept between runs is said in the child module
+//! secret half proves it on links ([`crate::transport`]) and under records. The secret does not leave
+//! this module: others ask it to sign. (The library behind the transport `iroh` signs by itself, so it
+//! gets a copy where that feature is on.) Where it is kept between runs is said in the child module
 //! `file`. Who is welcome is not decided here.
 //!
 //! Signatures are Ed25519 (RFC 8032). Small-order and non-canonical public keys are refused by
@@ -33,6 +34,9 @@ pub struct Identity {
 
 /// Keeps the key pair expanded: a handshake signs once, and expanding costs as much as signing.
 struct Inner {
+    /// For the one library that signs by itself.
+    #[cfg(feature = "iroh")]
+    seed: Zeroizing<[u8; 32]>,
     pair: Ed25519KeyPair,
     public: PublicKey,
 }
@@ -56,6 +60,8 @@ impl Identity {
         public.copy_from_slice(pair.public_key().as_ref());
         Self {
             inner: Arc::new(Inner {
+                #[cfg(feature = "iroh")]
+                seed: Zeroizing::new(*seed),
                 pair,
                 public: PublicKey::from_bytes(public),
             }),
@@ -65,6 +71,13 @@ impl Identity {
     /// The key by which others know this process.
     pub fn public(&self) -> PublicKey {
         self.inner.public
+    }
+
+    /// The secret itself, for the transport `iroh`, whose library signs in its own handshakes. Nobody
+    /// else asks for it.
+    #[cfg(feature = "iroh")]
+    pub(crate) fn expose_seed(&self) -> Zeroizing<[u8; 32]> {
+        self.inner.seed.clone()
     }
 
     /// Signs `message`.

@@ -5,7 +5,7 @@
 //!
 //! - [`macro@service`] makes a service of an ordinary `impl`; [`service`](mod@service) is what it
 //!   implements, also by hand.
-//! - [`Node`] hosts services, [`Client`] calls them.
+//! - [`Node`] hosts services, [`Client`] calls them; [`peer`] is hosting them outside of a cloud.
 //! - [`config`] is what operators decide, [`transport`] how keys are linked.
 //!
 //! The modules form one direction: `id, error, config → wire, message → transport → rpc →

@@ -28,6 +28,8 @@ mod owning;
 #[cfg(feature = "node")]
 mod preparation;
 mod rates;
+#[cfg(feature = "relay")]
+mod relay;
 pub(crate) mod repeats;
 mod replies;
 #[cfg(feature = "host")]

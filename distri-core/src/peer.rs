@@ -8,7 +8,7 @@
 //!
 //! - `presence` is what a peer says of itself, `protocol` how it says it to the cloud,
 //!   `register` (feature `node`) how the cloud takes it.
-//! - `remote` is a peer as others hold it: `course`, a machine, decides where it is and whether a link
+//! - `list` tells which peers there are. `remote` is a peer as others hold it: `course`, a machine, decides where it is and whether a link
 //!   to it still goes to the right place; `follow` and `reach` watch its record and dial.
 //! - `host` and `driver` (feature `peer`) are the peer itself, [`Peer`]; `announcer`, a machine, its
 //!   numbering of records.
@@ -24,6 +24,7 @@ mod error;
 mod follow;
 #[cfg(feature = "peer")]
 mod host;
+mod list;
 mod presence;
 mod protocol;
 mod reach;
@@ -35,6 +36,8 @@ pub use error::{PeerError, Tried};
 #[cfg(feature = "peer")]
 pub use host::{Peer, PeerBuilder, StartError};
 pub use presence::{Boot, PeerAddress, Presence};
+#[cfg(feature = "relay")]
+pub(crate) use protocol::PEERS;
 #[cfg(feature = "node")]
 pub(crate) use register::PeersService;
 pub(crate) use remote::Whereabouts;

@@ -4,16 +4,10 @@
 //! of an Ed25519 key to each other. It knows nothing of calls or services (see [`crate::rpc`]), and
 //! does not decide who is welcome: it reports the proven key, and the node admits or refuses it.
 //!
-//! Implementations: [`tcp`] (TCP and TLS 1.3, between nodes and from clients), `memory` (feature
-//! `testing`; a network with injected faults inside one process). Each passes the suite in
-//! `contract` (feature `testing`), which states what every transport promises.
-//!
-//! There is room for iroh (QUIC by public key, between peers), which fits as it is: one connection
-//! with one bidirectional stream is a link, the id of an endpoint is our key, and an address is
-//! its ticket, relay or `host:port`, or nothing where the directory knows it. Three things to mind:
-//! a QUIC stream is unseen by the other end until its opener writes (the rpc handshake does, first
-//! of all); an old connection to a moved peer has to be dropped before it is dialed anew; and a
-//! transport that can tell the path of a link (direct or relayed) would add that to [`ByteLink`].
+//! Implementations: [`tcp`] (TCP and TLS 1.3, between nodes and from clients), `iroh` (feature `iroh`;
+//! QUIC by public key, between peers), `memory` (feature `testing`; a network with injected faults inside
+//! one process). Each passes the suite in `contract` (feature `testing`), which states what every
+//! transport promises.
 
 use std::{fmt, io, str::FromStr, sync::Arc, time::Duration};
 
@@ -26,6 +20,8 @@ use crate::id::PublicKey;
 mod choice;
 #[cfg(feature = "testing")]
 pub mod contract;
+#[cfg(feature = "iroh")]
+pub mod iroh;
 #[cfg(feature = "testing")]
 pub mod memory;
 pub mod tcp;
@@ -203,6 +199,21 @@ pub trait Listener: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// Dropping the future loses no link.
     async fn accept(&self) -> Result<ByteLink, TransportError>;
+
+    /// Where it can be dialled, the best address first: those of all interfaces, perhaps.
+    fn addresses(&self) -> Vec<Address> {
+        vec![self.address()]
+    }
+
+    /// Waits until the [addresses](Self::addresses) are others than `from`, and tells them. Most
+    /// listeners stay where they are, and this never ends.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    async fn moved(&self, from: &[Address]) -> Vec<Address> {
+        let _ = from;
+        std::future::pending().await
+    }
 }
 
 /// Why a link could not be made.

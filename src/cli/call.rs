@@ -19,7 +19,7 @@ use distri_core::{
     node::introspect::{MethodInfo, ServiceInfo},
 };
 
-use super::{Failure, Global, ProgressLine, describe, output::Output, schema::Schema};
+use super::{Failure, Global, ProgressLine, describe, output::Output, peers, schema::Schema};
 
 mod arguments;
 mod results;
@@ -43,6 +43,9 @@ pub struct CallArgs {
     /// Only this node: name, key or the key's first letters [default: least loaded]
     #[arg(long, value_name = "NODE")]
     pub to: Option<String>,
+    /// A peer of the cloud instead of its nodes: name, key or the key's first letters
+    #[arg(long, value_name = "PEER", conflicts_with = "to")]
+    pub peer: Option<String>,
     /// Write the result to a file; - is stdout [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -111,12 +114,12 @@ async fn plan(args: &CallArgs, global: &Global) -> Result<(Client, Plan), Failur
     let mut misfit_here = None;
     if let Some((service, method)) = known {
         match plan_for(service, method, args, global).await {
-            Ok(plan) => return Ok((global.connect().await?, plan)),
+            Ok(plan) => return Ok((connect(args, global).await?, plan)),
             Err(failure) if !failure.is_about_names => return Err(failure.failure),
             Err(misfit) => misfit_here = Some(misfit.failure),
         }
     }
-    let client = match (global.connect().await, misfit_here) {
+    let client = match (connect(args, global).await, misfit_here) {
         (Ok(client), _) => client,
         (Err(_), Some(misfit)) => return Err(misfit),
         (Err(failure), None) => return Err(failure),
@@ -128,6 +131,18 @@ async fn plan(args: &CallArgs, global: &Global) -> Result<(Client, Plan), Failur
         .await
         .map_err(|failure| failure.failure)?;
     Ok((client, plan))
+}
+
+/// A client of the cloud, or of the peer that is asked for.
+async fn connect(args: &CallArgs, global: &Global) -> Result<Client, Failure> {
+    let client = global.connect().await?;
+    match &args.peer {
+        Some(text) => {
+            let key = peers::called(&client, text).await?;
+            Ok(client.peer(key).into())
+        }
+        None => Ok(client),
+    }
 }
 
 /// Why arguments do not fit a method.

@@ -297,3 +297,18 @@ pub(super) fn program() -> String {
         |name| name.to_string_lossy().into_owned(),
     )
 }
+
+#[cfg(feature = "peer")]
+impl From<distri_core::peer::StartError> for Failure {
+    fn from(error: distri_core::peer::StartError) -> Self {
+        use distri_core::peer::StartError;
+
+        let exit = match &error {
+            StartError::Identity(_) | StartError::Registry(_) | StartError::Config(_) => {
+                Exit::Usage
+            }
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}

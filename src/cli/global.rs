@@ -169,6 +169,12 @@ fn own_node(config: &Config) -> Result<Endpoint, Failure> {
     })
 }
 
+/// The same, if there is one that can be found.
+#[cfg(feature = "peer")]
+pub(super) fn node_of_folder(config: &Config) -> Option<Endpoint> {
+    own_node(config).ok()
+}
+
 /// An address that stands for all addresses of this machine cannot be dialled everywhere.
 fn on_this_machine(address: &Address) -> Address {
     match address.as_str().rsplit_once(':') {

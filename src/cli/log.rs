@@ -12,8 +12,8 @@ use super::{Failure, global::is_level_unset};
 pub(super) enum Verbosity {
     /// What the configuration says: for nodes.
     #[cfg_attr(
-        not(feature = "node"),
-        expect(dead_code, reason = "only nodes ask for it")
+        not(any(feature = "node", feature = "peer")),
+        expect(dead_code, reason = "only nodes and peers ask for it")
     )]
     Configured,
     /// Warnings: for commands that end at once, unless the configuration says otherwise.

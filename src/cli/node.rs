@@ -14,6 +14,7 @@ use super::{
     global::join,
     log::Verbosity,
     output::{Output, tell},
+    stop::Stop,
 };
 
 /// What `node` takes.
@@ -180,47 +181,5 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
 fn talk(config: &Config, text: &str) {
     if config.log.format != LogFormat::Json {
         tell(text);
-    }
-}
-
-/// The signals by which a node is asked to stop.
-struct Stop {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Stop {
-    fn listen() -> Result<Self, Failure> {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        let listen = |kind| signal(kind).map_err(|error| Failure::new(Exit::Failed, error));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Stop {
-    fn listen() -> Result<Self, Failure> {
-        Ok(Self {})
-    }
-
-    async fn asked(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without signals the node serves until it is ended from outside.
-            std::future::pending::<()>().await;
-        }
     }
 }

@@ -47,6 +47,22 @@ pub(super) fn advertise<'de, D: Deserializer<'de>>(
     }
 }
 
+/// Reads the address of a socket: `IP:PORT`.
+pub(super) fn socket<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Address>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    match text.parse::<std::net::SocketAddr>() {
+        Ok(_) => Ok(Some(Address::new(text))),
+        Err(_) => Err(refuse(
+            &text,
+            "IP:PORT, such as 0.0.0.0:0 or 192.0.2.7:4601",
+        )),
+    }
+}
+
 /// True for an address that stands for all addresses of a machine: one listens on it, nobody can
 /// dial it from elsewhere.
 fn is_wildcard(text: &str) -> bool {

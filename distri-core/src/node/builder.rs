@@ -105,6 +105,12 @@ impl Node {
         self.running.links()
     }
 
+    /// Where the node relays between peers, if it does.
+    #[cfg(feature = "relay")]
+    pub fn relay(&self) -> Option<std::net::SocketAddr> {
+        self.running.relay()
+    }
+
     /// Waits until the node has been removed from its cluster, after which it serves no purpose
     /// there: shut it down.
     pub async fn removed(&self) {

@@ -19,6 +19,8 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::Notify, task::AbortHandle};
 
+#[cfg(feature = "relay")]
+use super::relay::Relay;
 use super::{
     NodeHandle, StartError,
     admin::{self, Admin, Subject},
@@ -77,6 +79,8 @@ pub(super) struct Running {
     repeats: Arc<Repeats>,
     tasks: Vec<AbortHandle>,
     limits: Limits,
+    #[cfg(feature = "relay")]
+    relay: Option<Relay>,
 }
 
 /// Who may come in, and who has.
@@ -160,6 +164,19 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         Some(place) => Some(Keeper::open(place, config, &handle, &address).await?),
         None => None,
     };
+    #[cfg(feature = "relay")]
+    let relay = match &config.node.relay {
+        Some(at) => {
+            let replica = keeper.as_ref().map(|keeper| keeper.replica().clone());
+            let relay = Relay::start(at, &roster, replica).await;
+            Some(relay.map_err(StartError::Relay)?)
+        }
+        None => None,
+    };
+    #[cfg(not(feature = "relay"))]
+    if config.node.relay.is_some() {
+        return Err(StartError::NoRelay);
+    }
     let mut own = keeper
         .as_ref()
         .map_or_else(Vec::new, |keeper| keeper.services(config));
@@ -253,6 +270,8 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         repeats,
         tasks,
         limits: config.limits.clone(),
+        #[cfg(feature = "relay")]
+        relay,
     };
     // From here on an error drops `running`, which stops what was started.
     if keeps_directory {
@@ -545,6 +564,13 @@ async fn heed(membership: Membership, pool: Weak<Pool>) {
             .copied()
             .collect();
         pool.avoid(absent.into_iter().collect(), &newly);
+    }
+}
+
+#[cfg(feature = "relay")]
+impl Running {
+    pub(super) fn relay(&self) -> Option<std::net::SocketAddr> {
+        self.relay.as_ref().map(Relay::address)
     }
 }
 

@@ -25,6 +25,12 @@ pub enum StartError {
     /// The address of `admin.listen` cannot be listened on.
     #[error("the node's admin port cannot be opened")]
     Admin(#[source] TransportError),
+    /// The relay cannot listen.
+    #[error("the node cannot relay")]
+    Relay(#[source] TransportError),
+    /// The configuration asks for a relay, and this program was built without it.
+    #[error("`node.relay` is set, and this program was built without the feature `relay`")]
+    NoRelay,
     /// A service failed to start.
     #[error("service `{name}` could not start")]
     Service {

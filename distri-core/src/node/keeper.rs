@@ -299,7 +299,7 @@ impl Keeper {
         replica.read(|state| state.collections().any(|(spec, _)| spec == declared))
     }
 
-    #[cfg(feature = "testing")]
+    #[cfg(any(feature = "testing", feature = "relay"))]
     pub(super) fn replica(&self) -> &Arc<Replica> {
         self.server.replica()
     }

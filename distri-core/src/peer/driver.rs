@@ -102,7 +102,7 @@ struct Said {
     /// Where it listens over the main transport, as others see it.
     main: Option<PeerAddress>,
     /// And over the others.
-    ways: Vec<PeerAddress>,
+    ways: Vec<Vec<PeerAddress>>,
     heard: Option<Signed<Presence>>,
     /// The cloud does not want it, and why.
     denied: Option<String>,
@@ -114,7 +114,7 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         config,
         identity,
         transport,
-        ways,
+        mut ways,
         roll,
     } = prepared;
     let identity = match identity {
@@ -127,6 +127,9 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         transport,
     };
     let transport = choice.settle(&config.limits, || Ok::<_, StartError>(identity.clone()))?;
+    if let Some(at) = &config.peer.iroh {
+        ways.push((over_iroh(&identity, &config)?, at.clone()));
+    }
     let all = std::iter::once(&transport).chain(ways.iter().map(|(way, _)| way));
     if let Some(other) = all.into_iter().find(|way| way.key() != key) {
         return Err(StartError::OtherKey {
@@ -147,9 +150,9 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
     // The cell was made above and nobody else has it to set.
     let _ = cell.set(Arc::downgrade(&host));
     let listener = transport.listen(&config.peer.listen).await?;
-    let mut further = Vec::new();
+    let mut further: Vec<(_, Arc<dyn Listener>)> = Vec::new();
     for (way, at) in &ways {
-        further.push((way.kind(), way.listen(at).await?));
+        further.push((way.kind(), way.listen(at).await?.into()));
     }
     for service in roll.make(&config, &handle).await?.into_values() {
         host.put(service);
@@ -162,13 +165,11 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         .map(|address| PeerAddress::new(transport.kind(), address));
     let ways: Vec<_> = further
         .iter()
-        .filter_map(|(kind, listener)| {
-            dialable(listener.address()).map(|address| PeerAddress::new(*kind, address))
-        })
+        .map(|(kind, listener)| told(kind, &listener.addresses()))
         .collect();
     let presence = Presence {
         name,
-        addresses: main.iter().chain(&ways).cloned().collect(),
+        addresses: main.iter().chain(ways.iter().flatten()).cloned().collect(),
         boot: Boot::new(),
     };
     presence.check().map_err(StartError::Presence)?;
@@ -197,12 +198,14 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         links: Mutex::default(),
     });
     let address = listener.address();
-    let main = world::spawn(accept(listener, gate.clone())).abort_handle();
+    let main = world::spawn(accept(listener.into(), gate.clone())).abort_handle();
     let mut tasks = vec![
         world::spawn(announce(voice.clone())).abort_handle(),
         world::spawn(tend(Arc::downgrade(&gate))).abort_handle(),
     ];
-    for (_, listener) in further {
+    for (way, (kind, listener)) in further.into_iter().enumerate() {
+        let trail = trail(voice.clone(), way, kind, listener.clone());
+        tasks.push(world::spawn(trail).abort_handle());
         tasks.push(world::spawn(accept(listener, gate.clone())).abort_handle());
     }
     tracing::info!(
@@ -222,6 +225,43 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         main: Mutex::new(Some(main)),
         tasks,
     })
+}
+
+/// The transport `iroh`, if this program has it.
+#[cfg(feature = "iroh")]
+fn over_iroh(identity: &Identity, config: &Config) -> Result<Arc<dyn Transport>, StartError> {
+    use crate::transport::iroh::{Iroh, IrohOptions};
+
+    let options = IrohOptions {
+        relays: config.peer.relays.clone(),
+        dial_time: config.limits.dial,
+        handshakes: config.limits.handshakes as usize,
+        ..IrohOptions::default()
+    };
+    Ok(Arc::new(Iroh::with_options(identity.clone(), options)))
+}
+
+#[cfg(not(feature = "iroh"))]
+fn over_iroh(_: &Identity, _: &Config) -> Result<Arc<dyn Transport>, StartError> {
+    Err(StartError::NoIroh)
+}
+
+/// Follows where a listener is, which may change as networks come and go.
+async fn trail(voice: Arc<Voice>, way: usize, kind: &'static str, listener: Arc<dyn Listener>) {
+    let mut addresses = listener.addresses();
+    loop {
+        let told = told(kind, &addresses);
+        voice.moved(|said| said.ways[way] = told);
+        addresses = listener.moved(&addresses).await;
+    }
+}
+
+/// The addresses of a listener that others can dial.
+fn told(kind: &'static str, addresses: &[Address]) -> Vec<PeerAddress> {
+    let dialable = addresses.iter().cloned().filter_map(dialable);
+    dialable
+        .map(|address| PeerAddress::new(kind, address))
+        .collect()
 }
 
 /// Links to the cloud, which are made as soon as they can be.
@@ -257,7 +297,7 @@ fn dialable(address: Address) -> Option<Address> {
 }
 
 /// Accepts links until the listener closes.
-async fn accept(listener: Box<dyn Listener>, gate: Arc<Gate>) {
+async fn accept(listener: Arc<dyn Listener>, gate: Arc<Gate>) {
     loop {
         match listener.accept().await {
             Ok(bytes) => gate.clone().admit(bytes),
@@ -462,11 +502,12 @@ impl Voice {
         }
     }
 
-    /// The peer is at `address` now, over its main transport.
-    fn moved(&self, address: Option<PeerAddress>) {
+    /// The peer is elsewhere now, as `change` says.
+    fn moved(&self, change: impl FnOnce(&mut Said)) {
         let mut said = self.lock();
-        said.main = address;
-        let addresses = said.main.iter().chain(&said.ways).cloned().collect();
+        change(&mut said);
+        let ways = said.main.iter().chain(said.ways.iter().flatten());
+        let addresses = ways.cloned().collect();
         match said.announcer.moved(addresses) {
             Ok(true) => said.version += 1,
             Ok(false) => {}
@@ -516,17 +557,16 @@ impl Running {
     pub(super) async fn relocate(&self, at: &Address) -> Result<Address, TransportError> {
         let listener = self.transport.listen(at).await?;
         let address = listener.address();
-        let task = world::spawn(accept(listener, self.gate.clone())).abort_handle();
+        let task = world::spawn(accept(listener.into(), self.gate.clone())).abort_handle();
         let former = self
             .main
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .replace(task);
         former.iter().for_each(AbortHandle::abort);
-        let dialled = dialable(address.clone());
         let kind = self.transport.kind();
-        self.voice
-            .moved(dialled.map(|address| PeerAddress::new(kind, address)));
+        let told = dialable(address.clone()).map(|address| PeerAddress::new(kind, address));
+        self.voice.moved(|said| said.main = told);
         Ok(address)
     }
 

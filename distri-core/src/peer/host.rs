@@ -74,6 +74,9 @@ pub enum StartError {
         /// The key that the transport proves.
         found: PublicKey,
     },
+    /// The configuration asks for the transport `iroh`, and this program was built without it.
+    #[error("`peer.iroh` is set, and this program was built without the feature `iroh`")]
+    NoIroh,
     /// The services of the program and the configuration do not fit each other.
     #[error(transparent)]
     Registry(#[from] RegistryError),

@@ -117,6 +117,8 @@ async fn hold(
         let misplaced = whereabouts.course().misplaced();
         if let Some(why) = misplaced {
             link.close(why);
+            // Some transports dial a key where they have it linked, wherever it is said to be.
+            link.closed().await;
             break why.to_owned();
         }
         tokio::select! {

@@ -520,6 +520,11 @@ impl Driver {
     }
 
     async fn close(mut self, why: &str) {
+        // Begun before anybody hears of it: some transports dial a key anew only where no connection to
+        // it goes on.
+        let bytes = &mut self.bytes;
+        std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *bytes).poll_shutdown(cx).is_ready()))
+            .await;
         self.end(why);
         // Nobody waits for a polite end; who reads gets one, others are left after a moment.
         let end = std::future::poll_fn(|cx| Pin::new(&mut self.bytes).poll_shutdown(cx));

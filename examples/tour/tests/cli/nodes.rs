@@ -44,6 +44,7 @@ fn a_node_tells_programs_all_about_itself_in_one_line_of_json() {
         "distri-cluster",
         "distri-directory",
         "distri-membership",
+        "distri-peers",
         "distri-raft",
         "tour"
     ]);

@@ -1,0 +1,48 @@
+//! The peers of a cloud, as its directory lists them.
+
+use super::{Presence, protocol::PEERS};
+use crate::{
+    client::Client,
+    directory::{Document, Filter, Json, Refusal},
+    error::Result,
+    id::PublicKey,
+    signed::Signed,
+};
+
+/// How many peers are listed at most.
+const PEERS_MAX: usize = 100_000;
+
+impl Client {
+    /// The peers that are there now, by key, as each says of itself. Records that are not to be
+    /// believed are left out and logged.
+    ///
+    /// # Errors
+    /// As any search of the directory.
+    pub async fn peers(&self) -> Result<Vec<Signed<Presence>>> {
+        let peers = self.directory().collection::<Json>(PEERS);
+        let found = match peers.find(Filter::All).limit(1000).all(PEERS_MAX).await {
+            Ok(found) => found,
+            // No peer has ever been here.
+            Err(error) if matches!(error.details(), Some(Refusal::NoCollection { .. })) => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        };
+        let good = found.into_iter().filter_map(|document| {
+            let id = document.id.clone();
+            let record = good(document);
+            if record.is_none() {
+                tracing::warn!(peer = id, "a node told a record that is not to be believed");
+            }
+            record
+        });
+        Ok(good.collect())
+    }
+}
+
+fn good(document: Document<Json>) -> Option<Signed<Presence>> {
+    let key: PublicKey = document.id.parse().ok()?;
+    let record = document.value.to::<Signed<Presence>>().ok()?;
+    record.check_by(key).ok()?.check().ok()?;
+    Some(record)
+}

@@ -1,0 +1,127 @@
+//! Peers that cannot reach each other directly, through the relay of a node.
+#![cfg(all(feature = "iroh", feature = "relay"))]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests drive peers as a program does, and may panic"
+)]
+
+extern crate distri_core as distri;
+
+use std::{sync::Arc, time::Duration};
+
+use distri::{
+    Client, Config, Node, Result,
+    identity::Identity,
+    peer::{Peer, PeerState, RemotePeer},
+    transport::{
+        Address,
+        iroh::{Iroh, IrohOptions},
+    },
+};
+
+/// How long a test waits for what must come to be.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Desk(u32);
+
+#[distri::service(register = false)]
+impl Desk {
+    /// Which desk it is.
+    #[method(idempotent)]
+    async fn number(&self) -> Result<u32> {
+        Ok(self.0)
+    }
+}
+
+async fn node() -> Node {
+    let mut config = Config::default();
+    config.node.listen = Address::new("127.0.0.1:0");
+    config.node.relay = Some(Address::new("127.0.0.1:0"));
+    Node::builder()
+        .config(config)
+        .identity(Identity::generate())
+        .without_registry()
+        .found()
+        .start()
+        .await
+        .unwrap()
+}
+
+/// A transport that has no way but the node's relay.
+fn relayed(identity: &Identity, node: &Node) -> Arc<Iroh> {
+    let mut options = IrohOptions::default();
+    options.relays = vec![format!("http://{}", node.relay().unwrap())];
+    options.direct = false;
+    Arc::new(Iroh::with_options(identity.clone(), options))
+}
+
+async fn peer(node: &Node, desk: u32) -> Peer {
+    let identity = Identity::generate();
+    let mut config = Config::default();
+    // Nobody can dial a wildcard, so nothing is told to others but the relay.
+    config.peer.listen = Address::new("0.0.0.0:0");
+    config.cloud.nodes = vec![node.endpoint()];
+    let peer = Peer::builder()
+        .config(config)
+        .identity(identity.clone())
+        .also_over(relayed(&identity, node), Address::new("127.0.0.1:0"))
+        .without_registry()
+        .service(Desk(desk))
+        .start()
+        .await
+        .unwrap();
+    within(peer.wait_announced()).await.unwrap();
+    peer
+}
+
+async fn answers(peer: &RemotePeer, desk: u32) {
+    within(async {
+        loop {
+            match DeskClient::new(peer).number().await {
+                Ok(number) if number == desk => return,
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    })
+    .await;
+}
+
+async fn within<F: Future>(future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("not within {PATIENCE:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_without_a_direct_way_are_linked_by_the_relay_and_strangers_are_refused() {
+    let node = node().await;
+    let alice = peer(&node, 1).await;
+    let bob = peer(&node, 2).await;
+
+    let of_bob = alice.client().peer(bob.key());
+    answers(&of_bob, 2).await;
+    let state = of_bob.state();
+    let over_relay = |at: &distri::peer::PeerAddress| at.address.as_str().contains("/http://");
+    assert!(
+        matches!(&state, PeerState::Linked(at) if over_relay(at)),
+        "{state:?}"
+    );
+    answers(&bob.client().peer(alice.key()), 1).await;
+
+    // A key that is no peer of this cloud knows where alice is, and gets nowhere.
+    let stranger = Identity::generate();
+    let client = Client::builder()
+        .identity(stranger.clone())
+        .peers_over(relayed(&stranger, &node))
+        .nodes([node.endpoint()])
+        .connect()
+        .await
+        .unwrap();
+    let of_alice = client.peer(alice.key());
+    let unreachable = |state: &PeerState| matches!(state, PeerState::Out(_)).then(|| state.clone());
+    let state = within(of_alice.wait_for(unreachable)).await;
+    assert!(format!("{state:?}").contains("Unreachable"), "{state:?}");
+    assert!(DeskClient::new(&of_alice).number().await.is_err());
+}
