@@ -30,6 +30,8 @@ mod repeats;
 mod replies;
 mod room;
 #[cfg(feature = "node")]
+mod secret;
+#[cfg(feature = "node")]
 mod standing;
 pub(crate) mod ticket;
 #[cfg(feature = "node")]

@@ -23,6 +23,7 @@ use super::vitals::Vitals;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
+    cluster::Secrets,
     consensus::Group,
     election::{Elections, seen::SeenFences},
     membership::{Member, Membership},
@@ -56,6 +57,9 @@ pub(super) struct Shared {
     /// Its part in elections, if it keeps a directory.
     #[cfg(feature = "node")]
     pub(super) elections: OnceLock<Elections>,
+    /// What it knows of its cluster's secret, if it keeps a directory.
+    #[cfg(feature = "node")]
+    pub(super) secrets: OnceLock<Arc<Secrets>>,
     /// The latest fences that came with calls of nodes.
     #[cfg(feature = "node")]
     pub(super) seen: Mutex<SeenFences>,

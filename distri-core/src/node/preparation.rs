@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{NodeHandle, StartError};
 use crate::{
-    cluster::JoinToken,
+    cluster::{JoinToken, Vault},
     config::Config,
     directory::CollectionSpec,
     error::Error,
@@ -25,6 +25,8 @@ pub(super) struct Preparation {
     pub(super) registry: bool,
     pub(super) disk: Option<Arc<dyn Disk>>,
     pub(super) entry: Entry,
+    /// Where the cluster's secret is kept, if not beside the identity.
+    pub(super) vault: Option<Vault>,
 }
 
 /// How a node without a cluster comes to one.
@@ -48,11 +50,23 @@ impl Default for Preparation {
             registry: true,
             disk: None,
             entry: Entry::Resume,
+            vault: None,
         }
     }
 }
 
 impl Preparation {
+    /// Where the cluster's secret is kept: beside the file of the identity, or in memory if that is
+    /// in none.
+    pub(super) fn vault(&self) -> Vault {
+        let given = self.transport.identity.is_some() || self.transport.transport.is_some();
+        match &self.vault {
+            Some(vault) => vault.clone(),
+            None if given => Vault::memory(),
+            None => Vault::beside(&self.config.node.identity),
+        }
+    }
+
     /// All services that the node will offer, `own` ones among them.
     pub(super) fn describe(
         &self,
