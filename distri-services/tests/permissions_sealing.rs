@@ -448,7 +448,7 @@ fn the_formats_are_what_they_were() {
                 epoch: 0,
                 views: 3,
                 expires_ms: 1_800_000_000_000,
-                share: share.clone(),
+                share: share.hash(),
             },
             owner,
         )
@@ -472,7 +472,7 @@ fn the_formats_are_what_they_were() {
                 epoch: 1,
                 views: 5,
                 expires_ms: 1_800_000_000_002,
-                share: share.clone(),
+                share: share.hash(),
             },
             owner,
         )
@@ -821,7 +821,7 @@ proptest! {
                 epoch: 0,
                 views,
                 expires_ms,
-                share: whole.split.share.clone(),
+                share: whole.split.share.hash(),
             },
             &whole.owner,
         );
