@@ -1,7 +1,8 @@
 //! Calling services: a [`Client`] keeps links to the nodes of a cloud and gives each call to one.
 //!
 //! `pool` keeps the links, `call` decides what one call does: which node, which codec; `repeat` says
-//! what a failed try means for the next, `budget` how many tries there may be. Which of two nodes is better is said by `placement`.
+//! what a failed try means for the next, `budget` how many tries there may be, and `once` numbers calls
+//! whose writes are known again. Which of two nodes is better is said by `placement`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Config, Limits},
+    directory::CallWrites,
     error::{Code, Error, Result},
     fence::{Fence, Fences},
     id::PublicKey,
@@ -28,11 +30,14 @@ use crate::{
 mod budget;
 mod call;
 mod guide;
+mod once;
 pub(crate) mod pool;
 mod repeat;
+mod whole;
 
 pub use call::{Call, Gather, JsonCall, JsonReply};
 pub use pool::{NodeState, NodeView};
+pub use whole::Whole;
 
 use pool::{Pool, PoolOptions};
 
@@ -63,12 +68,15 @@ struct Scope {
     deadline: Option<Instant>,
     trace: Option<Trace>,
     fences: Fences,
+    /// Numbers the writes to the directory, where a call makes them that may be served again.
+    writes: Option<Arc<CallWrites>>,
 }
 
 /// Prepares a [`Client`]. [`Client::builder`] makes one.
 #[derive(Debug)]
 pub struct ClientBuilder {
     transport: TransportChoice,
+    ways: Vec<Arc<dyn Transport>>,
     nodes: Vec<Endpoint>,
     limits: Limits,
 }
@@ -78,6 +86,7 @@ impl Client {
     pub fn builder() -> ClientBuilder {
         ClientBuilder {
             transport: TransportChoice::default(),
+            ways: Vec::new(),
             nodes: Vec::new(),
             limits: Limits::default(),
         }
@@ -182,6 +191,7 @@ impl Client {
             deadline,
             trace,
             fences,
+            writes,
         } = inherited;
         Self {
             pool: self.pool.clone(),
@@ -189,8 +199,27 @@ impl Client {
                 deadline,
                 trace: Some(trace),
                 fences,
+                writes,
             },
         }
+    }
+
+    /// The same scope over another pool.
+    pub(crate) fn over(&self, pool: Arc<Pool>) -> Self {
+        Self {
+            pool,
+            scope: self.scope.clone(),
+        }
+    }
+
+    /// The same client without what its calls inherit.
+    pub(crate) fn unscoped(&self) -> Self {
+        Self::from_pool(self.pool.clone())
+    }
+
+    /// Numbers the writes to the directory, where a call makes them that may be served again.
+    pub(crate) fn writes(&self) -> Option<&CallWrites> {
+        self.scope.writes.as_deref()
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {
@@ -210,6 +239,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport.transport = Some(transport);
+        self
+    }
+
+    /// Dials peers over this transport as well, where they have an address for it. It proves the same
+    /// identity as the client.
+    #[must_use]
+    pub fn peers_over(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.ways.push(transport);
         self
     }
 
@@ -240,6 +277,7 @@ impl ClientBuilder {
         let limits = self.limits.clone();
         let pool = Pool::new(PoolOptions {
             transport,
+            ways: self.ways,
             limits: self.limits,
             hello: Box::new(move || client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
@@ -250,7 +288,7 @@ impl ClientBuilder {
         let connected = pool
             .wait_for(world::now() + CONNECT, |pool| {
                 let ready = pool.routes().any_ready();
-                (ready || pool.all_tried()).then_some(ready)
+                (ready || pool.all_heard()).then_some(ready)
             })
             .await;
         if connected == Some(true) {
@@ -260,7 +298,7 @@ impl ClientBuilder {
     }
 }
 
-fn client_hello(limits: &Limits) -> Hello {
+pub(crate) fn client_hello(limits: &Limits) -> Hello {
     Hello {
         is_node: false,
         // It serves no calls, so none is ever repeated to it.

@@ -141,8 +141,10 @@ struct Shared {
     in_flight: AtomicU32,
     /// Calls that the other end says it is serving.
     their_load: AtomicU32,
-    /// Takes calls: has said hello, does not drain, is not closed.
-    ready: AtomicBool,
+    /// The other end has said hello, and neither end parts.
+    there: AtomicBool,
+    /// The other end finishes its calls and wants no new ones.
+    draining: AtomicBool,
     /// Calls wait, and nothing comes.
     silent: AtomicBool,
     /// Calls wait, and none is answered.
@@ -172,6 +174,8 @@ struct State {
     left: Option<BTreeMap<u32, CallId>>,
     hello: Option<Arc<Hello>>,
     status: Option<Arc<Status>>,
+    /// It has come by itself: the one in a hello tells nothing of other nodes.
+    reported: bool,
     /// Asked to close, once all is written.
     closing: Option<Closing>,
     closed: Option<String>,
@@ -238,6 +242,7 @@ impl Link {
             left: None,
             hello: None,
             status: None,
+            reported: false,
             closing: None,
             closed: None,
         };
@@ -249,7 +254,8 @@ impl Link {
             state: Mutex::new(state),
             in_flight: AtomicU32::new(0),
             their_load: AtomicU32::new(0),
-            ready: AtomicBool::new(false),
+            there: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             unanswered: AtomicBool::new(false),
             faulty: AtomicBool::new(false),
@@ -290,7 +296,13 @@ impl Link {
 
     /// True if it takes calls: the other end has said hello, does not drain, and is there.
     pub(crate) fn is_ready(&self) -> bool {
-        self.shared.ready.load(Ordering::Acquire)
+        self.is_there() && !self.shared.draining.load(Ordering::Acquire)
+    }
+
+    /// True if the other end has said hello and neither end parts. One that drains still takes the
+    /// calls that the cloud itself needs, and those that only it may serve.
+    pub(crate) fn is_there(&self) -> bool {
+        self.shared.there.load(Ordering::Acquire)
     }
 
     /// True if calls wait for the other end, and it gives no sign of life.
@@ -363,6 +375,14 @@ impl Link {
         }
     }
 
+    /// True if `status` is the last that came, and not the one of a hello, which tells nothing of other
+    /// nodes.
+    pub(crate) fn has_reported(&self, status: &Arc<Status>) -> bool {
+        let state = self.shared.lock();
+        let last = state.status.as_ref();
+        state.reported && last.is_some_and(|last| Arc::ptr_eq(last, status))
+    }
+
     /// True if the link ended because the other end broke the protocol, or does not read.
     pub(crate) fn is_faulty(&self) -> bool {
         self.shared.faulty.load(Ordering::Relaxed)
@@ -392,13 +412,13 @@ impl Link {
 
     /// Takes no new calls in either direction; the link closes by itself when the last has ended.
     pub(crate) fn go_away(&self) {
-        self.shared.ready.store(false, Ordering::Release);
+        self.shared.there.store(false, Ordering::Release);
         self.command(|state| state.mux.go_away());
     }
 
     /// Closes the link now; calls in flight fail. The other end is told why.
     pub(crate) fn close(&self, why: &str) {
-        self.shared.ready.store(false, Ordering::Release);
+        self.shared.there.store(false, Ordering::Release);
         self.command(|state| {
             if state.closing.is_none() && state.closed.is_none() {
                 state.mux.refuse(why);
