@@ -202,6 +202,11 @@ impl Client {
         }
     }
 
+    /// True if it calls for a call that is being served.
+    fn is_of_a_call(&self) -> bool {
+        self.scope.trace.is_some()
+    }
+
     /// Numbers the writes to the directory, where a call makes them that may be served again.
     pub(crate) fn writes(&self) -> Option<&CallWrites> {
         self.scope.writes.as_deref()
