@@ -76,6 +76,7 @@ struct Scope {
 #[derive(Debug)]
 pub struct ClientBuilder {
     transport: TransportChoice,
+    ways: Vec<Arc<dyn Transport>>,
     nodes: Vec<Endpoint>,
     limits: Limits,
 }
@@ -85,6 +86,7 @@ impl Client {
     pub fn builder() -> ClientBuilder {
         ClientBuilder {
             transport: TransportChoice::default(),
+            ways: Vec::new(),
             nodes: Vec::new(),
             limits: Limits::default(),
         }
@@ -207,6 +209,19 @@ impl Client {
         self.scope.trace.is_some()
     }
 
+    /// The same scope over another pool.
+    pub(crate) fn over(&self, pool: Arc<Pool>) -> Self {
+        Self {
+            pool,
+            scope: self.scope.clone(),
+        }
+    }
+
+    /// The same client without what its calls inherit.
+    pub(crate) fn unscoped(&self) -> Self {
+        Self::from_pool(self.pool.clone())
+    }
+
     /// Numbers the writes to the directory, where a call makes them that may be served again.
     pub(crate) fn writes(&self) -> Option<&CallWrites> {
         self.scope.writes.as_deref()
@@ -229,6 +244,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport.transport = Some(transport);
+        self
+    }
+
+    /// Dials peers over this transport as well, where they have an address for it. It proves the same
+    /// identity as the client.
+    #[must_use]
+    pub fn peers_over(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.ways.push(transport);
         self
     }
 
@@ -259,6 +282,7 @@ impl ClientBuilder {
         let limits = self.limits.clone();
         let pool = Pool::new(PoolOptions {
             transport,
+            ways: self.ways,
             limits: self.limits,
             hello: Box::new(move || client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
@@ -279,7 +303,7 @@ impl ClientBuilder {
     }
 }
 
-fn client_hello(limits: &Limits) -> Hello {
+pub(crate) fn client_hello(limits: &Limits) -> Hello {
     Hello {
         is_node: false,
         // It serves no calls, so none is ever repeated to it.

@@ -68,6 +68,8 @@ use source::Sources;
 pub struct Config {
     /// `[node]`: who and where this node is.
     pub node: NodeConfig,
+    /// `[peer]`: who and where this peer is, for programs that are one.
+    pub peer: PeerConfig,
     /// `[cloud]`: which nodes belong together.
     pub cloud: CloudConfig,
     /// `[access]`: who may call.
@@ -76,6 +78,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[directory]`: where and how the node keeps the directory.
     pub directory: DirectoryConfig,
+    /// `[admin]`: how a node tells monitoring how it is.
+    pub admin: AdminConfig,
     /// `[client]`: who calls, for programs that only call.
     pub client: ClientConfig,
     /// `[log]`: what is told on stderr.
@@ -112,6 +116,35 @@ pub struct NodeConfig {
     pub identity: PathBuf,
 }
 
+/// `[peer]`: who and where this peer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct PeerConfig {
+    /// A label for people; nothing is decided by it. Default: the first eight characters of the
+    /// peer's key.
+    #[serde(deserialize_with = "check::name")]
+    pub name: Option<String>,
+    /// Where the peer accepts links over TCP, `HOST:PORT`. Port 0 picks a free one; `0.0.0.0` or
+    /// `[::]` accepts from other machines, and then [`PeerConfig::advertise`] must be set for others
+    /// to find it. Default `127.0.0.1:0`: this machine only.
+    #[serde(deserialize_with = "address::listen")]
+    pub listen: Address,
+    /// The address under which others reach the peer over TCP, where that differs from
+    /// [`PeerConfig::listen`]. Default: the address it listens on.
+    #[serde(deserialize_with = "address::advertise")]
+    pub advertise: Option<Address>,
+    /// The file of the peer's secret key, made at the first start. Relative to the folder of the
+    /// file that says so. Default `peer.key` in the current folder.
+    #[serde(with = "path")]
+    pub identity: PathBuf,
+    /// How long the cloud holds the peer for present when it is silent, 1 s to 2 min. Longer rides out
+    /// longer interruptions, shorter tells sooner that it is away; a third of it passes between two
+    /// signs of life, each a write to the directory. Default 60 s.
+    #[serde(with = "duration")]
+    pub lease: Duration,
+}
+
 /// `[cloud]`: which nodes belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -134,6 +167,8 @@ pub struct AccessConfig {
     /// Keys of known clients: they are admitted when [`AccessConfig::clients`] is `listed`, and
     /// may call methods with `access = authenticated`. Default: none.
     pub keys: Vec<PublicKey>,
+    /// Who may be a peer of the cloud, on nodes that keep its directory. Default `open`.
+    pub peers: PeerAccess,
     /// Keys by role; `[access.roles]` with `admin = ["KEY"]` lets that key call methods with
     /// `access = role("admin")`. A key with a role is a known client. Default: none.
     pub roles: BTreeMap<String, Vec<PublicKey>>,
@@ -148,6 +183,25 @@ pub enum ClientAccess {
     Open,
     /// Keys listed in `access.keys` or under a role.
     Listed,
+}
+
+/// Who may be a peer of a cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerAccess {
+    /// Any key that the nodes admit, up to [`Limits::peers`].
+    #[default]
+    Open,
+    /// Keys listed in `access.keys` or with a role.
+    Listed,
+}
+
+impl AccessConfig {
+    /// The roles under which `key` is listed.
+    pub(crate) fn roles_of(&self, key: PublicKey) -> Vec<String> {
+        let listed = self.roles.iter().filter(|(_, keys)| keys.contains(&key));
+        listed.map(|(role, _)| role.clone()).collect()
+    }
 }
 
 /// `[limits]`: what a node spends on others at most. The defaults suit a node with thousands of
@@ -217,9 +271,24 @@ pub struct Limits {
     /// Callers whose handshake is not done, at once; when one more comes, the one silent longest
     /// makes room. Each costs a file descriptor and up to 40 KB. Default 512.
     pub handshakes: u32,
+    /// Peers that may be there at once, each with a record in the directory and a lease. Default
+    /// 10000.
+    pub peers: u32,
     /// How long a node that stops waits for its calls in flight. Default 10 s.
     #[serde(with = "duration")]
     pub drain: Duration,
+}
+
+/// `[admin]`: how a node tells monitoring how it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct AdminConfig {
+    /// Where the node serves `/metrics`, `/healthz` and `/readyz` over HTTP, `HOST:PORT`; port 0
+    /// picks a free one. It is neither encrypted nor asks who calls: an address that other machines
+    /// reach shows them what the node does, so the node warns of it. Default: none, no such port.
+    #[serde(deserialize_with = "address::optional_listen")]
+    pub listen: Option<Address>,
 }
 
 /// `[client]`: who calls, for programs that only call.
@@ -307,10 +376,12 @@ impl Config {
     fn sections(&self) -> Sections {
         Sections {
             node: self.node.clone(),
+            peer: self.peer.clone(),
             cloud: self.cloud.clone(),
             access: self.access.clone(),
             limits: self.limits.clone(),
             directory: self.directory.clone(),
+            admin: self.admin.clone(),
             client: self.client.clone(),
             log: self.log.clone(),
         }
@@ -321,10 +392,12 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("node", &self.node)
+            .field("peer", &self.peer)
             .field("cloud", &self.cloud)
             .field("access", &self.access)
             .field("limits", &self.limits)
             .field("directory", &self.directory)
+            .field("admin", &self.admin)
             .field("client", &self.client)
             .field("log", &self.log)
             // Names only: a service may keep a secret there.
@@ -337,10 +410,12 @@ impl fmt::Debug for Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Sections {
     node: NodeConfig,
+    peer: PeerConfig,
     cloud: CloudConfig,
     access: AccessConfig,
     limits: Limits,
     directory: DirectoryConfig,
+    admin: AdminConfig,
     client: ClientConfig,
     log: LogConfig,
 }
@@ -352,6 +427,18 @@ impl Default for NodeConfig {
             listen: Address::new("127.0.0.1:4600"),
             advertise: None,
             identity: PathBuf::from("node.key"),
+        }
+    }
+}
+
+impl Default for PeerConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            listen: Address::new("127.0.0.1:0"),
+            advertise: None,
+            identity: PathBuf::from("peer.key"),
+            lease: Duration::from_secs(60),
         }
     }
 }
@@ -375,6 +462,7 @@ impl Default for Limits {
             hello: Duration::from_secs(5),
             dial: Duration::from_secs(5),
             handshakes: 512,
+            peers: 10_000,
             drain: Duration::from_secs(10),
         }
     }

@@ -9,9 +9,12 @@
 //! [`PublicKey::verify`]: for the former anyone can make signatures, the latter would give one key
 //! two names.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
+use data_encoding::BASE64;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
 use crate::id::PublicKey;
@@ -116,6 +119,64 @@ impl Signature {
     }
 }
 
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&BASE64.encode(&self.0))
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(SignatureVisitor)
+        } else {
+            deserializer.deserialize_bytes(SignatureVisitor)
+        }
+    }
+}
+
+struct SignatureVisitor;
+
+impl de::Visitor<'_> for SignatureVisitor {
+    type Value = Signature;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a signature: 64 bytes, in text as base64")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Signature, E> {
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| E::invalid_length(bytes.len(), &self))?;
+        Ok(Signature(bytes))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Signature, E> {
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))?;
+        self.visit_bytes(&bytes)
+    }
+}
+
+impl JsonSchema for Signature {
+    fn schema_name() -> Cow<'static, str> {
+        "Signature".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "contentEncoding": "base64", "minLength": 88, "maxLength": 88 })
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -127,13 +188,16 @@ impl fmt::Debug for Signature {
 }
 
 impl PublicKey {
-    /// Checks that this key signed `message`.
+    /// Checks that this key signed `message`, as strictly as other libraries' `verify_strict`.
     ///
     /// # Errors
-    /// [`InvalidSignature`] if it did not, or if the key [is weak](Self::is_weak).
+    /// [`InvalidSignature`] if it did not, or if the key or the signature's point
+    /// [is weak](Self::is_weak).
     pub fn verify(&self, message: &[u8], signature: &Signature) -> Result<(), InvalidSignature> {
         let invalid = InvalidSignature { key: *self };
-        if self.is_weak() {
+        let mut point = [0; 32];
+        point.copy_from_slice(&signature.0[..32]);
+        if self.is_weak() || Self::from_bytes(point).is_weak() {
             return Err(invalid);
         }
         UnparsedPublicKey::new(&ED25519, self.as_bytes())

@@ -33,15 +33,19 @@ pub mod election;
 pub mod error;
 mod fence;
 mod hash;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod id;
 pub mod identity;
 pub mod membership;
 pub mod message;
 pub mod node;
+pub mod peer;
 mod placement;
 pub mod registry;
 pub mod rpc;
 pub mod service;
+pub mod signed;
 pub mod stats;
 #[cfg(feature = "node")]
 pub mod storage;

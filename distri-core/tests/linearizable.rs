@@ -9,13 +9,12 @@
 //!
 //! After each run all nodes hold the same documents at the same revisions.
 //!
-//! Everything runs in one thread under a paused clock, so that minutes of faults take about a
-//! second. The faults, the delays and what the clients do follow from the seed; sessions, election
-//! timeouts and the choice between nodes are rolled by the code under test, so a run that fails may
-//! have to be repeated a few times. More seeds than the suite has, the last included:
+//! The first two run in the simulation ([`distri::testing`]), under whose storms nodes lose power in the
+//! middle of writes, die, hang and come back, clocks go wrong, and links stall, slow and break; a run that
+//! fails says how it is repeated exactly. More seeds than the suite has, the last included:
 //!
 //! ```text
-//! DISTRI_SEEDS=1..100 cargo test -p distri-core --test linearizable
+//! DISTRI_SEED=1..100 cargo test -p distri-core --test linearizable of_
 //! ```
 //!
 //! With `DISTRI_CROWD=2500` each crowd has so many clients.
@@ -27,7 +26,9 @@
 
 extern crate distri_core as distri;
 
-use std::{future::Future, ops::RangeInclusive, time::Duration};
+use std::{future::Future, time::Duration};
+
+use distri::testing::simulate;
 
 mod directory_support;
 
@@ -47,8 +48,6 @@ mod held;
 mod history;
 #[path = "linearizable/ledger.rs"]
 mod ledger;
-#[path = "linearizable/nemesis.rs"]
-mod nemesis;
 #[path = "linearizable/register.rs"]
 mod register;
 #[path = "linearizable/replicas.rs"]
@@ -60,26 +59,22 @@ use directory_support::{Cluster, eventually};
 
 #[test]
 fn answers_on_three_nodes_are_those_of_one_copy() {
-    for_seeds(1..=12, "answers_on_three_nodes", |seed| {
-        register::run(seed, 3)
-    });
+    simulate(1..=12, async |sim| register::run(sim, 3).await);
 }
 
 #[test]
 fn answers_on_five_nodes_are_those_of_one_copy() {
-    for_seeds(1..=6, "answers_on_five_nodes", |seed| {
-        register::run(seed, 5)
-    });
+    simulate(1..=6, async |sim| register::run(sim, 5).await);
 }
 
 #[test]
 fn the_ledger_of_three_nodes_adds_up() {
-    for_seeds(1..=8, "ledger_of_three_nodes", |seed| ledger::run(seed, 3));
+    simulate(1..=8, async |sim| ledger::run(sim, 3).await);
 }
 
 #[test]
 fn the_ledger_of_five_nodes_adds_up() {
-    for_seeds(1..=4, "ledger_of_five_nodes", |seed| ledger::run(seed, 5));
+    simulate(1..=4, async |sim| ledger::run(sim, 5).await);
 }
 
 #[test]
@@ -107,7 +102,7 @@ fn every_client_of_a_crowd_finds_its_own_last_write_on_five_nodes() {
 fn a_write_that_may_have_taken_effect_never_ends_as_one_that_has_not() {
     virtually(async {
         let mut cluster = Cluster::of(1, 1).await;
-        register::create(&cluster).await;
+        register::create(&cluster.node(0).handle().directory()).await;
         let node = cluster.key(0);
         let client = cluster.new_client().await;
         cluster.network.partition_one_way([node], [client.key()]);
@@ -136,38 +131,6 @@ fn for_crowds(nodes: usize, suite: &[usize]) {
         println!("{clients} clients on {nodes} nodes");
         virtually(crowd::run(nodes, clients));
     }
-}
-
-/// Runs a scenario for each seed; should one fail, says how to repeat it.
-fn for_seeds<F: Future<Output = ()>>(
-    suite: RangeInclusive<u64>,
-    name: &str,
-    scenario: impl Fn(u64) -> F,
-) {
-    struct Repeat<'a>(&'a str, u64);
-    impl Drop for Repeat<'_> {
-        fn drop(&mut self) {
-            let Self(name, seed) = self;
-            if std::thread::panicking() {
-                println!(
-                    "seed {seed} failed; to repeat it:\n\
-                     DISTRI_SEEDS={seed}..{seed} cargo test -p distri-core --test linearizable {name}"
-                );
-            }
-        }
-    }
-    for seed in seeds().unwrap_or(suite) {
-        let _repeat = Repeat(name, seed);
-        virtually(scenario(seed));
-    }
-}
-
-/// `DISTRI_SEEDS`, as `first..last`.
-fn seeds() -> Option<RangeInclusive<u64>> {
-    let asked = std::env::var("DISTRI_SEEDS").ok()?;
-    let (first, last) = asked.split_once("..")?;
-    let number = |text: &str| text.parse().expect("DISTRI_SEEDS is FIRST..LAST");
-    Some(number(first)..=number(last))
 }
 
 /// Runs a scenario on a clock that jumps over every wait.

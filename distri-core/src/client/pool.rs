@@ -28,10 +28,11 @@ use crate::{
     error::{Code, Error, Result},
     hash::IdMap,
     id::{MethodId, PublicKey, SchemaHash},
-    node::host::Host,
+    node::{HostsNothing, host::Host},
+    peer::Whereabouts,
     rpc::{CallId, Link, Serve},
     stats::{Traffic, calls::CallTable},
-    transport::{Address, Endpoint, Transport},
+    transport::{Address, ByteLink, Endpoint, Transport},
     wire::{Hello, Status, hello::KnownNode},
     world,
 };
@@ -48,6 +49,8 @@ const LINKS_MAX: usize = 32;
 /// What a pool needs to make a link.
 pub(crate) struct PoolOptions {
     pub(crate) transport: Arc<dyn Transport>,
+    /// Further transports, over which peers are dialled besides.
+    pub(crate) ways: Vec<Arc<dyn Transport>>,
     pub(crate) limits: Limits,
     /// What this end says of itself, made anew for each link.
     pub(crate) hello: Box<dyn Fn() -> Hello + Send + Sync>,
@@ -86,6 +89,10 @@ pub(crate) struct Pool {
     budget: Budget,
     /// How many may be asked of a second node.
     hedges: Budget,
+    /// The pools of those peers that somebody holds.
+    peers: Mutex<BTreeMap<PublicKey, Weak<Self>>>,
+    /// Where the peer is to which this pool leads, if it does not lead to a cloud.
+    whereabouts: Option<Arc<Whereabouts>>,
 }
 
 /// A node, and how far one has come with it.
@@ -243,6 +250,10 @@ impl Routes {
 impl Pool {
     /// A pool without links. [`Pool::add`] gives it nodes.
     pub(crate) fn new(options: PoolOptions) -> Arc<Self> {
+        Self::leading_to(options, None)
+    }
+
+    fn leading_to(options: PoolOptions, whereabouts: Option<Arc<Whereabouts>>) -> Arc<Self> {
         Arc::new(Self {
             me: options.transport.key(),
             options,
@@ -259,7 +270,88 @@ impl Pool {
             counted: CallTable::default(),
             budget: Budget::of_retries(),
             hedges: Budget::of_hedges(),
+            peers: Mutex::default(),
+            whereabouts,
         })
+    }
+
+    /// The pool that leads to the peer `key`; if nobody holds one, a new one for `whereabouts`, which
+    /// is told to `start`.
+    pub(crate) fn peer(
+        &self,
+        key: PublicKey,
+        whereabouts: impl FnOnce() -> Arc<Whereabouts>,
+        start: impl FnOnce(&Arc<Self>, &Arc<Whereabouts>),
+    ) -> Arc<Self> {
+        let mut peers = lock(&self.peers);
+        if let Some(pool) = peers.get(&key).and_then(Weak::upgrade) {
+            return pool;
+        }
+        peers.retain(|_, pool| pool.strong_count() > 0);
+        let whereabouts = whereabouts();
+        let limits = self.options.limits.clone();
+        let options = PoolOptions {
+            transport: self.options.transport.clone(),
+            ways: self.options.ways.clone(),
+            limits: limits.clone(),
+            hello: Box::new(move || super::client_hello(&limits)),
+            serve: Box::new(|_| Arc::new(HostsNothing)),
+            learns: false,
+            traffic: self.options.traffic.clone(),
+        };
+        let pool = Self::leading_to(options, Some(whereabouts.clone()));
+        start(&pool, &whereabouts);
+        peers.insert(key, Arc::downgrade(&pool));
+        pool
+    }
+
+    /// Where the peer is to which this pool leads.
+    pub(crate) fn whereabouts(&self) -> Option<&Arc<Whereabouts>> {
+        self.whereabouts.as_ref()
+    }
+
+    /// The transport of that kind.
+    ///
+    /// # Errors
+    /// Says which there are.
+    pub(crate) fn way(&self, kind: &str) -> Result<Arc<dyn Transport>, String> {
+        let ways = std::iter::once(&self.options.transport).chain(&self.options.ways);
+        let found = ways.clone().find(|way| way.kind() == kind);
+        found.cloned().ok_or_else(|| {
+            let kinds: Vec<_> = ways.map(|way| way.kind()).collect();
+            format!(
+                "this program has no transport `{kind}`, only {}",
+                kinds.join(", ")
+            )
+        })
+    }
+
+    /// Begins a link over `bytes`, which has so long to say hello.
+    pub(crate) fn begin(&self, bytes: ByteLink) -> (Link, Duration) {
+        let serve = (self.options.serve)(bytes.peer);
+        let hello = (self.options.hello)();
+        let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
+        let patience = limits.hello;
+        let link = Link::start(bytes, true, &hello, limits, serve, traffic);
+        (link, patience)
+    }
+
+    /// Ends `task` with the pool.
+    pub(crate) fn own(&self, task: AbortHandle) {
+        let mut tasks = lock(&self.tasks);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
+    /// Those who wait for a route look again, though no link has changed.
+    pub(crate) fn look_again(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// True if waiting for a link brings nothing.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        let whereabouts = self.whereabouts.as_ref();
+        whereabouts.is_some_and(|whereabouts| whereabouts.is_hopeless())
     }
 
     pub(crate) fn key(&self) -> PublicKey {
@@ -378,9 +470,7 @@ impl Pool {
         }
         self.rebuild();
         let task = world::spawn(watch(Arc::downgrade(self), link.clone()));
-        let mut tasks = lock(&self.tasks);
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(task.abort_handle());
+        self.own(task.abort_handle());
     }
 
     /// True if of two links to the same node the `old` one remains.
@@ -555,6 +645,9 @@ impl Pool {
 
     /// Why no node can be reached.
     pub(crate) fn unreachable(&self) -> Error {
+        if let Some(whereabouts) = &self.whereabouts {
+            return whereabouts.trouble();
+        }
         let members = lock(&self.members);
         if members.is_empty() {
             return Error::new(
@@ -697,7 +790,7 @@ impl Pool {
         lock(&self.members).get(&key)?.link.clone()
     }
 
-    fn forget(&self, link: &Link) {
+    pub(crate) fn forget(&self, link: &Link) {
         let why = link.closed_now();
         if let Some(member) = lock(&self.members).get_mut(&link.peer())
             && member.link.as_ref().is_some_and(|held| held.is_same(link))
@@ -715,15 +808,12 @@ impl Pool {
             .dial(endpoint)
             .await
             .map_err(|e| crate::error::chain(&e))?;
-        let serve = (self.options.serve)(endpoint.key);
-        let hello = (self.options.hello)();
-        let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
-        let link = Link::start(bytes, true, &hello, limits, serve, traffic);
-        let hello = match tokio::time::timeout(self.options.limits.hello, link.hello()).await {
+        let (link, patience) = self.begin(bytes);
+        let hello = match tokio::time::timeout(patience, link.hello()).await {
             Ok(hello) => hello.map_err(|error| error.message().to_owned())?,
             Err(_) => {
                 link.close("no hello in time");
-                return Err(format!("no hello within {:?}", self.options.limits.hello));
+                return Err(format!("no hello within {patience:?}"));
             }
         };
         if !hello.is_node {

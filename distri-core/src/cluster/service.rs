@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use super::{
     protocol::{
-        ClusterInfo, JOIN, JoinArguments, NODES, NodeInfo, NodeRole, REMOVE, RemoveArguments,
-        TOKEN, Ticket, TokenArguments, descriptor,
+        ClusterInfo, JOIN, JoinArguments, MEMBERS as WHO_BELONGS, MembersArguments, NODES,
+        NodeInfo, NodeRole, REMOVE, RemoveArguments, TOKEN, Ticket, TokenArguments, descriptor,
     },
     records::{
         CLUSTER, ClusterRecord, MEMBERS, MemberRecord, ROLES, RolesRecord, THE_CLUSTER, TOKENS,
@@ -15,6 +15,7 @@ use super::{
     },
     roster::all,
     token::JoinToken,
+    touch,
 };
 use crate::{
     client::{Client, NodeState},
@@ -360,6 +361,10 @@ impl Service for ClusterService {
                 let arguments = request.arguments()?;
                 self.remove(arguments).await?;
                 request.reply(&())
+            }
+            WHO_BELONGS => {
+                let arguments: MembersArguments = request.arguments()?;
+                request.reply(&touch::answer(self.server.replica(), &arguments))
             }
             _ => Err(request.unknown_method()),
         }

@@ -257,20 +257,24 @@ impl Layers {
         let loaded = explain::loaded(&sections, &merged, &self.sources);
         let Sections {
             node,
+            peer,
             cloud,
             access,
             limits,
             directory,
+            admin,
             client,
             log,
         } = sections;
         let sources = self.sources.into();
         Ok(Config {
             node,
+            peer,
             cloud,
             access,
             limits,
             directory,
+            admin,
             client,
             log,
             services,

@@ -20,7 +20,7 @@ use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use super::{
     Member, MemberLoad, MemberState,
     entry::{About, Entry},
-    gossip::Gossip,
+    gossip::{Gossip, States},
     protocol::{COMPARE, Compare, Compared, GOSSIP, MEMBERS, Nothing, Packet, descriptor},
 };
 use crate::{
@@ -65,7 +65,7 @@ struct Shared {
     /// A packet came, or the members changed: there may be something to send.
     stirred: Notify,
     /// What each other member is, whenever that changes.
-    states: watch::Sender<BTreeMap<PublicKey, MemberState>>,
+    states: watch::Sender<States>,
 }
 
 impl Membership {
@@ -107,7 +107,7 @@ impl Membership {
     }
 
     /// Tells whenever a member comes, goes, or is another than it was.
-    pub(crate) fn states(&self) -> watch::Receiver<BTreeMap<PublicKey, MemberState>> {
+    pub(crate) fn states(&self) -> watch::Receiver<States> {
         self.shared.states.subscribe()
     }
 
@@ -161,12 +161,16 @@ impl Membership {
 
     fn publish(&self, now: Instant) {
         let states = self.gossip().states(now);
+        // Most packets change nothing.
+        if Arc::ptr_eq(&self.shared.states.borrow(), &states) {
+            return;
+        }
         self.shared.states.send_if_modified(|known| {
             let changed = *known != states;
             if changed {
                 tell(known, &states);
-                *known = states;
             }
+            *known = states;
             changed
         });
     }

@@ -32,6 +32,9 @@ const COMPARE_SOON: Duration = Duration::from_millis(500);
 /// How often a node tells of its load at most.
 const LOAD: Duration = Duration::from_secs(1);
 
+/// Whether each member is there.
+pub(crate) type States = Arc<BTreeMap<PublicKey, MemberState>>;
+
 /// What one node knows of all.
 pub(crate) struct Gossip {
     swim: Swim,
@@ -43,6 +46,8 @@ pub(crate) struct Gossip {
     load_told: Option<Instant>,
     /// What each member was last seen to be, and since when.
     stood: BTreeMap<PublicKey, (MemberState, Instant)>,
+    /// The same without the times, and of which lives and descriptions it was made.
+    seen: Option<(u64, u64, States)>,
     greet: Instant,
     greeted: Option<PublicKey>,
     compare: Instant,
@@ -64,6 +69,7 @@ impl Gossip {
             measured: 0,
             load_told: None,
             stood: BTreeMap::new(),
+            seen: None,
             greet: now,
             greeted: None,
             compare: now,
@@ -160,20 +166,10 @@ impl Gossip {
         self.live_on(now);
         if self.greet <= now {
             self.greet = now + GREET;
-            let known: BTreeSet<PublicKey> = self
-                .swim
-                .lives()
-                .filter(|(_, liveness)| *liveness != Liveness::Down)
-                .map(|(life, _)| life.key)
-                .collect();
-            let me = self.swim.me().key;
-            let unknown: Vec<PublicKey> = self
-                .table()
-                .members()
-                .iter()
-                .filter(|key| **key != me && !known.contains(key))
-                .copied()
-                .collect();
+            let states = self.states(now);
+            let there = [MemberState::Alive, MemberState::Suspect];
+            let unknown = states.iter().filter(|(_, state)| !there.contains(state));
+            let unknown: Vec<PublicKey> = unknown.map(|(key, _)| *key).collect();
             self.greeted = next_of(&unknown, self.greeted);
             if let Some(key) = self.greeted {
                 self.swim.announce(now, key);
@@ -215,8 +211,7 @@ impl Gossip {
         let me = self.swim.me().key;
         let (is_behind, digest, members) = {
             let table = self.table();
-            let heard: usize = table.entries().count();
-            let is_behind = table.is_behind() || heard < table.members().len();
+            let is_behind = table.is_behind() || table.lacks_some();
             let members: Vec<PublicKey> = table.members().iter().copied().collect();
             (is_behind, table.digest(), members)
         };
@@ -267,8 +262,20 @@ impl Gossip {
         self.swim.leave(now);
     }
 
-    /// Whether each member is there.
-    pub(crate) fn states(&mut self, now: Instant) -> BTreeMap<PublicKey, MemberState> {
+    /// Whether each member is there. The same table as before for as long as nothing has changed.
+    pub(crate) fn states(&mut self, now: Instant) -> States {
+        let (lives, words) = (self.swim.fingerprint(), self.table().version());
+        if let Some((of_lives, of_words, states)) = &self.seen
+            && (*of_lives, *of_words) == (lives, words)
+        {
+            return states.clone();
+        }
+        let states = Arc::new(self.look(now));
+        self.seen = Some((lives, words, states.clone()));
+        states
+    }
+
+    fn look(&mut self, now: Instant) -> BTreeMap<PublicKey, MemberState> {
         let me = self.swim.me().key;
         let lives: BTreeMap<PublicKey, Liveness> = self
             .swim
@@ -305,7 +312,7 @@ impl Gossip {
     pub(crate) fn members(&mut self, now: Instant) -> Vec<Member> {
         let states = self.states(now);
         let table = self.table();
-        let member_of = |(key, state): (PublicKey, MemberState)| {
+        let member_of = |(&key, &state): (&PublicKey, &MemberState)| {
             let since = self.stood.get(&key).map_or(now, |(_, since)| *since);
             let since = now.saturating_duration_since(since);
             let entry = table.get(key);
@@ -322,7 +329,7 @@ impl Gossip {
                 services: about.map_or_else(Vec::new, |about| about.services.clone()),
             }
         };
-        states.into_iter().map(member_of).collect()
+        states.iter().map(member_of).collect()
     }
 }
 

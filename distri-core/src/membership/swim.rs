@@ -12,8 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use foca::{
-    AccumulatingRuntime, BroadcastHandler, Config, Foca, Identity, Invalidates, Member,
-    PeriodicParams, PostcardCodec, State, Timer,
+    AccumulatingRuntime, BroadcastHandler, Config, Foca, Header, Identity, Incarnation,
+    Invalidates, Member, Message, PeriodicParams, PostcardCodec, State, Timer,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -33,9 +33,11 @@ const ANSWER: Duration = Duration::from_millis(250);
 /// How many others are asked.
 const HELPERS: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
 
-/// How long a suspect has to say that it is there. Shorter notices death sooner and takes a busy
-/// node for dead more often.
+/// How long a suspect has to say that it is there, and how much longer for each tenfold of nodes,
+/// among which its word travels for longer. Shorter notices death sooner and takes a busy node for
+/// dead more often.
 const SUSPECT: Duration = Duration::from_millis(1500);
+const SUSPECT_LONGER: Duration = Duration::from_millis(250);
 
 /// How often news is passed on, to how many.
 const GOSSIP: (Duration, NonZeroUsize) = (
@@ -207,7 +209,7 @@ impl Swim {
         from: PublicKey,
         packet: &[u8],
     ) -> Result<(), Refused> {
-        let header: Result<(foca::Header<Life>, _), _> = postcard::take_from_bytes(packet);
+        let header: Result<(Header<Life>, _), _> = postcard::take_from_bytes(packet);
         if header.is_ok_and(|(header, _)| header.src.key != from) {
             return Err(Refused::NotTheSender);
         }
@@ -280,8 +282,49 @@ impl Swim {
         while let Some(Reverse(due)) = self.timers.pop_if_due(now) {
             // A probe that was not begun well begins anew with the next.
             let _ = self.foca.handle_timer(due.timer.0, &mut self.outbox);
-            self.collect(now);
+            let suspects = self.collect(now);
+            // What it was told by others those have told the suspect.
+            for (life, incarnation) in suspects {
+                self.warn(life, incarnation);
+            }
         }
+    }
+
+    /// Tells a node that this one suspects it. It would hear of it by gossip as well, when most others
+    /// have, and its own word would be as long under way again.
+    fn warn(&mut self, suspect: Life, incarnation: Incarnation) {
+        let me = self.me();
+        let header = Header {
+            src: me,
+            // Others know a greater one, or this is it.
+            src_incarnation: 0,
+            dst: suspect,
+            message: Message::Gossip,
+        };
+        let suspicion = Member::new(suspect, incarnation, State::Suspect);
+        let (Ok(mut packet), Ok(suspicion)) = (
+            postcard::to_stdvec(&header),
+            postcard::to_stdvec(&suspicion),
+        ) else {
+            return;
+        };
+        packet.extend(1_u16.to_be_bytes());
+        packet.extend(suspicion);
+        self.packets.push((suspect.key, packet.into()));
+    }
+
+    /// The same for as long as all lives are what they are. Without it each packet would cost those who
+    /// watch them a table of all.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let prints = self.lives().map(|(life, liveness)| {
+            let mut start = [0; 8];
+            start.copy_from_slice(&life.key.as_bytes()[..8]);
+            let print = u64::from_le_bytes(start) ^ life.number.rotate_left(32) ^ liveness as u64;
+            let print = print.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (print ^ (print >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        });
+        // Whatever order they are in.
+        prints.fold(0, u64::wrapping_add)
     }
 
     /// When something is due.
@@ -306,11 +349,21 @@ impl Swim {
         self.packets.drain(..)
     }
 
-    fn collect(&mut self, now: Instant) {
+    /// Takes in what is to be sent and done. Gives who is newly suspected.
+    fn collect(&mut self, now: Instant) -> Vec<(Life, Incarnation)> {
+        let mut suspects = Vec::new();
         while let Some((to, packet)) = self.outbox.to_send() {
             self.packets.push((to.key, packet));
         }
         while let Some((after, timer)) = self.outbox.to_schedule() {
+            if let Timer::ChangeSuspectToDown {
+                member_id,
+                incarnation,
+                ..
+            } = &timer
+            {
+                suspects.push((*member_id, *incarnation));
+            }
             self.timers_made += 1;
             self.timers.push(Reverse(Due {
                 at: now + after,
@@ -319,6 +372,7 @@ impl Swim {
             }));
         }
         while self.outbox.to_notify().is_some() {}
+        suspects
     }
 }
 
@@ -351,7 +405,7 @@ fn config(nodes: usize) -> Config {
         num_indirect_probes: HELPERS,
         max_transmissions: NonZeroU8::new(rounds.min(u32::from(u8::MAX)) as u8)
             .unwrap_or(NonZeroU8::MIN),
-        suspect_to_down_after: SUSPECT,
+        suspect_to_down_after: SUSPECT + SUSPECT_LONGER * nodes.max(1).ilog10(),
         remove_down_after: Some(REMEMBER),
         max_packet_size: NonZeroUsize::new(PACKET_MAX).unwrap_or(NonZeroUsize::MAX),
         notify_down_members: true,

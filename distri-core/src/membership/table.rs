@@ -19,6 +19,8 @@ pub(super) struct Table {
     behind: bool,
     /// A greater number of an own life that somebody remembers.
     outlived: Option<u64>,
+    /// Counts changes of members and descriptions.
+    version: u64,
 }
 
 /// What a word is about, and how new it is.
@@ -46,6 +48,7 @@ impl Table {
             entries: BTreeMap::new(),
             behind: false,
             outlived: None,
+            version: 0,
         }
     }
 
@@ -53,6 +56,7 @@ impl Table {
     pub(super) fn set_members(&mut self, members: BTreeSet<PublicKey>) {
         self.entries.retain(|key, _| members.contains(key));
         self.members = members;
+        self.version += 1;
     }
 
     pub(super) fn members(&self) -> &BTreeSet<PublicKey> {
@@ -70,6 +74,7 @@ impl Table {
     /// This node's own entry.
     pub(super) fn put_own(&mut self, entry: Entry) {
         self.entries.insert(self.me, entry);
+        self.version += 1;
     }
 
     /// Takes in a word; its topic if it is news that should be passed on.
@@ -167,6 +172,7 @@ impl Table {
             load,
         };
         self.entries.insert(life.key, entry);
+        self.version += 1;
         true
     }
 
@@ -192,6 +198,16 @@ impl Table {
     /// True if somebody should be asked for what has not come.
     pub(super) fn is_behind(&self) -> bool {
         self.behind
+    }
+
+    /// True if not every member has been heard of.
+    pub(super) fn lacks_some(&self) -> bool {
+        self.entries.len() < self.members.len()
+    }
+
+    /// Another whenever members or what they say of themselves have changed.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// A number of a life of this node that somebody has known; its own must be greater.

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::{Member, MemberLoad, MemberState, entry::About, gossip::Gossip};
 use crate::{id::PublicKey, transport::Address, world};
 
+mod figures;
+
 /// Nodes and the network between them.
 struct World {
     now: Instant,
@@ -29,6 +31,8 @@ struct World {
     /// Which side of a partition a node is on.
     side: BTreeMap<PublicKey, u8>,
     dice: u64,
+    /// Who did not know all when it was last asked.
+    late: Option<PublicKey>,
 }
 
 type Packet = (PublicKey, PublicKey, Bytes);
@@ -70,6 +74,7 @@ impl World {
             deaf: BTreeSet::new(),
             side: BTreeMap::new(),
             dice: seed,
+            late: None,
         };
         for key in keys {
             world.start(key, 1_000);
@@ -197,12 +202,30 @@ impl World {
 
     fn all_know_all(&mut self) -> bool {
         let now = self.now;
-        self.nodes.values_mut().all(|node| {
-            let members = node.members(now);
-            members
-                .iter()
-                .all(|member| member.state == MemberState::Alive && !member.name.is_empty())
-        })
+        // The one that was not so far the last time first.
+        let late = self.late.filter(|key| self.nodes.contains_key(key));
+        let order = late
+            .into_iter()
+            .chain(self.nodes.keys().copied().collect::<Vec<_>>());
+        for key in order {
+            let Some(node) = self.nodes.get_mut(&key) else {
+                continue;
+            };
+            let there = node
+                .states(now)
+                .values()
+                .all(|state| *state == MemberState::Alive);
+            if !there
+                || !node
+                    .members(now)
+                    .iter()
+                    .all(|member| !member.name.is_empty())
+            {
+                self.late = Some(key);
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -373,6 +396,21 @@ fn lost_packets_make_no_node_seem_dead() {
 }
 
 #[test]
+fn a_suspect_is_told_at_once_by_who_suspects_it() {
+    let mut world = settled(3, 9);
+    let victim = world.keys[0];
+    world.deaf.insert(victim);
+    while world.seen(victim, MemberState::Suspect) == 0 {
+        world.run(Duration::from_millis(1));
+    }
+
+    world.deaf.clear();
+    world.run(Duration::from_millis(10));
+
+    assert_eq!(world.seen(victim, MemberState::Alive), 2);
+}
+
+#[test]
 fn a_packet_in_anothers_name_is_refused() {
     let mut world = settled(3, 10);
     let [a, b, c] = [world.keys[0], world.keys[1], world.keys[2]];
@@ -395,70 +433,5 @@ fn bytes_that_are_no_packet_are_refused() {
         let node = world.nodes.get_mut(&a).unwrap();
 
         assert!(node.hear(now, b, packet).is_err());
-    }
-}
-
-/// The figures of docs/operating.md: `cargo test --release -p distri-core --features testing --lib
-/// -- --ignored --nocapture a_thousand_nodes`.
-#[test]
-#[ignore = "takes minutes"]
-fn a_thousand_nodes() {
-    let seconds = Duration::from_secs;
-    for lost in [0, 10, 50] {
-        let mut world = World::of(1000, 12);
-        let joined = world.run_until(seconds(300), World::all_know_all);
-        world.lost = lost;
-        (world.sent, world.bytes) = (0, 0);
-        let mut false_alarms = 0;
-        let rest = 600;
-        for _ in 0..rest {
-            world.run(seconds(1));
-            let now = world.now;
-            for node in world.nodes.values_mut() {
-                let states = node.states(now);
-                false_alarms += states
-                    .values()
-                    .filter(|state| **state == MemberState::Down)
-                    .count();
-            }
-        }
-        let per_second = |sum: u64| sum as f64 / 1000.0 / f64::from(rest);
-        println!(
-            "{} % lost: all know all after {joined:?}; at rest {:.2} packets and {:.0} bytes a node \
-             and second; {false_alarms} views of a living node as down in {rest} s",
-            lost as f64 / 10.0,
-            per_second(world.sent),
-            per_second(world.bytes),
-        );
-        let victim = world.keys[500];
-        world.nodes.remove(&victim);
-        let first = world.run_until(seconds(60), |world| {
-            world.seen(victim, MemberState::Down) > 0
-        });
-        let most = world.run_until(seconds(60), |world| {
-            world.seen(victim, MemberState::Down) >= 990
-        });
-        let all = world.run_until(seconds(60), |world| {
-            world.seen(victim, MemberState::Down) == 999
-        });
-        println!(
-            "death known to the first after {first:?}, to 99 % after {:?}, to all after {:?}",
-            first + most,
-            first + most + all
-        );
-        // One who joins: known to all after
-        let newcomer = key(5_000);
-        world.keys.push(newcomer);
-        world.keys.retain(|key| *key != victim);
-        let members: BTreeSet<_> = world.keys.iter().copied().collect();
-        for key in world.keys.clone() {
-            let members = members.clone();
-            world.touch(key, |node, now| node.set_members(now, members));
-        }
-        world.start(newcomer, 1_000);
-        let known = world.run_until(seconds(60), |world| {
-            world.seen(newcomer, MemberState::Alive) == 999
-        });
-        println!("a node that joins is known to all after {known:?}");
     }
 }

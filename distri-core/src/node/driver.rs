@@ -3,8 +3,8 @@
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
 //! [`super::keeper`]) and of services that not every node may serve (see
-//! [`super::leading`] and [`super::owning`]). All end with [`Running`]. Links have tasks
-//! of their own, see [`crate::rpc`].
+//! [`super::leading`] and [`super::owning`]); the admin port has its own, see [`crate::http`]. All end
+//! with [`Running`]. Links have tasks of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the node's tasks"
@@ -21,6 +21,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     NodeHandle, StartError,
+    admin::{self, Admin, Subject},
     handle::{Shared, Tasks},
     host::{Host, HostFor, HostsNothing},
     introspect,
@@ -67,6 +68,7 @@ pub(super) struct Running {
     pub(super) host: Arc<Host>,
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
+    pub(super) admin: Option<Admin>,
     leading: Leading,
     owning: Owning,
     membership: Membership,
@@ -110,6 +112,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         .advertise
         .clone()
         .unwrap_or_else(|| listener.address());
+    let admin_port = admin::bind(config.admin.listen.as_ref()).await?;
     let cell = Arc::new(OnceLock::new());
     let repeats = Repeats::new(&config.limits);
     let hello: Arc<dyn Fn() -> Hello + Send + Sync> = {
@@ -125,6 +128,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let vitals = Arc::new(Vitals::new(world::now()));
     let pool = Pool::new(PoolOptions {
         transport,
+        ways: Vec::new(),
         limits: config.limits.clone(),
         hello: {
             let hello = hello.clone();
@@ -146,6 +150,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             vitals: vitals.clone(),
             group: OnceLock::new(),
             membership: OnceLock::new(),
+            trouble: crate::cluster::Trouble::new(None),
             elections: OnceLock::new(),
             seen: Mutex::default(),
             tasks: Tasks::default(),
@@ -155,11 +160,13 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         Some(place) => Some(Keeper::open(place, config, &handle, &address).await?),
         None => None,
     };
-    let mut own = keeper.as_ref().map_or_else(Vec::new, Keeper::services);
+    let mut own = keeper
+        .as_ref()
+        .map_or_else(Vec::new, |keeper| keeper.services(config));
     own.push(introspect::service(&cell, &handle));
     let membership = membership(&handle, &address, &roster);
     own.push(membership.service());
-    let descriptors = prepared.describe(&own)?;
+    let descriptors = prepared.roll.describe(config, &own)?;
     let host = Arc::new(Host::new(descriptors, handle.clone(), &config.limits));
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
@@ -223,11 +230,21 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         tasks.extend(keeper.start(&roster, &pool, members_changed));
     }
     let keeps_directory = keeper.is_some();
+    let admin = admin_port.map(|port| {
+        let subject = Subject {
+            node: handle.clone(),
+            host: Arc::downgrade(&host),
+            roster: keeps_directory.then(|| roster.clone()),
+        };
+        Admin::start(port, subject)
+    });
+    let admin = admin.transpose()?;
     let mut running = Running {
         handle: handle.clone(),
         host: host.clone(),
         address: address.clone(),
         keeper,
+        admin,
         leading,
         owning,
         membership,
@@ -246,18 +263,19 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             tracing::warn!("the cluster's members are not known after {KNOWS_MEMBERS:?}");
         }
     }
-    let services = prepared.make_services(&handle).await?;
+    let services = prepared.roll.make(&prepared.config, &handle).await?;
     let mut collections = prepared.collections()?;
     for service in services.values() {
         collections.extend(service.collections());
     }
-    if !collections.is_empty() {
-        if running.keeper.is_none() {
+    if let Some(first) = collections.first() {
+        let Some(keeper) = &running.keeper else {
             return Err(StartError::NoDirectory {
-                collection: collections[0].name.clone(),
+                collection: first.name.clone(),
             });
-        }
-        for spec in collections {
+        };
+        // What stands already needs no majority: a node must be able to start while there is none.
+        for spec in collections.into_iter().filter(|spec| !keeper.has(spec)) {
             let name = spec.name.clone();
             let made = handle.directory().create(spec).await;
             made.map_err(|source| StartError::Collection { name, source })?;
@@ -282,6 +300,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     running.tasks.extend(campaigns);
     let follows = running.owning.start(&Arc::downgrade(&host));
     running.tasks.extend(follows);
+    running.admin.iter().for_each(Admin::started);
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -453,6 +472,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
+            gate.roster.note_unknown_caller(link.peer());
             link.close(&format!("key {} {NO_MEMBER}", link.peer()));
         }
         Ok(_) => {}

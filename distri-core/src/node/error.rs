@@ -1,5 +1,6 @@
 //! [`StartError`]: why a node cannot start.
 
+use super::roll::CannotMake;
 use crate::{
     config::ConfigError, error::Error, id::PublicKey, identity::IdentityError,
     registry::RegistryError, storage::StorageError, transport::TransportError,
@@ -21,6 +22,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("the node cannot listen")]
     Listen(#[from] TransportError),
+    /// The address of `admin.listen` cannot be listened on.
+    #[error("the node's admin port cannot be opened")]
+    Admin(#[source] TransportError),
     /// A service failed to start.
     #[error("service `{name}` could not start")]
     Service {
@@ -85,4 +89,13 @@ pub enum StartError {
         /// Its name.
         name: String,
     },
+}
+
+impl From<CannotMake> for StartError {
+    fn from(cannot: CannotMake) -> Self {
+        match cannot {
+            CannotMake::Registry(error) => error.into(),
+            CannotMake::Service { name, source } => Self::Service { name, source },
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! [`NodeHandle`]: what services know of the node that hosts them.
 
 #![cfg_attr(
-    feature = "node",
+    feature = "host",
     expect(
         clippy::disallowed_methods,
         reason = "a driver: it owns the tasks of the node's services"
@@ -10,24 +10,28 @@
 
 use std::sync::Arc;
 #[cfg(feature = "node")]
+use std::sync::OnceLock;
+#[cfg(feature = "host")]
 use std::{
     future::Future,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 use tokio::task::AbortHandle;
 
 #[cfg(feature = "node")]
 use super::vitals::Vitals;
+#[cfg(feature = "host")]
+use crate::world;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
+    cluster::Trouble,
     consensus::Group,
     election::{Elections, seen::SeenFences},
     membership::{Member, Membership},
     service::Role,
-    world,
 };
 use crate::{error::Result, fence::Fences, service::Caller};
 
@@ -53,6 +57,9 @@ pub(super) struct Shared {
     /// What it knows of the members of its cloud, once it takes part.
     #[cfg(feature = "node")]
     pub(super) membership: OnceLock<Membership>,
+    /// What keeps it from its cluster.
+    #[cfg(feature = "node")]
+    pub(super) trouble: Trouble,
     /// Its part in elections, if it keeps a directory.
     #[cfg(feature = "node")]
     pub(super) elections: OnceLock<Elections>,
@@ -60,7 +67,7 @@ pub(super) struct Shared {
     #[cfg(feature = "node")]
     pub(super) seen: Mutex<SeenFences>,
     /// Those of its services.
-    #[cfg(feature = "node")]
+    #[cfg(feature = "host")]
     pub(super) tasks: Tasks,
 }
 
@@ -83,6 +90,34 @@ impl NodeHandle {
     /// The directory of the cloud.
     pub fn directory(&self) -> crate::directory::Directory {
         self.client().directory()
+    }
+}
+
+#[cfg(feature = "peer")]
+impl NodeHandle {
+    /// What services know of a peer that hosts them.
+    pub(crate) fn of_peer(key: PublicKey, name: String, client: Client) -> Self {
+        let shared = Shared {
+            key,
+            name,
+            client,
+            #[cfg(feature = "node")]
+            vitals: Arc::new(Vitals::new(world::now())),
+            #[cfg(feature = "node")]
+            group: OnceLock::new(),
+            #[cfg(feature = "node")]
+            membership: OnceLock::new(),
+            #[cfg(feature = "node")]
+            trouble: Trouble::default(),
+            #[cfg(feature = "node")]
+            elections: OnceLock::new(),
+            #[cfg(feature = "node")]
+            seen: Mutex::default(),
+            tasks: Tasks::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 }
 
@@ -130,6 +165,11 @@ impl NodeHandle {
     pub fn leader(&self) -> Option<PublicKey> {
         let group = self.shared.group.get()?;
         Some(group.member(group.leader()?)?.key)
+    }
+
+    /// What keeps this node from its cluster, and what to do about it, if it cannot help itself.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.trouble.borrow().clone()
     }
 
     /// Waits until the node that leads is another than `known`, and tells which.
@@ -182,7 +222,7 @@ impl NodeHandle {
 }
 
 /// Tasks that end with the node.
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     started: Mutex<Started>,
@@ -202,7 +242,7 @@ impl Default for Process {
     }
 }
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 #[derive(Debug, Default)]
 struct Started {
     running: Vec<AbortHandle>,
@@ -212,7 +252,7 @@ struct Started {
     tidy_at: usize,
 }
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 impl Tasks {
     fn lock(&self) -> MutexGuard<'_, Started> {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
@@ -238,7 +278,7 @@ impl Tasks {
     }
 }
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 impl NodeHandle {
     /// Starts a task that ends with the node at the latest: when it is shut down, after the last
     /// call and after services have been told to stop; or at once when it is dropped.
@@ -264,7 +304,7 @@ impl NodeHandle {
     }
 
     /// Ends the tasks of services, and those that are started from now on.
-    pub(super) fn stop_tasks(&self) {
+    pub(crate) fn stop_tasks(&self) {
         self.shared.tasks.stop();
     }
 }

@@ -1,7 +1,8 @@
 //! A node's part in the directory: opened before anything else is served, closed after everything.
 //!
 //! Its tasks: `writes` and `reads` (commands into the log, questions to the leader), `elections` (the
-//! node's lease, and what it must clear away), `steward` (the cluster's members), `roster` (whom the node admits), `snapshots`.
+//! node's lease, and what it must clear away), `steward` (the cluster's members), `roster` (whom the
+//! node admits), `touch` (who belongs by now, where the log does not tell), `snapshots`.
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the directory's tasks"
@@ -24,15 +25,16 @@ use crate::{
     client::pool::Pool,
     cluster::{
         self, ClusterService, Folder, JoinArguments, JoinToken, MemberRecord, Roster, Steward,
-        redeem,
+        Touch, redeem,
     },
     config::{self, Config},
     consensus::{Group, GroupOptions, Member, RaftService, Timing},
-    directory::{DirectoryService, Replica, Server},
+    directory::{CollectionSpec, DirectoryService, Replica, Server},
     election::Elections,
     error::{Code, Error},
     id::PublicKey,
     identity::Identity,
+    peer::PeersService,
     service::Service,
     storage::{Disk, FsDisk, MemoryDisk, StorageError},
     transport::{Address, Endpoint, Transport, tcp::Tcp},
@@ -291,14 +293,25 @@ impl Keeper {
         &self.group
     }
 
+    /// True if the directory has this collection as it is declared, as far as this node knows.
+    pub(super) fn has(&self, declared: &CollectionSpec) -> bool {
+        let replica = self.server.replica();
+        replica.read(|state| state.collections().any(|(spec, _)| spec == declared))
+    }
+
     #[cfg(feature = "testing")]
     pub(super) fn replica(&self) -> &Arc<Replica> {
         self.server.replica()
     }
 
     /// The services by which nodes and clients use it.
-    pub(super) fn services(&self) -> Vec<Arc<dyn Service>> {
+    pub(super) fn services(&self, config: &Config) -> Vec<Arc<dyn Service>> {
         vec![
+            Arc::new(PeersService {
+                server: self.server.clone(),
+                access: config.access.peers,
+                peers_max: config.limits.peers,
+            }),
             Arc::new(RaftService::new(self.group.clone())),
             Arc::new(DirectoryService(self.server.clone())),
             Arc::new(ClusterService {
@@ -314,7 +327,7 @@ impl Keeper {
         &self,
         roster: &Arc<Roster>,
         pool: &Arc<Pool>,
-        on_change: impl Fn() + Send + Sync + 'static,
+        on_change: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Vec<AbortHandle> {
         let client = self.handle.client().clone();
         let steward = self
@@ -329,6 +342,15 @@ impl Keeper {
         let elections = self.handle.elections().cloned();
         tasks.extend(elections.map(|elections| world::spawn(elections.run())));
         tasks.extend(steward.map(|steward| world::spawn(steward.run())));
+        let touch = Touch {
+            roster: roster.clone(),
+            replica: self.server.replica().clone(),
+            pool: Arc::downgrade(pool),
+            client: self.handle.client().clone(),
+            changed: on_change.clone(),
+            trouble: self.handle.shared.trouble.clone(),
+        };
+        tasks.push(world::spawn(touch.keep()));
         let group = self.group.clone();
         tasks.push(world::spawn(async move { group.keep_short().await }));
         let follow = cluster::follow(

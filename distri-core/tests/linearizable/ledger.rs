@@ -4,14 +4,13 @@
 use distri::{
     Client,
     directory::{Document, Event, Watch},
+    testing::Sim,
 };
 use serde_json::Value;
 
 use crate::{
     clerk::{self, Books, COUNTERS, Clerk, END, ENTRIES},
     dice::Dice,
-    directory_support::{Cluster, eventually},
-    replicas,
     siege::{Siege, Stop, Visitor},
 };
 
@@ -20,22 +19,21 @@ const OUTSIDE: usize = 3;
 const DEEDS: usize = 14;
 
 /// One run.
-pub(crate) async fn run(seed: u64, nodes: usize) {
-    let mut cluster = Cluster::of(nodes, seed).await;
-    cluster.all_vote().await;
+pub(crate) async fn run(sim: Sim, nodes: usize) {
+    let (cluster, seed) = (sim.cluster(nodes).start().await, sim.seed());
     let directory = cluster.node(0).handle().directory();
     for spec in clerk::specs() {
         directory.create(spec).await.unwrap();
     }
     let from = clerk::begin(&directory).await;
-    let watcher = cluster.new_client().await;
-    let watching = tokio::spawn(follow(watch(&watcher, from).await));
-    let mut siege = Siege::new(seed, DEEDS);
-    siege.may_cut_off(&watcher);
-    siege.visitors(&cluster, INSIDE, OUTSIDE).await;
+    // May be cut off as well.
+    let watcher = cluster.client().await;
+    let watching = sim.spawn(follow(watch(&watcher, from).await));
+    let mut siege = Siege::new(&cluster, DEEDS);
+    siege.visitors(INSIDE, OUTSIDE).await;
 
     let told = siege
-        .run(&mut cluster, |visitor, stop| {
+        .run(|visitor, stop| {
             // Whom it visits and when is rolled by other dice than what it does there.
             let dice = Dice::of(seed, 100 + visitor.number as u64);
             work(Clerk::new(visitor.number, dice), visitor, stop)
@@ -44,7 +42,7 @@ pub(crate) async fn run(seed: u64, nodes: usize) {
     let mut books = Books::default();
     told.into_iter().for_each(|one| books.add(one));
     let directory = || cluster.node(0).client().directory();
-    let last = eventually("an insert after the faults", || async {
+    let last = cluster.eventually("an insert after the faults", || async {
         clerk::insert_the_last(&directory()).await
     });
     books.insert(END, last.await);
@@ -62,7 +60,7 @@ pub(crate) async fn run(seed: u64, nodes: usize) {
     );
     books.must_match_entries(&entries);
     books.must_match_counters(&all(COUNTERS).await, &entries);
-    replicas::must_agree(&cluster, &[ENTRIES, COUNTERS]).await;
+    cluster.must_agree().await;
     let told = watching.await.unwrap();
     must_tell_all_once(&told, &entries);
     // Also to those who come late, on whichever node.

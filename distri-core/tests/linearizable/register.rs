@@ -1,12 +1,14 @@
 //! Clients that do what they like with a few documents, and remember what they were told.
 
-use distri::{Client, Result};
+use distri::{
+    Client, Result,
+    directory::Directory,
+    testing::{Cluster, Sim},
+};
 
 use crate::{
     acts::{self, Actor, COLLECTION, Entry, KEYS, Registers},
     dice::Dice,
-    directory_support::{Cluster, eventually},
-    replicas,
     siege::{Siege, Stop, Visitor},
 };
 
@@ -16,16 +18,15 @@ const OUTSIDE: usize = 3;
 const DEEDS: usize = 14;
 
 /// One run.
-pub(crate) async fn run(seed: u64, nodes: usize) {
-    let mut cluster = Cluster::of(nodes, seed).await;
-    cluster.all_vote().await;
-    create(&cluster).await;
+pub(crate) async fn run(sim: Sim, nodes: usize) {
+    let (cluster, seed) = (sim.cluster(nodes).start().await, sim.seed());
+    create(&cluster.node(0).handle().directory()).await;
     let registers = Registers::default();
-    let mut siege = Siege::new(seed, DEEDS);
-    siege.visitors(&cluster, INSIDE, OUTSIDE).await;
+    let mut siege = Siege::new(&cluster, DEEDS);
+    siege.visitors(INSIDE, OUTSIDE).await;
 
     siege
-        .run(&mut cluster, |visitor, stop| {
+        .run(|visitor, stop| {
             // Whom it visits and when is rolled by other dice than what it does there.
             let dice = Dice::of(seed, 100 + visitor.number as u64);
             let client = registers.client(visitor.number, dice);
@@ -38,12 +39,11 @@ pub(crate) async fn run(seed: u64, nodes: usize) {
     println!("{all} operations, {known} of known outcome");
     assert!(known > 100, "too little was done to prove anything");
     registers.history.must_be_linearizable();
-    replicas::must_agree(&cluster, &[COLLECTION]).await;
+    cluster.must_agree().await;
 }
 
 /// Makes the collection.
-pub(crate) async fn create(cluster: &Cluster) {
-    let directory = cluster.node(0).handle().directory();
+pub(crate) async fn create(directory: &Directory) {
     directory.create(acts::spec()).await.unwrap();
 }
 
@@ -63,10 +63,11 @@ pub(crate) async fn get(client: Client) -> Option<u64> {
 /// Once a write is through again, each node reads each document.
 async fn read_all(cluster: &Cluster, registers: &Registers) {
     let on = |index: usize| cluster.node(index).client().directory();
-    eventually("a write after the faults", || async {
-        registers.write_last(&on(0)).await
-    })
-    .await;
+    cluster
+        .eventually("a write after the faults", || async {
+            registers.write_last(&on(0)).await
+        })
+        .await;
     for index in 0..cluster.size() {
         registers.read_last(&on(index)).await;
     }

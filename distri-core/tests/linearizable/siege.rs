@@ -9,21 +9,20 @@ use std::{
     time::Duration,
 };
 
-use distri::{Client, id::PublicKey};
-
-use crate::{
-    dice::Dice,
-    directory_support::Cluster,
-    nemesis::{Doors, Nemesis},
+use distri::{
+    Client,
+    testing::{Chaos, Cluster},
 };
+
+use crate::dice::Dice;
+
+/// How long the clients go on when all is well again: long enough to meet what the faults left.
+const PEACE: Duration = Duration::from_secs(2);
 
 /// Who takes part in a run, before it begins.
 pub(crate) struct Siege {
-    seed: u64,
+    cluster: Cluster,
     deeds: usize,
-    doors: Doors,
-    /// Clients that are no nodes, which may be cut off as well.
-    outside: Vec<PublicKey>,
     visitors: Vec<Visitor>,
 }
 
@@ -31,9 +30,9 @@ pub(crate) struct Siege {
 pub(crate) struct Visitor {
     pub(crate) number: usize,
     pub(crate) dice: Dice,
-    /// `None`: uses the clients of the nodes, now this one's, now that one's.
+    /// `None`: uses the clients of the nodes that run, now this one's, now that one's.
     own: Option<Client>,
-    doors: Doors,
+    cluster: Cluster,
 }
 
 /// Says when it is enough.
@@ -48,64 +47,53 @@ impl Stop {
 
 impl Siege {
     /// Nobody yet; `deeds` things will go wrong.
-    pub(crate) fn new(seed: u64, deeds: usize) -> Self {
+    pub(crate) fn new(cluster: &Cluster, deeds: usize) -> Self {
         Self {
-            seed,
+            cluster: cluster.clone(),
             deeds,
-            doors: Doors::default(),
-            outside: Vec::new(),
             visitors: Vec::new(),
         }
     }
 
-    /// This client, which is no visitor, may be cut off too.
-    pub(crate) fn may_cut_off(&mut self, client: &Client) {
-        self.outside.push(client.key());
-    }
-
     /// Visitors that come and go with a node, and visitors with clients of their own.
-    pub(crate) async fn visitors(&mut self, cluster: &Cluster, inside: usize, outside: usize) {
+    pub(crate) async fn visitors(&mut self, inside: usize, outside: usize) {
         for number in 0..inside + outside {
             let own = if number < inside {
                 None
             } else {
-                Some(cluster.new_client().await)
+                Some(self.cluster.client().await)
             };
-            self.outside.extend(own.as_ref().map(Client::key));
             self.visitors.push(Visitor {
                 number,
-                dice: Dice::of(self.seed, number as u64),
+                dice: Dice::of(self.cluster.sim().seed(), number as u64),
                 own,
-                doors: self.doors.clone(),
+                cluster: self.cluster.clone(),
             });
         }
     }
 
-    /// Lets every visitor work until enough has gone wrong; gives what came of each.
-    pub(crate) async fn run<R, F>(
-        self,
-        cluster: &mut Cluster,
-        work: impl Fn(Visitor, Stop) -> F,
-    ) -> Vec<R>
+    /// Lets every visitor work until enough has gone wrong and all is well again; gives what came of
+    /// each.
+    pub(crate) async fn run<R, F>(self, work: impl Fn(Visitor, Stop) -> F) -> Vec<R>
     where
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        self.doors.renew(cluster);
+        let sim = self.cluster.sim();
         let stop = Stop::default();
         let workers: Vec<_> = self
             .visitors
             .into_iter()
-            .map(|visitor| tokio::spawn(work(visitor, stop.clone())))
+            .map(|visitor| sim.spawn(work(visitor, stop.clone())))
             .collect();
-        let nemesis = Nemesis::new(self.seed, self.doors, self.outside);
-        let deeds = nemesis.rage(cluster, self.deeds).await;
+        let storm = self.cluster.chaos(Chaos::default().deeds(self.deeds));
+        storm.pass().await;
+        sim.sleep(PEACE).await;
         stop.0.store(true, Ordering::Relaxed);
         let mut done = Vec::new();
         for worker in workers {
             done.push(worker.await.unwrap());
         }
-        println!("{}", deeds.join("\n"));
         done
     }
 }
@@ -113,7 +101,11 @@ impl Siege {
 impl Visitor {
     /// A client to work with, if there is one now.
     pub(crate) fn client(&mut self) -> Option<Client> {
-        self.own.clone().or_else(|| self.doors.any(&mut self.dice))
+        self.own.clone().or_else(|| {
+            let up = self.cluster.up();
+            let node = self.cluster.try_node(*self.dice.pick(&up)?)?;
+            Some(node.client())
+        })
     }
 
     /// How long to wait for an answer.

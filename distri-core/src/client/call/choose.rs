@@ -38,7 +38,8 @@ impl Plan {
                 // Nodes are there, all have spoken, and none has it: waiting brings nothing.
                 let may_come =
                     !routes.of(self.what.id()).is_empty() || routes.is_resting(self.what.service());
-                (routes.any_ready() && pool.all_heard() && !may_come).then_some(None)
+                let is_vain = routes.any_ready() && pool.all_heard() && !may_come;
+                (is_vain || pool.is_hopeless()).then_some(None)
             })
             .await;
         found.flatten().ok_or_else(|| self.nobody())

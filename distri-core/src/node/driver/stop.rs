@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Running, standing};
+use super::{Admin, Running, standing};
 use crate::{rpc::Link, world};
 
 /// How long a node that stops waits until the directory knows what it holds no more.
@@ -29,6 +29,8 @@ impl Running {
     /// or a few seconds later, whoever does not answer.
     pub(in crate::node) async fn shutdown(&self) {
         let until = world::now() + self.limits.drain;
+        // First of all, so that those who look know it before any call is refused.
+        self.admin.iter().for_each(Admin::withdraw);
         self.host.drain();
         self.gate.status_changed.notify_one();
         self.hand_over().await;
@@ -40,6 +42,7 @@ impl Running {
         if let Some(keeper) = &self.keeper {
             keeper.close().await;
         }
+        self.admin.iter().for_each(Admin::close);
         tracing::info!(name = self.handle.name(), "node stopped");
     }
 
@@ -96,6 +99,7 @@ impl Running {
 
     /// Ends everything at once. Others learn of it by their links.
     pub(in crate::node) fn halt(&self) {
+        self.admin.iter().for_each(Admin::close);
         self.tasks.iter().for_each(AbortHandle::abort);
         self.handle.stop_tasks();
         self.gate
