@@ -233,8 +233,9 @@ impl<T> Call<T> {
     /// Only methods that say `idempotent` may be asked for twice; of others the call fails as
     /// [`Code::InvalidArgument`]. At most one other node is asked, one that is no busier than the first,
     /// and for at most one call in ten (and ten more after a quiet time): a cloud that is slow because
-    /// it is busy is not made busier. Calls that only one node may serve, and those whose arguments or
-    /// result have a blob or stream, are made as if this were not said.
+    /// it is busy is not made busier. Calls that only one node may serve, those whose arguments stream
+    /// (blobs of more than 16 KB do), and those whose result has a blob or stream are made as
+    /// if this were not said.
     pub fn hedge(mut self, after: Duration) -> Self {
         self.plan.hedge = Some(after);
         self
