@@ -58,10 +58,8 @@ pub use refusal::Refusal;
 pub(crate) use replica::Replica;
 #[cfg(feature = "node")]
 pub(crate) use server::{DirectoryService, Server};
-#[cfg(feature = "testing")]
-pub(crate) use state::State;
 #[cfg(feature = "node")]
-pub(crate) use state::{ELECTIONS, HOLDS, RINGS};
+pub(crate) use state::{ELECTIONS, HOLDS, RINGS, State};
 
 /// Bounds on what the directory takes. A command that exceeds one is refused with
 /// [`Refusal::TooLarge`], which names it.
