@@ -18,7 +18,10 @@ use std::{
 };
 
 use distri::{
-    Client, Code, Context, Result, client::NodeState, directory::CollectionSpec, id::PublicKey,
+    Client, Code, Context, Result,
+    client::NodeState,
+    directory::{CollectionSpec, Event, Who},
+    id::PublicKey,
 };
 use tokio::sync::watch;
 
@@ -113,7 +116,11 @@ impl Office {
 
 impl Office {
     fn collections(&self) -> Vec<CollectionSpec> {
-        vec![CollectionSpec::new("shelves")]
+        vec![
+            CollectionSpec::new("shelves")
+                .read(Who::Public)
+                .write(Who::Public),
+        ]
     }
 }
 
@@ -228,6 +235,33 @@ async fn calls_that_never_end_keep_a_node_neither_from_handing_over_nor_from_sto
     let error = led.await.unwrap().unwrap_err();
     assert_eq!(error.code(), Code::UnknownOutcome, "{error}");
     own.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_to_which_nothing_was_told_for_long_goes_on_at_another_node() {
+    let (mut cluster, client) = offices(4).await;
+    let shelves = client.directory().collection::<Shelf>("shelves");
+    let mut watch = shelves.watch().await.unwrap();
+    let next = tokio::spawn(async move { watch.next().await });
+
+    // Whichever node it is at.
+    for index in 0..3 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        cluster.stop(index).await;
+        cluster.restart(index).await;
+        client
+            .wait_for_nodes(3, Duration::from_secs(30))
+            .await
+            .unwrap();
+    }
+    shelves.insert("all", &Shelf { books: 7 }).await.unwrap();
+
+    let told = next.await.unwrap().unwrap();
+    let books = told.events.iter().map(|event| match event {
+        Event::Put(document) => document.value.books,
+        other => panic!("nothing is deleted here: revision {}", other.revision()),
+    });
+    assert_eq!(books.collect::<Vec<_>>(), [7]);
 }
 
 #[tokio::test(start_paused = true)]

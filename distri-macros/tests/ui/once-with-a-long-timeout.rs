@@ -7,6 +7,7 @@ struct WordCount;
 impl WordCount {
     #[method(once, timeout = "6m")]
     async fn count(&self, cx: &Context) -> Result<usize> {
+        let _ = cx;
         Ok(1)
     }
 }

@@ -153,7 +153,7 @@ impl<T: DeserializeOwned> Watch<T> {
 
     /// What the node tells next, or another node where one breaks off.
     async fn events(&mut self) -> Result<Events> {
-        let until = world::now() + PATIENCE;
+        let mut until = world::now() + PATIENCE;
         loop {
             let failure = match self.told().await {
                 Ok(events) => {
@@ -173,7 +173,10 @@ impl<T: DeserializeOwned> Watch<T> {
                 }
                 Err(error) => error,
             };
-            self.stream = None;
+            if self.stream.take().is_some() {
+                // However long nothing was told: so far a node was there.
+                until = world::now() + PATIENCE;
+            }
             if failure.details::<Refusal>().is_some()
                 || !may_go_on(failure.code())
                 || world::now() >= until
