@@ -13,7 +13,8 @@ use std::{sync::Arc, time::Duration};
 use distri::{
     Client, Config, Node, Result,
     identity::Identity,
-    peer::{Peer, PeerState, RemotePeer},
+    peer::{Boot, Peer, PeerState, Presence, RemotePeer},
+    signed::Signed,
     transport::{
         Address,
         iroh::{Iroh, IrohOptions},
@@ -124,4 +125,16 @@ async fn peers_without_a_direct_way_are_linked_by_the_relay_and_strangers_are_re
     let state = within(of_alice.wait_for(unreachable)).await;
     assert!(format!("{state:?}").contains("Unreachable"), "{state:?}");
     assert!(DeskClient::new(&of_alice).number().await.is_err());
+
+    // As soon as it is one, it is let in: nothing else stood in its way.
+    let presence = Presence {
+        name: "newcomer".into(),
+        addresses: Vec::new(),
+        boot: Boot::new(),
+    };
+    let record = Signed::sign(&stranger, 1, presence).unwrap();
+    let arguments = serde_json::json!({ "record": record, "lease_ms": 60_000 });
+    let announced = client.call_json("distri-peers", "announce", arguments);
+    announced.await.unwrap();
+    answers(&of_alice, 1).await;
 }

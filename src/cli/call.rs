@@ -43,7 +43,7 @@ pub struct CallArgs {
     /// Only this node: name, key or the key's first letters [default: least loaded]
     #[arg(long, value_name = "NODE")]
     pub to: Option<String>,
-    /// A peer of the cloud instead of its nodes: name, key or the key's first letters
+    /// Only this peer: name, key or the key's first letters [default: the nodes]
     #[arg(long, value_name = "PEER", conflicts_with = "to")]
     pub peer: Option<String>,
     /// Write the result to a file; - is stdout [default: stdout]

@@ -107,7 +107,7 @@ impl Node {
 
     /// Where the node relays between peers, if it does.
     #[cfg(feature = "relay")]
-    pub fn relay(&self) -> Option<std::net::SocketAddr> {
+    pub fn relay(&self) -> Option<SocketAddr> {
         self.running.relay()
     }
 

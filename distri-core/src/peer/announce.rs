@@ -121,12 +121,8 @@ mod tests {
         let mut announcer = announcer(u64::MAX);
         let key = announcer.record().key();
 
-        assert_eq!(
-            announcer
-                .refused(&RecordError::WeakKey { key }, false)
-                .unwrap(),
-            false
-        );
+        let weak = RecordError::WeakKey { key };
+        assert!(!announcer.refused(&weak, false).unwrap());
         let older = RecordError::Older {
             key,
             held: 5,

@@ -330,7 +330,7 @@ mod tests {
         course.absent(Some(seen));
         let text = course.trouble(91_000).unwrap().to_string();
         assert!(
-            text.contains("`alice`") && text.contains("is away, for 1m30s now"),
+            text.contains("`alice`") && text.contains("is away, for 90s now"),
             "{text}"
         );
 

@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused() {
-        let many = vec!["127.0.0.1:1"; 3].join(",")
+        let many = ["127.0.0.1:1"; 3].join(",")
             + &(0..9)
                 .map(|n| format!(",127.0.0.1:{n}"))
                 .collect::<String>();

@@ -1,10 +1,5 @@
 //! [`Port`]: a socket with its endpoint, and those who use it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a driver: closing an endpoint takes a task"
-)]
-
 use std::{collections::BTreeSet, fmt, io, net::SocketAddr, sync::Arc};
 
 use iroh::{

@@ -1,10 +1,5 @@
 //! [`QuicStream`]: the bytes of a link.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a driver: what was written last is given time to arrive"
-)]
-
 use std::{
     io,
     pin::Pin,

@@ -10,6 +10,7 @@ mod config;
 mod help;
 mod id;
 mod nodes;
+mod peers;
 mod results;
 mod services;
 mod stats;
