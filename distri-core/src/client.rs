@@ -204,6 +204,11 @@ impl Client {
         }
     }
 
+    /// True if it calls for a call that is being served.
+    fn is_of_a_call(&self) -> bool {
+        self.scope.trace.is_some()
+    }
+
     /// The same scope over another pool.
     pub(crate) fn over(&self, pool: Arc<Pool>) -> Self {
         Self {

@@ -4,9 +4,10 @@
 //! Who *belongs* to a cloud is the directory's word (or, without one, the configuration's). Who is
 //! *there* is gossip's (SWIM: Das, Gupta and Motivala 2002), over the cloud's own links: every half
 //! second each node asks another whether it is there; one that does not answer, not even to three
-//! others that ask in its place, is suspect, and down unless it says otherwise within one and a
-//! half seconds. News travels with these questions, so that it costs next to nothing and reaches
-//! all in a number of rounds that grows with the logarithm of their number.
+//! others that ask in its place, is suspect, is told so, and down unless it says otherwise within one
+//! and a half seconds (a quarter longer for each tenfold of nodes). News travels with these questions,
+//! so that it costs next to nothing and reaches all in a number of rounds that grows with the logarithm
+//! of their number.
 //!
 //! Each node is the sole writer of what is said of it: where it is, what it offers, how busy it is.
 //! What was lost on the way is found when nodes compare what they know, every half minute.

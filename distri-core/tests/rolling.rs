@@ -148,6 +148,11 @@ impl Work {
         WorkClient::new(cx).step().await
     }
 
+    async fn in_a_while(&self) -> Result<()> {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok(())
+    }
+
     async fn step(&self) -> Result<u32> {
         Ok(7)
     }
@@ -190,6 +195,29 @@ async fn a_call_that_is_finished_while_its_node_drains_may_call_other_nodes() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_finished_while_its_node_drains_may_call_the_node_itself() {
     drains_with_a_call(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_own_program_calls_on_and_on_does_not_drain_to_the_limit() {
+    let cloud = Cloud::of(1, |_, node| node.service(Work::default())).await;
+    let node = cloud.nodes[0].clone();
+    // At any moment at least one of them is served.
+    let callers: Vec<_> = (0..5)
+        .map(|place| {
+            let work = WorkClient::new(node.client());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(10 * place)).await;
+                while work.in_a_while().await.is_ok() {}
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    // On the test's own clock, and the limit is five seconds.
+    let stopped = tokio::time::timeout(Duration::from_secs(4), node.shutdown()).await;
+
+    stopped.expect("it ends with the calls that were begun");
+    callers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(start_paused = true)]

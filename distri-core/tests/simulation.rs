@@ -5,6 +5,7 @@
 //! - `faults`: each fault does what it says.
 //! - `members`: who was away while others came and went.
 //! - `one_at_a_time`: what only one may do is done by one, and a service that breaks this is found.
+//! - `secrets`: the secret that members share, and that who is removed does not know.
 //! - `storms`: small clusters under a few hundred seeds of everything at once. Many more:
 //!
 //! ```text
@@ -29,6 +30,8 @@ mod members;
 mod one_at_a_time;
 #[path = "simulation/repeats.rs"]
 mod repeats;
+#[path = "simulation/secrets.rs"]
+mod secrets;
 #[path = "simulation/storms.rs"]
 mod storms;
 #[path = "simulation/watched.rs"]

@@ -2,5 +2,9 @@
 //! only, and linked into a program by naming this crate in `distri::main!(distri_services)`.
 //!
 //! - [`stego`]: seals a payload and hides it in a cover image; opens it again, exactly.
+//! - [`permissions`]: who may look at an image, how often, until when; the cloud counts, and sees
+//!   neither the image nor the whole key.
 
+pub mod permissions;
 pub mod stego;
+mod text;

@@ -308,7 +308,7 @@ fn methods_table<'a>(
     }
     methods.sort_by_key(|method| std::cmp::Reverse(method.calls()));
     let last: &[&str] = if args.made {
-        &["RETRIES", "FAILURES"]
+        &["RETRIES", "HEDGES", "FAILURES"]
     } else {
         &["BUSY", "BYTES IN", "BYTES OUT", "FAILURES"]
     };
@@ -339,6 +339,7 @@ fn method_row(method: &MethodStats, args: &StatsArgs) -> Vec<String> {
     ];
     if args.made {
         row.push(method.retries.to_string());
+        row.push(method.hedges.to_string());
     } else {
         row.extend([
             method.busy().to_string(),
@@ -399,6 +400,7 @@ fn method_as_json(method: &MethodStats) -> Value {
         "failed": method.failed,
         "refused": method.refused,
         "retries": method.retries,
+        "hedges": method.hedges,
         "bytes_in": method.bytes_in,
         "bytes_out": method.bytes_out,
         "seconds": {

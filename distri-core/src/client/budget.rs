@@ -1,4 +1,4 @@
-//! How many retries a client may afford: each call earns a tenth of one.
+//! How many retries, or hedges, a client may afford: each call earns a tenth of one.
 //!
 //! When all nodes are busy, every call that is tried again takes the place of one that is new, and a
 //! client that tries each three times makes three times the load of what was too much already. So
@@ -13,25 +13,40 @@ const RETRY: u32 = 10;
 /// The most that is saved, in retries. It lets a client ride out a short overload after a quiet time.
 const RESERVE: u32 = 100;
 
+/// The same in hedges. It serves the calls that are under way when a node begins to hang; soon after,
+/// calls go elsewhere in the first place.
+const RESERVE_HEDGES: u32 = 10;
+
 /// What a client has saved.
 #[derive(Debug)]
 pub(super) struct Budget {
     parts: AtomicU32,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            parts: AtomicU32::new(RESERVE * RETRY),
-        }
-    }
+    most: u32,
 }
 
 impl Budget {
+    /// For tries after `busy`.
+    pub(super) fn of_retries() -> Self {
+        Self::saving(RESERVE)
+    }
+
+    /// For tries beside one that takes long.
+    pub(super) fn of_hedges() -> Self {
+        Self::saving(RESERVE_HEDGES)
+    }
+
+    fn saving(reserve: u32) -> Self {
+        let most = reserve * RETRY;
+        Self {
+            parts: AtomicU32::new(most),
+            most,
+        }
+    }
+
     /// A call is made.
     pub(super) fn earn(&self) {
         // Mostly nothing has been spent, and calls of many threads do not write.
-        if self.parts.load(Ordering::Relaxed) < RESERVE * RETRY {
+        if self.parts.load(Ordering::Relaxed) < self.most {
             self.parts.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -51,7 +66,7 @@ mod tests {
 
     #[test]
     fn retries_are_a_tenth_of_the_calls_beyond_the_reserve() {
-        let budget = Budget::default();
+        let budget = Budget::of_retries();
 
         let retries = (0..10_000)
             .map(|_| {
@@ -66,8 +81,25 @@ mod tests {
     }
 
     #[test]
+    fn hedges_are_a_tenth_of_the_calls_beyond_a_small_reserve() {
+        let budget = Budget::of_hedges();
+
+        let hedged = (0..1000)
+            .filter(|_| {
+                budget.earn();
+                budget.spend()
+            })
+            .count();
+
+        assert!(
+            (100..=100 + RESERVE_HEDGES as usize).contains(&hedged),
+            "{hedged}"
+        );
+    }
+
+    #[test]
     fn a_quiet_time_does_not_save_up_without_end() {
-        let budget = Budget::default();
+        let budget = Budget::of_retries();
         (0..100_000).for_each(|_| budget.earn());
 
         let retries = (0..1000).filter(|_| budget.spend()).count();

@@ -87,6 +87,8 @@ pub(crate) struct Pool {
     counted: CallTable,
     /// How many of them may be tried again.
     budget: Budget,
+    /// How many may be asked of a second node.
+    hedges: Budget,
     /// The pools of those peers that somebody holds.
     peers: Mutex<BTreeMap<PublicKey, Weak<Self>>>,
     /// Where the peer is to which this pool leads, if it does not lead to a cloud.
@@ -177,13 +179,17 @@ impl Target {
         }
     }
 
-    /// True if it takes any call. What is called from this very node is served here also while it
-    /// drains: by others it may not be.
+    /// True if it takes any call.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Link(link) => link.is_ready(),
-            Self::Local(host, _) => host.upgrade().is_some(),
+            Self::Local(host, _) => host.upgrade().is_some_and(|host| !host.is_draining()),
         }
+    }
+
+    /// True if it is the node that calls.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self, Self::Local(..))
     }
 
     /// True if it takes some calls at least: those that a node serves until it is gone.
@@ -262,7 +268,8 @@ impl Pool {
             once: OnceCalls::default(),
             calls: (world::dice(), AtomicU64::new(1)),
             counted: CallTable::default(),
-            budget: Budget::default(),
+            budget: Budget::of_retries(),
+            hedges: Budget::of_hedges(),
             peers: Mutex::default(),
             whereabouts,
         })
@@ -479,6 +486,11 @@ impl Pool {
     /// How many calls may be tried again after `busy`.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// How many calls may be asked of a second node.
+    pub(super) fn hedges(&self) -> &Budget {
+        &self.hedges
     }
 
     /// Numbers calls that may be served more than once.

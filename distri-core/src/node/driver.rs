@@ -43,6 +43,7 @@ use crate::{
     },
     cluster::{NO_MEMBER, Roster},
     config::{ClientAccess, Limits},
+    directory::CollectionSpec,
     identity::Identity,
     membership::{MemberState, Membership},
     rpc::{Link, Serve},
@@ -63,6 +64,9 @@ const REPORT_AT_REST: Duration = Duration::from_millis(300);
 
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
+
+/// The pause before collections are declared again that could not be.
+const DECLARE_AGAIN: Duration = Duration::from_millis(200);
 
 /// A node that runs.
 pub(super) struct Running {
@@ -156,6 +160,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             membership: OnceLock::new(),
             trouble: crate::cluster::Trouble::new(None),
             elections: OnceLock::new(),
+            secrets: OnceLock::new(),
             seen: Mutex::default(),
             tasks: Tasks::default(),
         }),
@@ -294,10 +299,12 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             });
         };
         // What stands already needs no majority: a node must be able to start while there is none.
-        for spec in collections.into_iter().filter(|spec| !keeper.has(spec)) {
-            let name = spec.name.clone();
-            let made = handle.directory().create(spec).await;
-            made.map_err(|source| StartError::Collection { name, source })?;
+        let missing = collections.into_iter().filter(|spec| !keeper.has(spec));
+        let late = declare(&handle, missing.collect()).await?;
+        if !late.is_empty() {
+            tracing::warn!("no leader answers: the services' collections are declared later");
+            let declares = declare_at_last(handle.clone(), late);
+            running.tasks.push(world::spawn(declares).abort_handle());
         }
     }
     for service in services.into_values() {
@@ -328,6 +335,46 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         "node started"
     );
     Ok(running)
+}
+
+/// Declares collections; gives those that could not be for now, since no leader answered. A node that
+/// starts again before the others waits for them, and does not fail.
+async fn declare(
+    handle: &NodeHandle,
+    collections: Vec<CollectionSpec>,
+) -> Result<Vec<CollectionSpec>, StartError> {
+    let mut late = Vec::new();
+    for spec in collections {
+        if !late.is_empty() {
+            late.push(spec);
+            continue;
+        }
+        match handle.directory().create(spec.clone()).await {
+            Ok(()) => {}
+            Err(error) if error.is_retryable() || error.is_unknown_outcome() => late.push(spec),
+            Err(source) => {
+                let name = spec.name;
+                return Err(StartError::Collection { name, source });
+            }
+        }
+    }
+    Ok(late)
+}
+
+/// Declares collections as soon as somebody leads.
+async fn declare_at_last(handle: NodeHandle, mut collections: Vec<CollectionSpec>) {
+    loop {
+        match declare(&handle, collections).await {
+            Ok(late) if late.is_empty() => return,
+            Ok(late) => collections = late,
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::error!(error, "a service's collections are not as it needs them");
+                return;
+            }
+        }
+        world::pause(DECLARE_AGAIN).await;
+    }
 }
 
 fn serve_for(

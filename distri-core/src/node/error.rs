@@ -22,15 +22,15 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("the node cannot listen")]
     Listen(#[from] TransportError),
+    /// The address of `admin.listen` cannot be listened on.
+    #[error("the node's admin port cannot be opened")]
+    Admin(#[source] TransportError),
     /// The relay cannot listen.
     #[error("the node cannot relay")]
     Relay(#[source] TransportError),
     /// The configuration asks for a relay, and this program was built without it.
     #[error("`node.relay` is set, and this program was built without the feature `relay`")]
     NoRelay,
-    /// The address of `admin.listen` cannot be listened on.
-    #[error("the node's admin port cannot be opened")]
-    Admin(#[source] TransportError),
     /// A service failed to start.
     #[error("service `{name}` could not start")]
     Service {
@@ -68,6 +68,9 @@ pub enum StartError {
         /// This node's key.
         this: PublicKey,
     },
+    /// The file of the cluster's secret cannot be used. Without one the node asks the others for it.
+    #[error("the cluster's secret cannot be used")]
+    Secret(#[source] IdentityError),
     /// The cluster does not take this node.
     #[error("the node cannot join the cluster")]
     Join(#[source] Error),

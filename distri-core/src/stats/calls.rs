@@ -129,6 +129,7 @@ impl Served {
             failed: self.failed.picture(),
             refused: self.refused.picture(),
             retries: 0,
+            hedges: 0,
             bytes_in: self.received.load(Ordering::Relaxed),
             bytes_out: self.sent.load(Ordering::Relaxed),
         }
@@ -187,6 +188,7 @@ pub(crate) struct Made {
     latency: Histogram,
     failed: Codes,
     retries: AtomicU64,
+    hedges: AtomicU64,
 }
 
 /// A call that is being made. One that is dropped was given up.
@@ -259,6 +261,7 @@ impl Made {
             failed: self.failed.picture(),
             refused: BTreeMap::new(),
             retries: self.retries.load(Ordering::Relaxed),
+            hedges: self.hedges.load(Ordering::Relaxed),
             bytes_in: 0,
             bytes_out: 0,
         }
@@ -269,6 +272,11 @@ impl Making {
     /// Counts a try that failed and is followed by another.
     pub(crate) fn retried(&self) {
         self.made.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts that a second node is asked as well.
+    pub(crate) fn hedged(&self) {
+        self.made.hedges.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts the call out.

@@ -203,6 +203,11 @@ fn calls(text: &mut Text, side: &str, methods: &[MethodStats]) {
         for method in &methods {
             text.sample(&retries, &of(method, None), method.retries);
         }
+        let hedges = name("hedges_total");
+        text.counter(&hedges, "Calls of which a second node was asked as well.");
+        for method in &methods {
+            text.sample(&hedges, &of(method, None), method.hedges);
+        }
         return;
     }
     let refused = name("refused_total");

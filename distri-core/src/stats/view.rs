@@ -30,6 +30,9 @@ pub struct MethodStats {
     pub refused: BTreeMap<String, u64>,
     /// Tries that failed and were followed by another. Only programs that call know.
     pub retries: u64,
+    /// Calls of which a second node was asked as well. Only programs that call know.
+    #[serde(default)]
+    pub hedges: u64,
     /// Bytes of arguments with their blobs and streams. Only nodes that serve know.
     pub bytes_in: u64,
     /// Bytes of results with their blobs and streams. Only nodes that serve know.
@@ -82,6 +85,7 @@ impl MethodStats {
             }
         }
         self.retries = self.retries.saturating_add(other.retries);
+        self.hedges = self.hedges.saturating_add(other.hedges);
         self.bytes_in = self.bytes_in.saturating_add(other.bytes_in);
         self.bytes_out = self.bytes_out.saturating_add(other.bytes_out);
     }

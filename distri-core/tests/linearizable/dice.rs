@@ -41,10 +41,4 @@ impl Dice {
         let span = range.end() - range.start() + 1;
         Duration::from_millis(range.start() + self.next() % span)
     }
-
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
-        for end in (1..items.len()).rev() {
-            items.swap(end, self.below(end + 1));
-        }
-    }
 }

@@ -114,7 +114,7 @@ fn storm(seeds: RangeInclusive<u64>, scenario: impl AsyncFn(Sim)) {
 
 #[test]
 fn three_nodes_lose_nothing() {
-    storm(1..=100, three_nodes);
+    storm(1..=80, three_nodes);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn five_nodes_lose_nothing() {
 
 #[test]
 fn nothing_is_lost_while_members_come_and_go() {
-    storm(1..=50, members_that_come_and_go);
+    storm(1..=32, members_that_come_and_go);
 }
 
 #[test]
@@ -134,12 +134,12 @@ fn nothing_is_lost_while_logs_are_cut_and_snapshots_travel() {
 
 #[test]
 fn leases_end_whatever_happens_to_their_leader() {
-    storm(1..=40, leases);
+    storm(1..=30, leases);
 }
 
 #[test]
 fn elections_have_one_holder_and_keys_one_owner() {
-    storm(1..=30, async |sim| one_at_a_time::at_work(sim, DEEDS).await);
+    storm(1..=24, async |sim| one_at_a_time::at_work(sim, DEEDS).await);
 }
 
 #[test]

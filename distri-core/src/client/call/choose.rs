@@ -1,0 +1,126 @@
+//! Which node a call goes to, and why there is none.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Plan;
+use crate::{
+    client::{guide::Guide, pool::Route},
+    error::{Code, Error, Result},
+    id::PublicKey,
+    message::Codec,
+    placement, world,
+};
+
+/// How long a call waits for any node to be reachable before it says that none is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Plan {
+    /// A node for the call that takes calls now, other than those tried before if there is one.
+    pub(super) async fn choose(
+        &self,
+        deadline: Instant,
+        tried: &[PublicKey],
+        guide: &Guide,
+    ) -> Result<Route> {
+        if let Some(route) = self.pick(tried, guide) {
+            return Ok(route);
+        }
+        let until = deadline.min(world::now() + PATIENCE);
+        let pool = self.client.pool();
+        let found = pool
+            .wait_for(until, |pool| {
+                if let Some(route) = self.pick(&[], guide) {
+                    return Some(Some(route));
+                }
+                let routes = pool.routes();
+                // Nodes are there, all have spoken, and none has it: waiting brings nothing.
+                let may_come =
+                    !routes.of(self.what.id()).is_empty() || routes.is_resting(self.what.service());
+                let is_vain = routes.any_ready() && pool.all_heard() && !may_come;
+                (is_vain || pool.is_hopeless()).then_some(None)
+            })
+            .await;
+        found.flatten().ok_or_else(|| self.nobody())
+    }
+
+    pub(super) fn pick(&self, tried: &[PublicKey], guide: &Guide) -> Option<Route> {
+        let routes = self.client.pool().routes();
+        let candidates = routes.of(self.what.id());
+        let is_new = |route: &Route| {
+            !tried.contains(&route.target.key())
+                && self.to.is_none_or(|to| route.target.key() == to)
+        };
+        // One that drains serves until others do what only it may.
+        let there = |route: &Route| route.target.is_there() && is_new(route);
+        if self.to.is_none()
+            && let Some(route) = guide.pick(candidates, there)
+        {
+            return Some(route.clone());
+        }
+        // So does it what other nodes need of it, and what the calls need that are finished on it: by
+        // others that may not be served. Calls of the node's own that come ever anew it does not.
+        let is_needed = self.what.is_needed();
+        let is_part = self.client.is_of_a_call();
+        let fresh = |route: &Route| {
+            let target = &route.target;
+            let needs = is_needed || (is_part && target.is_here());
+            (target.is_ready() || (needs && target.is_there())) && is_new(route)
+        };
+        let sure = |route: &Route| fresh(route) && !route.doubtful && !route.target.is_silent();
+        let preferred = |route: &&Route| Some(route.target.key()) == self.prefer && sure(route);
+        if let Some(route) = candidates.iter().find(preferred) {
+            return Some(route.clone());
+        }
+        if let Some(key) = self.key {
+            let id = |route: &Route| placement::weight_of(&route.target.key());
+            return placement::owner_of(candidates, key, fresh, id).cloned();
+        }
+        let load = |route: &Route| route.target.load();
+        let chosen = placement::better_of_two(candidates, world::dice(), sure, load)
+            .or_else(|| placement::better_of_two(candidates, world::dice(), fresh, load));
+        chosen.cloned()
+    }
+
+    /// Why no node serves the call.
+    fn nobody(&self) -> Error {
+        let pool = self.client.pool();
+        let routes = pool.routes();
+        let (service, method) = (self.what.service(), self.what.method());
+        if !routes.of(self.what.id()).is_empty() {
+            let message = match self.to {
+                Some(to) => format!("node {} does not take calls of `{service}`", to.short()),
+                None => format!("no node that offers `{service}` takes calls now"),
+            };
+            return Error::new(Code::Unavailable, message);
+        }
+        if !routes.any_ready() && routes.services().next().is_none() {
+            return pool.unreachable();
+        }
+        if !routes.has_service(service) && routes.is_resting(service) {
+            let message = format!("no node that offers `{service}` serves it now");
+            return Error::new(Code::Unavailable, message);
+        }
+        if routes.has_service(service) {
+            let message = format!("service `{service}` has no method `{method}`");
+            return Error::new(Code::UnknownMethod, message);
+        }
+        let offered: Vec<_> = routes.services().collect();
+        let message = format!(
+            "no node offers a service `{service}` (offered: {})",
+            offered.join(", ")
+        );
+        Error::new(Code::UnknownService, message)
+    }
+
+    /// In which codec a call goes there.
+    pub(super) fn codec_for(&self, route: &Route) -> Codec {
+        self.codec
+            .unwrap_or(if self.what.hash() == Some(route.hash) {
+                Codec::Compact
+            } else {
+                Codec::MESSAGE_PACK
+            })
+    }
+}
