@@ -72,7 +72,6 @@ mod service;
 mod signs;
 mod slot;
 mod stc;
-mod text;
 mod workers;
 
 use std::ops::ControlFlow;
@@ -125,7 +124,7 @@ pub struct Settings {
 pub struct HideOptions {
     /// Bytes that travel sealed beside the payload, such as permissions. Up to [`LABEL_MAX`]. In
     /// JSON, base64.
-    #[serde(with = "text")]
+    #[serde(with = "crate::base64")]
     #[schemars(with = "String")]
     pub label: Vec<u8>,
     /// Scale a cover up that is too small, instead of refusing it.
