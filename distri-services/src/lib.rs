@@ -2,8 +2,11 @@
 //! only, and linked into a program by naming this crate in `distri::main!(distri_services)`.
 //!
 //! - [`stego`]: seals a payload and hides it in a cover image; opens it again, exactly.
-//! - [`images`]: people share pictures, for a limited number of views.
+//! - [`permissions`]: who may look at an image, how often, until when; the cloud counts, and sees
+//!   neither the image nor the whole key.
+//! - [`images`]: people share pictures with each other, for a limited number of views.
 
-mod base64;
 pub mod images;
+pub mod permissions;
 pub mod stego;
+mod text;

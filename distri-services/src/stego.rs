@@ -124,7 +124,7 @@ pub struct Settings {
 pub struct HideOptions {
     /// Bytes that travel sealed beside the payload, such as permissions. Up to [`LABEL_MAX`]. In
     /// JSON, base64.
-    #[serde(with = "crate::base64")]
+    #[serde(with = "crate::text")]
     #[schemars(with = "String")]
     pub label: Vec<u8>,
     /// Scale a cover up that is too small, instead of refusing it.

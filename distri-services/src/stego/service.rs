@@ -330,7 +330,7 @@ pub struct Secret {
     /// The payload, exactly as it was.
     pub payload: Blob,
     /// The label that travelled with it. In JSON, base64.
-    #[serde(with = "crate::base64")]
+    #[serde(with = "crate::text")]
     #[schemars(with = "String")]
     pub label: Vec<u8>,
     /// How it had been put in.

@@ -45,13 +45,13 @@ pub enum Preview {
     None,
     /// An image file of at most [`BLUR_MAX`] bytes. In JSON, base64.
     Blur(
-        #[serde(with = "crate::base64")]
+        #[serde(with = "crate::text")]
         #[schemars(with = "String")]
         Vec<u8>,
     ),
     /// An image file of at most [`THUMBNAIL_MAX`] bytes. In JSON, base64.
     Thumbnail(
-        #[serde(with = "crate::base64")]
+        #[serde(with = "crate::text")]
         #[schemars(with = "String")]
         Vec<u8>,
     ),
