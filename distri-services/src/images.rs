@@ -4,7 +4,19 @@
 //!   nothing else.
 //! - [`record`] is what people say of themselves and to each other, signed and sealed.
 //! - [`cloud`] is the cloud's part: who is there, what is offered, letters for those who are away.
+//! - [`delivery`] takes a stego image from its owner's peer to the viewer's.
 
 pub mod cloud;
+pub mod delivery;
+mod files;
 pub mod media;
 pub mod record;
+
+pub use files::FileError;
+
+/// Does what waits for the disk off the async threads.
+async fn disk<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> distri::Result<R> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| distri::Error::internal("work on the disk panicked", error))
+}
