@@ -69,6 +69,7 @@ struct Scope {
 #[derive(Debug)]
 pub struct ClientBuilder {
     transport: TransportChoice,
+    ways: Vec<Arc<dyn Transport>>,
     nodes: Vec<Endpoint>,
     limits: Limits,
 }
@@ -78,6 +79,7 @@ impl Client {
     pub fn builder() -> ClientBuilder {
         ClientBuilder {
             transport: TransportChoice::default(),
+            ways: Vec::new(),
             nodes: Vec::new(),
             limits: Limits::default(),
         }
@@ -193,6 +195,19 @@ impl Client {
         }
     }
 
+    /// The same scope over another pool.
+    pub(crate) fn over(&self, pool: Arc<Pool>) -> Self {
+        Self {
+            pool,
+            scope: self.scope.clone(),
+        }
+    }
+
+    /// The same client without what its calls inherit.
+    pub(crate) fn unscoped(&self) -> Self {
+        Self::from_pool(self.pool.clone())
+    }
+
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
@@ -210,6 +225,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
         self.transport.transport = Some(transport);
+        self
+    }
+
+    /// Dials peers over this transport as well, where they have an address for it. It proves the same
+    /// identity as the client.
+    #[must_use]
+    pub fn peers_over(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.ways.push(transport);
         self
     }
 
@@ -240,6 +263,7 @@ impl ClientBuilder {
         let limits = self.limits.clone();
         let pool = Pool::new(PoolOptions {
             transport,
+            ways: self.ways,
             limits: self.limits,
             hello: Box::new(move || client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
@@ -250,7 +274,7 @@ impl ClientBuilder {
         let connected = pool
             .wait_for(world::now() + CONNECT, |pool| {
                 let ready = pool.routes().any_ready();
-                (ready || pool.all_tried()).then_some(ready)
+                (ready || pool.all_heard()).then_some(ready)
             })
             .await;
         if connected == Some(true) {
@@ -260,7 +284,7 @@ impl ClientBuilder {
     }
 }
 
-fn client_hello(limits: &Limits) -> Hello {
+pub(crate) fn client_hello(limits: &Limits) -> Hello {
     Hello {
         is_node: false,
         // It serves no calls, so none is ever repeated to it.

@@ -68,6 +68,8 @@ use source::Sources;
 pub struct Config {
     /// `[node]`: who and where this node is.
     pub node: NodeConfig,
+    /// `[peer]`: who and where this peer is, for programs that are one.
+    pub peer: PeerConfig,
     /// `[cloud]`: which nodes belong together.
     pub cloud: CloudConfig,
     /// `[access]`: who may call.
@@ -112,6 +114,35 @@ pub struct NodeConfig {
     pub identity: PathBuf,
 }
 
+/// `[peer]`: who and where this peer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct PeerConfig {
+    /// A label for people; nothing is decided by it. Default: the first eight characters of the
+    /// peer's key.
+    #[serde(deserialize_with = "check::name")]
+    pub name: Option<String>,
+    /// Where the peer accepts links over TCP, `HOST:PORT`. Port 0 picks a free one; `0.0.0.0` or
+    /// `[::]` accepts from other machines, and then [`PeerConfig::advertise`] must be set for others
+    /// to find it. Default `127.0.0.1:0`: this machine only.
+    #[serde(deserialize_with = "address::listen")]
+    pub listen: Address,
+    /// The address under which others reach the peer over TCP, where that differs from
+    /// [`PeerConfig::listen`]. Default: the address it listens on.
+    #[serde(deserialize_with = "address::advertise")]
+    pub advertise: Option<Address>,
+    /// The file of the peer's secret key, made at the first start. Relative to the folder of the
+    /// file that says so. Default `peer.key` in the current folder.
+    #[serde(with = "path")]
+    pub identity: PathBuf,
+    /// How long the cloud holds the peer for present when it is silent, 1 s to 2 min. Longer rides out
+    /// longer interruptions, shorter tells sooner that it is away; a third of it passes between two
+    /// signs of life, each a write to the directory. Default 60 s.
+    #[serde(with = "duration")]
+    pub lease: Duration,
+}
+
 /// `[cloud]`: which nodes belong together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -134,6 +165,8 @@ pub struct AccessConfig {
     /// Keys of known clients: they are admitted when [`AccessConfig::clients`] is `listed`, and
     /// may call methods with `access = authenticated`. Default: none.
     pub keys: Vec<PublicKey>,
+    /// Who may be a peer of the cloud, on nodes that keep its directory. Default `open`.
+    pub peers: PeerAccess,
     /// Keys by role; `[access.roles]` with `admin = ["KEY"]` lets that key call methods with
     /// `access = role("admin")`. A key with a role is a known client. Default: none.
     pub roles: BTreeMap<String, Vec<PublicKey>>,
@@ -148,6 +181,25 @@ pub enum ClientAccess {
     Open,
     /// Keys listed in `access.keys` or under a role.
     Listed,
+}
+
+/// Who may be a peer of a cloud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerAccess {
+    /// Any key that the nodes admit, up to [`Limits::peers`].
+    #[default]
+    Open,
+    /// Keys listed in `access.keys` or with a role.
+    Listed,
+}
+
+impl AccessConfig {
+    /// The roles under which `key` is listed.
+    pub(crate) fn roles_of(&self, key: PublicKey) -> Vec<String> {
+        let listed = self.roles.iter().filter(|(_, keys)| keys.contains(&key));
+        listed.map(|(role, _)| role.clone()).collect()
+    }
 }
 
 /// `[limits]`: what a node spends on others at most. The defaults suit a node with thousands of
@@ -217,6 +269,9 @@ pub struct Limits {
     /// Callers whose handshake is not done, at once; when one more comes, the one silent longest
     /// makes room. Each costs a file descriptor and up to 40 KB. Default 512.
     pub handshakes: u32,
+    /// Peers that may be there at once, each with a record in the directory and a lease. Default
+    /// 10000.
+    pub peers: u32,
     /// How long a node that stops waits for its calls in flight. Default 10 s.
     #[serde(with = "duration")]
     pub drain: Duration,
@@ -307,6 +362,7 @@ impl Config {
     fn sections(&self) -> Sections {
         Sections {
             node: self.node.clone(),
+            peer: self.peer.clone(),
             cloud: self.cloud.clone(),
             access: self.access.clone(),
             limits: self.limits.clone(),
@@ -321,6 +377,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("node", &self.node)
+            .field("peer", &self.peer)
             .field("cloud", &self.cloud)
             .field("access", &self.access)
             .field("limits", &self.limits)
@@ -337,6 +394,7 @@ impl fmt::Debug for Config {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Sections {
     node: NodeConfig,
+    peer: PeerConfig,
     cloud: CloudConfig,
     access: AccessConfig,
     limits: Limits,
@@ -352,6 +410,18 @@ impl Default for NodeConfig {
             listen: Address::new("127.0.0.1:4600"),
             advertise: None,
             identity: PathBuf::from("node.key"),
+        }
+    }
+}
+
+impl Default for PeerConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            listen: Address::new("127.0.0.1:0"),
+            advertise: None,
+            identity: PathBuf::from("peer.key"),
+            lease: Duration::from_secs(60),
         }
     }
 }
@@ -375,6 +445,7 @@ impl Default for Limits {
             hello: Duration::from_secs(5),
             dial: Duration::from_secs(5),
             handshakes: 512,
+            peers: 10_000,
             drain: Duration::from_secs(10),
         }
     }

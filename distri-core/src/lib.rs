@@ -38,6 +38,7 @@ pub mod identity;
 pub mod membership;
 pub mod message;
 pub mod node;
+pub mod peer;
 mod placement;
 pub mod registry;
 pub mod rpc;

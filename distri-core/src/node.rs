@@ -26,8 +26,10 @@ mod owning;
 #[cfg(feature = "node")]
 mod preparation;
 mod rates;
-mod repeats;
+pub(crate) mod repeats;
 mod replies;
+#[cfg(feature = "host")]
+mod roll;
 mod room;
 #[cfg(feature = "node")]
 mod standing;
@@ -43,3 +45,5 @@ pub use handle::NodeHandle;
 pub(crate) use host::HostsNothing;
 #[cfg(feature = "node")]
 pub use keeper::{found_cluster, join_cluster};
+#[cfg(feature = "host")]
+pub(crate) use roll::{CannotMake, Roll};

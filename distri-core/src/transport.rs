@@ -154,6 +154,9 @@ impl fmt::Debug for ByteLink {
 /// A way to link keys. Object-safe; a node holds it as `Arc<dyn Transport>`.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// What the transport is called where addresses of several are told apart, such as `tcp`.
+    fn kind(&self) -> &'static str;
+
     /// The key that this end proves.
     fn key(&self) -> PublicKey;
 

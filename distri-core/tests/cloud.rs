@@ -258,6 +258,28 @@ async fn a_client_that_knows_one_node_learns_of_the_others() {
         .unwrap();
 }
 
+// On several threads, so that the call may come before what the node says of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_first_call_of_a_client_that_knows_one_node_finds_what_only_another_offers() {
+    let cloud = Cloud::of(2, |place, node| match place {
+        0 => node,
+        _ => node.service(Who::default()),
+    })
+    .await;
+    for seed in 0..50 {
+        let client = Client::builder()
+            .transport(cloud.transport(100 + seed))
+            .nodes([cloud.nodes[0].endpoint()])
+            .connect()
+            .await
+            .unwrap();
+
+        let served = WhoClient::new(client).serves().await;
+
+        assert_eq!(served.unwrap(), "node-1", "client {seed}");
+    }
+}
+
 #[tokio::test]
 async fn a_node_that_comes_back_is_found_again() {
     let (mut cloud, client, _) = three().await;

@@ -645,9 +645,11 @@ impl Plan {
                     return Some(Some(route));
                 }
                 let routes = pool.routes();
-                // Nodes are there and all have spoken: waiting brings nothing.
-                (routes.any_ready() && pool.all_tried() && routes.of(self.what.id()).is_empty())
-                    .then_some(None)
+                // Nodes are there, all have spoken, and none has it: waiting brings nothing.
+                let may_come =
+                    !routes.of(self.what.id()).is_empty() || routes.is_resting(self.what.service());
+                let is_vain = routes.any_ready() && pool.all_heard() && !may_come;
+                (is_vain || pool.is_hopeless()).then_some(None)
             })
             .await;
         found.flatten().ok_or_else(|| self.nobody())
@@ -695,6 +697,10 @@ impl Plan {
         }
         if !routes.any_ready() && routes.services().next().is_none() {
             return pool.unreachable();
+        }
+        if !routes.has_service(service) && routes.is_resting(service) {
+            let message = format!("no node that offers `{service}` serves it now");
+            return Error::new(Code::Unavailable, message);
         }
         if routes.has_service(service) {
             let message = format!("service `{service}` has no method `{method}`");

@@ -28,10 +28,11 @@ use crate::{
     error::{Code, Error, Result},
     hash::IdMap,
     id::{MethodId, PublicKey, SchemaHash},
-    node::host::Host,
+    node::{HostsNothing, host::Host},
+    peer::Whereabouts,
     rpc::{CallId, Link, Serve},
     stats::{Traffic, calls::CallTable},
-    transport::{Address, Endpoint, Transport},
+    transport::{Address, ByteLink, Endpoint, Transport},
     wire::{Hello, Status, hello::KnownNode},
     world,
 };
@@ -48,6 +49,8 @@ const LINKS_MAX: usize = 32;
 /// What a pool needs to make a link.
 pub(crate) struct PoolOptions {
     pub(crate) transport: Arc<dyn Transport>,
+    /// Further transports, over which peers are dialled besides.
+    pub(crate) ways: Vec<Arc<dyn Transport>>,
     pub(crate) limits: Limits,
     /// What this end says of itself, made anew for each link.
     pub(crate) hello: Box<dyn Fn() -> Hello + Send + Sync>,
@@ -82,6 +85,10 @@ pub(crate) struct Pool {
     counted: CallTable,
     /// How many of them may be tried again.
     budget: Budget,
+    /// The pools of those peers that somebody holds.
+    peers: Mutex<BTreeMap<PublicKey, Weak<Self>>>,
+    /// Where the peer is to which this pool leads, if it does not lead to a cloud.
+    whereabouts: Option<Arc<Whereabouts>>,
 }
 
 /// A node, and how far one has come with it.
@@ -92,6 +99,8 @@ struct Member {
     trouble: Option<String>,
     /// Dialled at least once, with success or without.
     tried: bool,
+    /// What it said of itself and of other nodes has been taken in.
+    heard: bool,
 }
 
 /// A node as a client sees it.
@@ -133,6 +142,8 @@ pub enum NodeState {
 pub(crate) struct Routes {
     by_method: IdMap<MethodId, Vec<Route>>,
     services: BTreeSet<String>,
+    /// Those that linked nodes have and do not serve now.
+    resting: BTreeSet<String>,
     links: Vec<Link>,
 }
 
@@ -203,6 +214,11 @@ impl Routes {
         self.services.contains(name)
     }
 
+    /// True if some linked node has the service `name`, and does not serve it now.
+    pub(crate) fn is_resting(&self, name: &str) -> bool {
+        self.resting.contains(name)
+    }
+
     /// The services that linked nodes offer.
     pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(String::as_str)
@@ -212,6 +228,10 @@ impl Routes {
 impl Pool {
     /// A pool without links. [`Pool::add`] gives it nodes.
     pub(crate) fn new(options: PoolOptions) -> Arc<Self> {
+        Self::leading_to(options, None)
+    }
+
+    fn leading_to(options: PoolOptions, whereabouts: Option<Arc<Whereabouts>>) -> Arc<Self> {
         Arc::new(Self {
             me: options.transport.key(),
             options,
@@ -226,7 +246,88 @@ impl Pool {
             calls: (world::dice(), AtomicU64::new(1)),
             counted: CallTable::default(),
             budget: Budget::default(),
+            peers: Mutex::default(),
+            whereabouts,
         })
+    }
+
+    /// The pool that leads to the peer `key`; if nobody holds one, a new one for `whereabouts`, which
+    /// is told to `start`.
+    pub(crate) fn peer(
+        &self,
+        key: PublicKey,
+        whereabouts: impl FnOnce() -> Arc<Whereabouts>,
+        start: impl FnOnce(&Arc<Self>, &Arc<Whereabouts>),
+    ) -> Arc<Self> {
+        let mut peers = lock(&self.peers);
+        if let Some(pool) = peers.get(&key).and_then(Weak::upgrade) {
+            return pool;
+        }
+        peers.retain(|_, pool| pool.strong_count() > 0);
+        let whereabouts = whereabouts();
+        let limits = self.options.limits.clone();
+        let options = PoolOptions {
+            transport: self.options.transport.clone(),
+            ways: self.options.ways.clone(),
+            limits: limits.clone(),
+            hello: Box::new(move || super::client_hello(&limits)),
+            serve: Box::new(|_| Arc::new(HostsNothing)),
+            learns: false,
+            traffic: self.options.traffic.clone(),
+        };
+        let pool = Self::leading_to(options, Some(whereabouts.clone()));
+        start(&pool, &whereabouts);
+        peers.insert(key, Arc::downgrade(&pool));
+        pool
+    }
+
+    /// Where the peer is to which this pool leads.
+    pub(crate) fn whereabouts(&self) -> Option<&Arc<Whereabouts>> {
+        self.whereabouts.as_ref()
+    }
+
+    /// The transport of that kind.
+    ///
+    /// # Errors
+    /// Says which there are.
+    pub(crate) fn way(&self, kind: &str) -> Result<Arc<dyn Transport>, String> {
+        let ways = std::iter::once(&self.options.transport).chain(&self.options.ways);
+        let found = ways.clone().find(|way| way.kind() == kind);
+        found.cloned().ok_or_else(|| {
+            let kinds: Vec<_> = ways.map(|way| way.kind()).collect();
+            format!(
+                "this program has no transport `{kind}`, only {}",
+                kinds.join(", ")
+            )
+        })
+    }
+
+    /// Begins a link over `bytes`, which has so long to say hello.
+    pub(crate) fn begin(&self, bytes: ByteLink) -> (Link, Duration) {
+        let serve = (self.options.serve)(bytes.peer);
+        let hello = (self.options.hello)();
+        let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
+        let patience = limits.hello;
+        let link = Link::start(bytes, true, &hello, limits, serve, traffic);
+        (link, patience)
+    }
+
+    /// Ends `task` with the pool.
+    pub(crate) fn own(&self, task: AbortHandle) {
+        let mut tasks = lock(&self.tasks);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task);
+    }
+
+    /// Those who wait for a route look again, though no link has changed.
+    pub(crate) fn look_again(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// True if waiting for a link brings nothing.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        let whereabouts = self.whereabouts.as_ref();
+        whereabouts.is_some_and(|whereabouts| whereabouts.is_hopeless())
     }
 
     pub(crate) fn key(&self) -> PublicKey {
@@ -270,6 +371,7 @@ impl Pool {
                 link: None,
                 trouble: None,
                 tried: false,
+                heard: false,
             };
             members.insert(endpoint.key, member);
         }
@@ -323,6 +425,7 @@ impl Pool {
                 link: None,
                 trouble: None,
                 tried: true,
+                heard: false,
             });
             let kept = match &member.link {
                 Some(old) if old.closed_now().is_none() && self.prefers(old, link) => {
@@ -338,13 +441,12 @@ impl Pool {
             if kept {
                 member.link = Some(link.clone());
                 member.trouble = None;
+                member.heard = false;
             }
         }
         self.rebuild();
         let task = world::spawn(watch(Arc::downgrade(self), link.clone()));
-        let mut tasks = lock(&self.tasks);
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(task.abort_handle());
+        self.own(task.abort_handle());
     }
 
     /// True if of two links to the same node the `old` one remains.
@@ -413,6 +515,7 @@ impl Pool {
             let doubtful = absent.contains(&link.peer());
             for service in &hello.services {
                 if status.not_serving.contains(&service.name) {
+                    routes.resting.insert(service.name.clone());
                     continue;
                 }
                 routes.services.insert(service.name.clone());
@@ -497,13 +600,20 @@ impl Pool {
         }
     }
 
-    /// True once every node has been dialled at least once.
-    pub(crate) fn all_tried(&self) -> bool {
-        lock(&self.members).values().all(|member| member.tried)
+    /// True once every node has been dialled at least once, and a client has heard of each that it
+    /// is linked to which others there are.
+    pub(crate) fn all_heard(&self) -> bool {
+        let learns = self.options.learns;
+        let heard =
+            |member: &Member| member.tried && (member.heard || member.link.is_none() || !learns);
+        lock(&self.members).values().all(heard)
     }
 
     /// Why no node can be reached.
     pub(crate) fn unreachable(&self) -> Error {
+        if let Some(whereabouts) = &self.whereabouts {
+            return whereabouts.trouble();
+        }
         let members = lock(&self.members);
         if members.is_empty() {
             return Error::new(
@@ -646,7 +756,7 @@ impl Pool {
         lock(&self.members).get(&key)?.link.clone()
     }
 
-    fn forget(&self, link: &Link) {
+    pub(crate) fn forget(&self, link: &Link) {
         let why = link.closed_now();
         if let Some(member) = lock(&self.members).get_mut(&link.peer())
             && member.link.as_ref().is_some_and(|held| held.is_same(link))
@@ -664,15 +774,12 @@ impl Pool {
             .dial(endpoint)
             .await
             .map_err(|e| crate::error::chain(&e))?;
-        let serve = (self.options.serve)(endpoint.key);
-        let hello = (self.options.hello)();
-        let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
-        let link = Link::start(bytes, true, &hello, limits, serve, traffic);
-        let hello = match tokio::time::timeout(self.options.limits.hello, link.hello()).await {
+        let (link, patience) = self.begin(bytes);
+        let hello = match tokio::time::timeout(patience, link.hello()).await {
             Ok(hello) => hello.map_err(|error| error.message().to_owned())?,
             Err(_) => {
                 link.close("no hello in time");
-                return Err(format!("no hello within {:?}", self.options.limits.hello));
+                return Err(format!("no hello within {patience:?}"));
             }
         };
         if !hello.is_node {
@@ -683,15 +790,23 @@ impl Pool {
         Ok(())
     }
 
-    fn learn(self: &Arc<Self>, status: &Status) {
-        if self.options.learns {
-            for node in &status.nodes {
-                self.add(Endpoint {
-                    key: node.key,
-                    address: node.address.clone(),
-                });
-            }
+    /// Takes in what a node said over `link`.
+    fn learn(self: &Arc<Self>, link: &Link, status: &Arc<Status>) {
+        if !self.options.learns {
+            return;
         }
+        for node in &status.nodes {
+            self.add(Endpoint {
+                key: node.key,
+                address: node.address.clone(),
+            });
+        }
+        if let Some(member) = lock(&self.members).get_mut(&link.peer())
+            && member.link.as_ref().is_some_and(|held| held.is_same(link))
+        {
+            member.heard |= link.has_reported(status);
+        }
+        self.changed.notify_waiters();
     }
 }
 
@@ -735,7 +850,7 @@ async fn watch(pool: Weak<Pool>, link: Link) {
     let mut seen = None;
     while let Some(status) = link.next_status(seen.as_ref()).await {
         let Some(pool) = pool.upgrade() else { return };
-        pool.learn(&status);
+        pool.learn(&link, &status);
         let former: Option<Arc<Status>> = seen.replace(status.clone());
         if former.is_none_or(|former| {
             former.not_serving != status.not_serving

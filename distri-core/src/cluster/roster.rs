@@ -94,13 +94,7 @@ impl Roster {
     /// What the key is to this node.
     pub(crate) fn caller(&self, key: PublicKey) -> Caller {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut roles: Vec<String> = self
-            .access
-            .roles
-            .iter()
-            .filter(|(_, keys)| keys.contains(&key))
-            .map(|(role, _)| role.clone())
-            .collect();
+        let mut roles = self.access.roles_of(key);
         roles.extend(known.roles.get(&key).into_iter().flatten().cloned());
         roles.sort();
         roles.dedup();

@@ -64,6 +64,7 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
         ("limits.burst", limits.burst),
         ("limits.channels", limits.channels),
         ("limits.handshakes", limits.handshakes),
+        ("limits.peers", limits.peers),
     ] {
         if value == 0 || value > COUNT_MAX {
             found.push((
@@ -118,6 +119,11 @@ pub(super) fn sections(sections: &Sections) -> Vec<(&'static str, Complaint)> {
             "directory.lease",
             out_of(duration::format(lease), &expected),
         ));
+    }
+    let lease = sections.peer.lease;
+    if !crate::peer::limits::LEASE.contains(&lease) {
+        let expected = "a duration from 1s to 2m".to_owned();
+        found.push(("peer.lease", out_of(duration::format(lease), &expected)));
     }
     let mut seen = HashSet::new();
     if let Some(node) = sections

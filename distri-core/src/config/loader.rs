@@ -257,6 +257,7 @@ impl Layers {
         let loaded = explain::loaded(&sections, &merged, &self.sources);
         let Sections {
             node,
+            peer,
             cloud,
             access,
             limits,
@@ -267,6 +268,7 @@ impl Layers {
         let sources = self.sources.into();
         Ok(Config {
             node,
+            peer,
             cloud,
             access,
             limits,

@@ -189,14 +189,14 @@ impl NodeBuilder {
     /// Hosts `service` besides those that registered themselves.
     #[must_use]
     pub fn service(mut self, service: impl Service) -> Self {
-        self.prepared.services.push(Arc::new(service));
+        self.prepared.roll.add(Arc::new(service));
         self
     }
 
     /// Hosts only services added by hand.
     #[must_use]
     pub fn without_registry(mut self) -> Self {
-        self.prepared.registry = false;
+        self.prepared.roll.leave_out_registered();
         self
     }
 

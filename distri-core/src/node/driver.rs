@@ -126,6 +126,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let vitals = Arc::new(Vitals::new(world::now()));
     let pool = Pool::new(PoolOptions {
         transport,
+        ways: Vec::new(),
         limits: config.limits.clone(),
         hello: {
             let hello = hello.clone();
@@ -156,11 +157,13 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         Some(place) => Some(Keeper::open(place, config, &handle, &address).await?),
         None => None,
     };
-    let mut own = keeper.as_ref().map_or_else(Vec::new, Keeper::services);
+    let mut own = keeper
+        .as_ref()
+        .map_or_else(Vec::new, |keeper| keeper.services(config));
     own.push(introspect::service(&cell, &handle));
     let membership = membership(&handle, &address, &roster);
     own.push(membership.service());
-    let descriptors = prepared.describe(&own)?;
+    let descriptors = prepared.roll.describe(config, &own)?;
     let host = Arc::new(Host::new(descriptors, handle.clone(), &config.limits));
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
@@ -247,7 +250,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             tracing::warn!("the cluster's members are not known after {KNOWS_MEMBERS:?}");
         }
     }
-    let services = prepared.make_services(&handle).await?;
+    let services = prepared.roll.make(&prepared.config, &handle).await?;
     let mut collections = prepared.collections()?;
     for service in services.values() {
         collections.extend(service.collections());

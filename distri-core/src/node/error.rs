@@ -1,5 +1,6 @@
 //! [`StartError`]: why a node cannot start.
 
+use super::roll::CannotMake;
 use crate::{
     config::ConfigError, error::Error, id::PublicKey, identity::IdentityError,
     registry::RegistryError, storage::StorageError, transport::TransportError,
@@ -85,4 +86,13 @@ pub enum StartError {
         /// Its name.
         name: String,
     },
+}
+
+impl From<CannotMake> for StartError {
+    fn from(cannot: CannotMake) -> Self {
+        match cannot {
+            CannotMake::Registry(error) => error.into(),
+            CannotMake::Service { name, source } => Self::Service { name, source },
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! [`NodeHandle`]: what services know of the node that hosts them.
 
 #![cfg_attr(
-    feature = "node",
+    feature = "host",
     expect(
         clippy::disallowed_methods,
         reason = "a driver: it owns the tasks of the node's services"
@@ -10,16 +10,20 @@
 
 use std::sync::Arc;
 #[cfg(feature = "node")]
+use std::sync::OnceLock;
+#[cfg(feature = "host")]
 use std::{
     future::Future,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 use tokio::task::AbortHandle;
 
 #[cfg(feature = "node")]
 use super::vitals::Vitals;
+#[cfg(feature = "host")]
+use crate::world;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
@@ -27,7 +31,6 @@ use crate::{
     election::{Elections, seen::SeenFences},
     membership::{Member, Membership},
     service::Role,
-    world,
 };
 use crate::{error::Result, fence::Fences, service::Caller};
 
@@ -60,7 +63,7 @@ pub(super) struct Shared {
     #[cfg(feature = "node")]
     pub(super) seen: Mutex<SeenFences>,
     /// Those of its services.
-    #[cfg(feature = "node")]
+    #[cfg(feature = "host")]
     pub(super) tasks: Tasks,
 }
 
@@ -83,6 +86,32 @@ impl NodeHandle {
     /// The directory of the cloud.
     pub fn directory(&self) -> crate::directory::Directory {
         self.client().directory()
+    }
+}
+
+#[cfg(feature = "peer")]
+impl NodeHandle {
+    /// What services know of a peer that hosts them.
+    pub(crate) fn of_peer(key: PublicKey, name: String, client: Client) -> Self {
+        let shared = Shared {
+            key,
+            name,
+            client,
+            #[cfg(feature = "node")]
+            vitals: Arc::new(Vitals::new(world::now())),
+            #[cfg(feature = "node")]
+            group: OnceLock::new(),
+            #[cfg(feature = "node")]
+            membership: OnceLock::new(),
+            #[cfg(feature = "node")]
+            elections: OnceLock::new(),
+            #[cfg(feature = "node")]
+            seen: Mutex::default(),
+            tasks: Tasks::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 }
 
@@ -182,7 +211,7 @@ impl NodeHandle {
 }
 
 /// Tasks that end with the node.
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     started: Mutex<Started>,
@@ -202,7 +231,7 @@ impl Default for Process {
     }
 }
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 #[derive(Debug, Default)]
 struct Started {
     running: Vec<AbortHandle>,
@@ -212,7 +241,7 @@ struct Started {
     tidy_at: usize,
 }
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 impl Tasks {
     fn lock(&self) -> MutexGuard<'_, Started> {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
@@ -238,7 +267,7 @@ impl Tasks {
     }
 }
 
-#[cfg(feature = "node")]
+#[cfg(feature = "host")]
 impl NodeHandle {
     /// Starts a task that ends with the node at the latest: when it is shut down, after the last
     /// call and after services have been told to stop; or at once when it is dropped.
@@ -264,7 +293,7 @@ impl NodeHandle {
     }
 
     /// Ends the tasks of services, and those that are started from now on.
-    pub(super) fn stop_tasks(&self) {
+    pub(crate) fn stop_tasks(&self) {
         self.shared.tasks.stop();
     }
 }

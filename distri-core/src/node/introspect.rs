@@ -145,7 +145,7 @@ impl Service for Introspection {
 }
 
 /// The service, of a node whose host will be in `host`.
-pub(super) fn service(host: &Arc<OnceLock<Weak<Host>>>, node: &NodeHandle) -> Arc<dyn Service> {
+pub(crate) fn service(host: &Arc<OnceLock<Weak<Host>>>, node: &NodeHandle) -> Arc<dyn Service> {
     Arc::new(Introspection {
         host: host.clone(),
         node: node.clone(),

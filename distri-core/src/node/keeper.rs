@@ -33,6 +33,7 @@ use crate::{
     error::{Code, Error},
     id::PublicKey,
     identity::Identity,
+    peer::PeersService,
     service::Service,
     storage::{Disk, FsDisk, MemoryDisk, StorageError},
     transport::{Address, Endpoint, Transport, tcp::Tcp},
@@ -297,8 +298,13 @@ impl Keeper {
     }
 
     /// The services by which nodes and clients use it.
-    pub(super) fn services(&self) -> Vec<Arc<dyn Service>> {
+    pub(super) fn services(&self, config: &Config) -> Vec<Arc<dyn Service>> {
         vec![
+            Arc::new(PeersService {
+                server: self.server.clone(),
+                access: config.access.peers,
+                peers_max: config.limits.peers,
+            }),
             Arc::new(RaftService::new(self.group.clone())),
             Arc::new(DirectoryService(self.server.clone())),
             Arc::new(ClusterService {

@@ -1,15 +1,13 @@
 //! [`Preparation`]: what a node is to be made of.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{NodeHandle, StartError};
+use super::{Roll, StartError};
 use crate::{
     cluster::JoinToken,
     config::Config,
     directory::CollectionSpec,
     error::Error,
-    registry::{self, RegistryError},
-    service::{Service, ServiceDescriptor},
     storage::Disk,
     transport::{Listener, TransportChoice},
 };
@@ -19,10 +17,7 @@ pub(super) struct Preparation {
     pub(super) config: Config,
     pub(super) transport: TransportChoice,
     pub(super) listener: Option<Box<dyn Listener>>,
-    /// Those added by hand.
-    pub(super) services: Vec<Arc<dyn Service>>,
-    /// Those that registered themselves are hosted too.
-    pub(super) registry: bool,
+    pub(super) roll: Roll,
     pub(super) disk: Option<Arc<dyn Disk>>,
     pub(super) entry: Entry,
 }
@@ -44,8 +39,7 @@ impl Default for Preparation {
             config: Config::default(),
             transport: TransportChoice::default(),
             listener: None,
-            services: Vec::new(),
-            registry: true,
+            roll: Roll::default(),
             disk: None,
             entry: Entry::Resume,
         }
@@ -53,66 +47,6 @@ impl Default for Preparation {
 }
 
 impl Preparation {
-    /// All services that the node will offer, `own` ones among them.
-    pub(super) fn describe(
-        &self,
-        own: &[Arc<dyn Service>],
-    ) -> Result<Vec<&'static ServiceDescriptor>, StartError> {
-        let registrations = self.registrations()?;
-        let by_hand = self.services.iter().map(|service| service.descriptor());
-        let others: Vec<_> = registrations
-            .iter()
-            .map(registry::Registration::descriptor)
-            .chain(by_hand)
-            .collect();
-        let mut names: Vec<&str> = others.iter().map(|service| service.name.as_str()).collect();
-        names.sort_unstable();
-        registry::check_configured(self.config.configured_services(), &names)?;
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(RegistryError::Duplicate {
-                name: pair[0].to_owned(),
-                first: "the registry or the builder".to_owned(),
-                second: "the builder".to_owned(),
-            }
-            .into());
-        }
-        let own = own.iter().map(|service| service.descriptor());
-        Ok(own.chain(others).collect())
-    }
-
-    fn registrations(&self) -> Result<Vec<registry::Registration>, StartError> {
-        Ok(if self.registry {
-            registry::linked()?
-        } else {
-            Vec::new()
-        })
-    }
-
-    /// Makes the services, sorted by name.
-    pub(super) async fn make_services(
-        &self,
-        node: &NodeHandle,
-    ) -> Result<BTreeMap<String, Arc<dyn Service>>, StartError> {
-        let mut services = BTreeMap::new();
-        for registration in self.registrations()? {
-            let name = registration.name();
-            let config = self.config.service(name);
-            let service =
-                registration
-                    .make(node, config)
-                    .await
-                    .map_err(|source| StartError::Service {
-                        name: name.to_owned(),
-                        source,
-                    })?;
-            services.insert(name.to_owned(), service);
-        }
-        for service in &self.services {
-            services.insert(service.descriptor().name.clone(), service.clone());
-        }
-        Ok(services)
-    }
-
     /// The collections that the configuration declares.
     pub(super) fn collections(&self) -> Result<Vec<CollectionSpec>, StartError> {
         let declared = &self.config.directory.collections;

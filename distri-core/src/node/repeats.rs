@@ -59,7 +59,7 @@ pub(super) struct Begun {
 }
 
 impl Repeats {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let replies = Replies::new(Bounds {
             kept: limits.replies_kept,
             bytes: limits.replies as usize * ROOM,
@@ -78,12 +78,12 @@ impl Repeats {
     }
 
     /// What no other life of this or another node has.
-    pub(super) fn life(&self) -> u64 {
+    pub(crate) fn life(&self) -> u64 {
         self.life
     }
 
     /// A number for a link.
-    pub(super) fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -155,13 +155,13 @@ impl Repeats {
     }
 
     /// Forgets what is too old.
-    pub(super) fn expire(&self) {
+    pub(crate) fn expire(&self) {
         let ended = self.lock().replies.expire(world::now());
         ended.iter().for_each(Link::stop_left);
     }
 
     /// The node stops: nothing is left to be asked for.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let ended = {
             let mut state = self.lock();
             state.closed = true;

@@ -172,6 +172,8 @@ struct State {
     left: Option<BTreeMap<u32, CallId>>,
     hello: Option<Arc<Hello>>,
     status: Option<Arc<Status>>,
+    /// It has come by itself: the one in a hello tells nothing of other nodes.
+    reported: bool,
     /// Asked to close, once all is written.
     closing: Option<Closing>,
     closed: Option<String>,
@@ -238,6 +240,7 @@ impl Link {
             left: None,
             hello: None,
             status: None,
+            reported: false,
             closing: None,
             closed: None,
         };
@@ -361,6 +364,14 @@ impl Link {
             }
             changed.await;
         }
+    }
+
+    /// True if `status` is the last that came, and not the one of a hello, which tells nothing of other
+    /// nodes.
+    pub(crate) fn has_reported(&self, status: &Arc<Status>) -> bool {
+        let state = self.shared.lock();
+        let last = state.status.as_ref();
+        state.reported && last.is_some_and(|last| Arc::ptr_eq(last, status))
     }
 
     /// True if the link ended because the other end broke the protocol, or does not read.

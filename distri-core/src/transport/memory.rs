@@ -236,6 +236,10 @@ pub struct Memory {
 
 #[async_trait]
 impl Transport for Memory {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     fn key(&self) -> PublicKey {
         self.key
     }

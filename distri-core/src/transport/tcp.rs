@@ -99,6 +99,10 @@ impl Tcp {
 
 #[async_trait]
 impl Transport for Tcp {
+    fn kind(&self) -> &'static str {
+        "tcp"
+    }
+
     fn key(&self) -> PublicKey {
         self.inner.key
     }

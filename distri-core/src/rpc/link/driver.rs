@@ -275,6 +275,7 @@ impl Driver {
                         shared.ready.store(false, Ordering::Release);
                     }
                     state.status = Some(Arc::new((**status).clone()));
+                    state.reported = true;
                     shared.changed.notify_waiters();
                 }
                 Event::Doubted(doubt) => {

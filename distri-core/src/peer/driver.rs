@@ -1,0 +1,601 @@
+//! What a peer does in the world: it accepts links, tells the cloud where it is, and stops.
+//!
+//! Its tasks: `accept` (one for each address it listens on), `meet` (one for each link that came in,
+//! until it closes), `announce` (one), `tend` (one). All end with [`Running`].
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: it owns the peer's tasks"
+)]
+
+use std::{
+    fmt,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, task::AbortHandle};
+
+use super::{
+    Boot, PeerAddress, PeerBuilder, Presence, StartError,
+    announce::Announcer,
+    protocol::{ANNOUNCE, Announcement, LEAVE, Leave, descriptor},
+};
+use crate::{
+    client::{
+        Client, client_hello,
+        pool::{Pool, PoolOptions},
+    },
+    config::{AccessConfig, ClientAccess, Config, Limits},
+    error::{Code, Error},
+    id::PublicKey,
+    identity::Identity,
+    node::{
+        HostsNothing, NodeHandle,
+        host::{Host, HostFor},
+        introspect,
+        repeats::Repeats,
+    },
+    rpc::{Link, Serve},
+    service::{Caller, Role, ServiceDescriptor},
+    signed::{RecordError, Signed},
+    stats::Traffic,
+    transport::{Address, ByteLink, Listener, Transport, TransportChoice, TransportError},
+    wire::{Hello, Status},
+    world,
+};
+
+/// Pauses before the cloud is told again that could not be told: from the first, doubled each time, to
+/// the last. A peer that came back is found that much later at most.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a cloud that refused the peer is left alone.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// How long one announcement may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a peer that stops waits until the cloud knows.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How often replies that are kept too long are let go.
+const TEND: Duration = Duration::from_secs(1);
+
+/// A peer that runs.
+pub(super) struct Running {
+    handle: NodeHandle,
+    host: Arc<Host>,
+    gate: Arc<Gate>,
+    pool: Arc<Pool>,
+    voice: Arc<Voice>,
+    transport: Arc<dyn Transport>,
+    /// The task that accepts links over the main transport.
+    main: Mutex<Option<AbortHandle>>,
+    tasks: Vec<AbortHandle>,
+}
+
+/// Who may come in, and who has.
+struct Gate {
+    access: AccessConfig,
+    limits: Limits,
+    name: String,
+    host: Arc<OnceLock<Weak<Host>>>,
+    repeats: Arc<Repeats>,
+    traffic: Arc<Traffic>,
+    links: Mutex<Vec<Link>>,
+}
+
+/// What the peer says of itself, and what the cloud has heard.
+struct Voice {
+    client: Client,
+    lease: Duration,
+    state: Mutex<Said>,
+    /// Woken when there is something new to say, or it has been heard.
+    changed: Notify,
+}
+
+struct Said {
+    announcer: Announcer,
+    /// Rises whenever there is something new to say.
+    version: u64,
+    /// Where it listens over the main transport, as others see it.
+    main: Option<PeerAddress>,
+    /// And over the others.
+    ways: Vec<PeerAddress>,
+    heard: Option<Signed<Presence>>,
+    /// The cloud does not want it, and why.
+    denied: Option<String>,
+}
+
+/// Starts a peer.
+pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> {
+    let PeerBuilder {
+        config,
+        identity,
+        transport,
+        ways,
+        roll,
+    } = prepared;
+    let identity = match identity {
+        Some(identity) => identity,
+        None => Identity::load_or_create(&config.peer.identity)?,
+    };
+    let key = identity.public();
+    let choice = TransportChoice {
+        identity: Some(identity.clone()),
+        transport,
+    };
+    let transport = choice.settle(&config.limits, || Ok::<_, StartError>(identity.clone()))?;
+    let all = std::iter::once(&transport).chain(ways.iter().map(|(way, _)| way));
+    if let Some(other) = all.into_iter().find(|way| way.key() != key) {
+        return Err(StartError::OtherKey {
+            transport: other.kind(),
+            expected: key,
+            found: other.key(),
+        });
+    }
+    let name = config.peer.name.clone().unwrap_or_else(|| key.short());
+    let traffic: Arc<Traffic> = Arc::default();
+    let pool = cloud(&config, &transport, &ways, &traffic);
+    let handle = NodeHandle::of_peer(key, name.clone(), Client::from_pool(pool.clone()));
+    let cell = Arc::new(OnceLock::new());
+    let own = [introspect::service(&cell, &handle)];
+    let descriptors = roll.describe(&config, &own)?;
+    let host = Arc::new(Host::new(descriptors, handle.clone(), &config.limits));
+    own.into_iter().for_each(|service| host.put(service));
+    // The cell was made above and nobody else has it to set.
+    let _ = cell.set(Arc::downgrade(&host));
+    let listener = transport.listen(&config.peer.listen).await?;
+    let mut further = Vec::new();
+    for (way, at) in &ways {
+        further.push((way.kind(), way.listen(at).await?));
+    }
+    for service in roll.make(&config, &handle).await?.into_values() {
+        host.put(service);
+    }
+    let main = config
+        .peer
+        .advertise
+        .clone()
+        .or_else(|| dialable(listener.address()))
+        .map(|address| PeerAddress::new(transport.kind(), address));
+    let ways: Vec<_> = further
+        .iter()
+        .filter_map(|(kind, listener)| {
+            dialable(listener.address()).map(|address| PeerAddress::new(*kind, address))
+        })
+        .collect();
+    let presence = Presence {
+        name,
+        addresses: main.iter().chain(&ways).cloned().collect(),
+        boot: Boot::new(),
+    };
+    presence.check().map_err(StartError::Presence)?;
+    let announcer =
+        Announcer::new(identity, world::unix_ms(), presence).map_err(StartError::Presence)?;
+    let voice = Arc::new(Voice {
+        client: handle.client().clone(),
+        lease: config.peer.lease,
+        state: Mutex::new(Said {
+            announcer,
+            version: 0,
+            main,
+            ways,
+            heard: None,
+            denied: None,
+        }),
+        changed: Notify::new(),
+    });
+    let gate = Arc::new(Gate {
+        access: config.access.clone(),
+        limits: config.limits.clone(),
+        name: handle.name().to_owned(),
+        host: cell,
+        repeats: Repeats::new(&config.limits),
+        traffic,
+        links: Mutex::default(),
+    });
+    let address = listener.address();
+    let main = world::spawn(accept(listener, gate.clone())).abort_handle();
+    let mut tasks = vec![
+        world::spawn(announce(voice.clone())).abort_handle(),
+        world::spawn(tend(Arc::downgrade(&gate))).abort_handle(),
+    ];
+    for (_, listener) in further {
+        tasks.push(world::spawn(accept(listener, gate.clone())).abort_handle());
+    }
+    tracing::info!(
+        key = %handle.key(),
+        %address,
+        name = handle.name(),
+        services = ?host.descriptors().map(|service| service.name.as_str()).collect::<Vec<_>>(),
+        "peer started"
+    );
+    Ok(Running {
+        handle,
+        host,
+        gate,
+        pool,
+        voice,
+        transport,
+        main: Mutex::new(Some(main)),
+        tasks,
+    })
+}
+
+/// Links to the cloud, which are made as soon as they can be.
+fn cloud(
+    config: &Config,
+    transport: &Arc<dyn Transport>,
+    ways: &[(Arc<dyn Transport>, Address)],
+    traffic: &Arc<Traffic>,
+) -> Arc<Pool> {
+    let limits = config.limits.clone();
+    let pool = Pool::new(PoolOptions {
+        transport: transport.clone(),
+        ways: ways.iter().map(|(way, _)| way.clone()).collect(),
+        limits: config.limits.clone(),
+        hello: Box::new(move || client_hello(&limits)),
+        serve: Box::new(|_| Arc::new(HostsNothing)),
+        learns: true,
+        traffic: traffic.clone(),
+    });
+    let nodes = config.cloud.nodes.iter().cloned();
+    nodes.for_each(|node| pool.add(node));
+    pool
+}
+
+/// The address, unless it stands for all addresses of the machine: nobody can dial that.
+fn dialable(address: Address) -> Option<Address> {
+    let text = address.as_str();
+    let is_wildcard = text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
+    if is_wildcard {
+        tracing::warn!(%address, "others cannot dial where the peer listens: set `peer.advertise`");
+    }
+    (!is_wildcard).then_some(address)
+}
+
+/// Accepts links until the listener closes.
+async fn accept(listener: Box<dyn Listener>, gate: Arc<Gate>) {
+    loop {
+        match listener.accept().await {
+            Ok(bytes) => gate.clone().admit(bytes),
+            Err(error) => {
+                tracing::info!(
+                    error = crate::error::chain(&error),
+                    "no more links are accepted"
+                );
+                return;
+            }
+        }
+    }
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, Vec<Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a key is to this peer. Nodes of the cloud are strangers like others, unless listed: a peer
+    /// takes no work from them.
+    fn caller(&self, key: PublicKey) -> Caller {
+        let roles = self.access.roles_of(key);
+        let is_known = !roles.is_empty() || self.access.keys.contains(&key);
+        let role = if is_known {
+            Role::Known
+        } else {
+            Role::Stranger
+        };
+        Caller { key, role, roles }
+    }
+
+    fn hello(&self) -> Hello {
+        let host = self.host.get().and_then(Weak::upgrade);
+        Hello {
+            is_node: false,
+            life: self.repeats.life(),
+            link: self.repeats.number(),
+            name: self.name.clone(),
+            services: host.as_ref().map(|host| host.offers()).unwrap_or_default(),
+            status: Status::default(),
+            ..client_hello(&self.limits)
+        }
+    }
+
+    /// Lets a link in, or tells the other end why not.
+    fn admit(self: Arc<Self>, bytes: ByteLink) {
+        let caller = self.caller(bytes.peer);
+        let refusal = match (caller.role, self.access.clients) {
+            (Role::Stranger, ClientAccess::Listed) => {
+                Some(format!("key {} is not admitted here", bytes.peer))
+            }
+            (Role::Node | Role::Known | Role::Stranger, _) => {
+                (self.lock().len() >= self.limits.links as usize).then(|| {
+                    format!(
+                        "this peer keeps {} links already, its bound",
+                        self.limits.links
+                    )
+                })
+            }
+        };
+        let serve: Arc<dyn Serve> = match &refusal {
+            Some(_) => Arc::new(HostsNothing),
+            None => Arc::new(HostFor {
+                host: self.host.clone(),
+                repeats: self.repeats.clone(),
+                caller: Arc::new(caller),
+            }),
+        };
+        let (limits, traffic) = (self.limits.clone(), self.traffic.clone());
+        let link = Link::start(bytes, false, &self.hello(), limits, serve, traffic);
+        if let Some(why) = refusal {
+            tracing::debug!(peer = %link.peer(), why, "link refused");
+            link.close(&why);
+            return;
+        }
+        self.lock().push(link.clone());
+        world::spawn(meet(Arc::downgrade(&self), link));
+    }
+}
+
+/// Follows a link that came in until it closes.
+async fn meet(gate: Weak<Gate>, link: Link) {
+    let hello = gate.upgrade().map(|gate| gate.limits.hello);
+    let waits = tokio::time::timeout(hello.unwrap_or_default(), link.hello());
+    if waits.await.is_err() {
+        link.close("no hello in time");
+    }
+    link.closed().await;
+    if let Some(gate) = gate.upgrade() {
+        gate.lock().retain(|held| !held.is_same(&link));
+    }
+}
+
+/// Lets go of replies that nobody has asked for again.
+async fn tend(gate: Weak<Gate>) {
+    while let Some(gate) = gate.upgrade() {
+        gate.repeats.expire();
+        drop(gate);
+        world::pause(TEND).await;
+    }
+}
+
+/// Tells the cloud where the peer is: at once, when that changes, and before the lease ends.
+async fn announce(voice: Arc<Voice>) {
+    let mut pause = PAUSE;
+    loop {
+        let (record, version) = {
+            let said = voice.lock();
+            (said.announcer.record().clone(), said.version)
+        };
+        let wait = match voice.tell(record.clone()).await {
+            Ok(()) => {
+                pause = PAUSE;
+                voice.heard(record);
+                voice.lease / 3
+            }
+            Err(error) => match voice.refused(&error) {
+                Refused::Again => continue,
+                Refused::Denied => REFUSED,
+                Refused::Later => {
+                    tracing::debug!(
+                        error = crate::error::chain(&error),
+                        "the cloud does not know where this peer is"
+                    );
+                    let jitter = world::dice() % (pause.as_millis() as u64).max(1);
+                    let wait = pause / 2 + Duration::from_millis(jitter);
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    wait
+                }
+            },
+        };
+        voice.news(version, world::now() + wait).await;
+    }
+}
+
+/// What is to be done about an announcement that failed.
+enum Refused {
+    /// There is another record now: at once.
+    Again,
+    /// The cloud does not want this peer.
+    Denied,
+    /// It may go better in a while.
+    Later,
+}
+
+impl Voice {
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn tell(&self, record: Signed<Presence>) -> Result<(), Error> {
+        let announcement = Announcement {
+            record,
+            lease_ms: u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.client
+            .call(descriptor(), ANNOUNCE, announcement)
+            .timeout(PATIENCE)
+            .await
+    }
+
+    fn heard(&self, record: Signed<Presence>) {
+        let mut said = self.lock();
+        said.heard = Some(record);
+        said.denied = None;
+        drop(said);
+        self.changed.notify_waiters();
+    }
+
+    fn refused(&self, error: &Error) -> Refused {
+        let mut said = self.lock();
+        let is_taken = said.heard.is_some();
+        let why = error.details::<RecordError>();
+        let is_about_record = why.is_some();
+        if why.is_some_and(|why| matches!(said.announcer.refused(&why, is_taken), Ok(true))) {
+            said.version += 1;
+            return Refused::Again;
+        }
+        let is_final = matches!(error.code(), Code::Denied | Code::InvalidArgument);
+        if !is_final && !is_about_record {
+            return Refused::Later;
+        }
+        said.denied = Some(error.message().to_owned());
+        drop(said);
+        tracing::warn!(error = error.message(), "the cloud does not take this peer");
+        self.changed.notify_waiters();
+        Refused::Denied
+    }
+
+    /// Waits until there is something to say that is newer than `version`, or for so long.
+    async fn news(&self, version: u64, until: tokio::time::Instant) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.lock().version != version {
+                return;
+            }
+            if tokio::time::timeout_at(until, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The peer is at `address` now, over its main transport.
+    fn moved(&self, address: Option<PeerAddress>) {
+        let mut said = self.lock();
+        said.main = address;
+        let addresses = said.main.iter().chain(&said.ways).cloned().collect();
+        match said.announcer.moved(addresses) {
+            Ok(true) => said.version += 1,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the peer cannot say where it is"),
+        }
+        drop(said);
+        self.changed.notify_waiters();
+    }
+}
+
+impl Running {
+    pub(super) fn handle(&self) -> &NodeHandle {
+        &self.handle
+    }
+
+    pub(super) fn addresses(&self) -> Vec<PeerAddress> {
+        let said = self.voice.lock();
+        said.announcer.record().unchecked().addresses.clone()
+    }
+
+    pub(super) fn services(&self) -> Vec<&'static ServiceDescriptor> {
+        self.host.descriptors().collect()
+    }
+
+    pub(super) fn announced(&self) -> Option<Signed<Presence>> {
+        self.voice.lock().heard.clone()
+    }
+
+    pub(super) async fn wait_announced(&self) -> Result<Signed<Presence>, Error> {
+        loop {
+            let mut changed = pin!(self.voice.changed.notified());
+            changed.as_mut().enable();
+            {
+                let said = self.voice.lock();
+                if let Some(why) = &said.denied {
+                    return Err(Error::new(Code::Denied, why.clone()));
+                }
+                let record = said.announcer.record();
+                if said.heard.as_ref() == Some(record) {
+                    return Ok(record.clone());
+                }
+            }
+            changed.await;
+        }
+    }
+
+    pub(super) async fn relocate(&self, at: &Address) -> Result<Address, TransportError> {
+        let listener = self.transport.listen(at).await?;
+        let address = listener.address();
+        let task = world::spawn(accept(listener, self.gate.clone())).abort_handle();
+        let former = self
+            .main
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(task);
+        former.iter().for_each(AbortHandle::abort);
+        let dialled = dialable(address.clone());
+        let kind = self.transport.kind();
+        self.voice
+            .moved(dialled.map(|address| PeerAddress::new(kind, address)));
+        Ok(address)
+    }
+
+    pub(super) fn links(&self) -> usize {
+        self.gate.lock().len()
+    }
+
+    pub(super) async fn shutdown(&self) {
+        self.host.drain();
+        self.stop_tasks();
+        let boot = self.voice.lock().announcer.record().unchecked().boot;
+        let farewell = self
+            .voice
+            .client
+            .call::<_, ()>(descriptor(), LEAVE, Leave { boot })
+            .timeout(FAREWELL);
+        let told = self.voice.lock().heard.is_some();
+        if told && let Err(error) = farewell.await {
+            tracing::debug!(%error, "the cloud will learn by the lease that the peer is gone");
+        }
+        let links = self.gate.lock().clone();
+        links.iter().for_each(Link::go_away);
+        self.pool.go_away();
+        let until = world::now() + self.gate.limits.drain;
+        let all_ended = async {
+            for link in &links {
+                link.closed().await;
+            }
+            self.pool.ended().await;
+        };
+        if tokio::time::timeout_at(until, all_ended).await.is_err() {
+            let (in_flight, waited) = (self.host.in_flight(), self.gate.limits.drain);
+            tracing::warn!(in_flight, ?waited, "calls did not finish in time");
+        }
+        self.close();
+        self.host.stop().await;
+        self.handle.stop_tasks();
+        tracing::info!(name = self.handle.name(), "peer stopped");
+    }
+
+    fn stop_tasks(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        let main = self.main.lock().unwrap_or_else(PoisonError::into_inner);
+        main.iter().for_each(AbortHandle::abort);
+    }
+
+    fn close(&self) {
+        let links: Vec<_> = self.gate.lock().drain(..).collect();
+        links
+            .iter()
+            .for_each(|link| link.close("the peer has stopped"));
+        self.pool.close("the peer has stopped");
+        self.gate.repeats.close();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop_tasks();
+        self.handle.stop_tasks();
+        self.close();
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("key", &self.handle.key())
+            .field("addresses", &self.addresses())
+            .finish_non_exhaustive()
+    }
+}
