@@ -6,11 +6,16 @@
 //! (`steward`). A join token ([`JoinToken`]) is a key that may be used once: whoever proves it may
 //! ask to be made a member.
 //!
+//! Members share a secret that is in no directory (`secret`), which services use by
+//! [`NodeHandle::secret`](crate::NodeHandle::secret).
+//!
 //! - `folder`: what a data folder says about the cluster that it belongs to.
 //! - `records`: members, tokens and granted roles as they stand in the directory.
 //! - `service`: `distri-cluster`, by which nodes join, are listed and removed.
 
 mod client;
+#[cfg(feature = "node")]
+mod custodian;
 #[cfg(feature = "node")]
 mod folder;
 mod protocol;
@@ -19,11 +24,15 @@ mod records;
 #[cfg(feature = "node")]
 mod roster;
 #[cfg(feature = "node")]
+mod secret;
+#[cfg(feature = "node")]
 mod service;
 #[cfg(feature = "node")]
 mod steward;
 mod token;
 
+#[cfg(feature = "node")]
+pub(crate) use custodian::Custodian;
 #[cfg(feature = "node")]
 pub(crate) use folder::Folder;
 pub use protocol::{ClusterInfo, NodeInfo, NodeRole};
@@ -34,7 +43,11 @@ pub(crate) use records::MemberRecord;
 #[cfg(feature = "node")]
 pub(crate) use roster::{NO_MEMBER, Roster, follow};
 #[cfg(feature = "node")]
+pub use secret::NodeSecret;
+#[cfg(feature = "node")]
+pub(crate) use secret::{Secrets, Vault};
+#[cfg(feature = "node")]
 pub(crate) use service::{ClusterService, redeem};
 #[cfg(feature = "node")]
-pub(crate) use steward::Steward;
+pub(crate) use steward::{FIRST_SECRET, Steward};
 pub use token::{InvalidToken, JoinToken};

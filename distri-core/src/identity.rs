@@ -20,6 +20,8 @@ use zeroize::Zeroizing;
 use crate::id::PublicKey;
 
 mod file;
+#[cfg(feature = "node")]
+pub(crate) mod private_file;
 
 pub use file::IdentityError;
 

@@ -32,6 +32,8 @@ mod replies;
 mod roll;
 mod room;
 #[cfg(feature = "node")]
+mod secret;
+#[cfg(feature = "node")]
 mod standing;
 pub(crate) mod ticket;
 #[cfg(feature = "node")]

@@ -3,6 +3,7 @@
 //! - `repeats`: the same seed gives the same run, byte for byte.
 //! - `watched`: what is promised to be watched is watched, and a run that fails says why.
 //! - `faults`: each fault does what it says.
+//! - `secrets`: the secret that members share, and that who is removed does not know.
 //! - `storms`: small clusters under a few hundred seeds of everything at once. Many more:
 //!
 //! ```text
@@ -23,6 +24,8 @@ mod faults;
 mod ledger;
 #[path = "simulation/repeats.rs"]
 mod repeats;
+#[path = "simulation/secrets.rs"]
+mod secrets;
 #[path = "simulation/storms.rs"]
 mod storms;
 #[path = "simulation/watched.rs"]

@@ -10,34 +10,49 @@
 //! bound together, `sealing` how something is sealed to a key (HPKE); `grant` is what owner and viewer
 //! agree on, `content` the image under its key, `split` the key in two halves, `operations` what is
 //! signed by whom, `receipt` what a view releases, `look` what the viewer does to look once, in which
-//! order. All of these are pure: no clock, no disk, no network, and randomness is handed in.
+//! order. All of these are pure: no clock, no disk, no network, and randomness is handed in. `ledger`
+//! has the rules, `audit` the chain of what was done, `store` keeps both in the directory, `cloud` the
+//! cloud's keys; [`Permissions`] is the service, called through [`PermissionsClient`].
 
+mod attempts;
+mod audit;
 mod bytes;
 mod canonical;
+mod cloud;
 mod content;
 mod error;
 mod grant;
 mod hash;
+mod ledger;
 mod look;
 mod operations;
 mod randomness;
 mod receipt;
+mod refusal;
 mod sealing;
+mod service;
 mod split;
+mod store;
+mod turns;
 
 pub use self::{
+    audit::{AuditError, Dated, Deed, Entry, Head, verify_audit},
     bytes::{
-        FileHash, GrantHash, GrantId, ImageId, KeyCommitment, ManifestHash, RedeemId, RequestId,
-        SealingKey, Signature,
+        ChainHash, FileHash, GrantHash, GrantId, ImageId, InvalidText, KeyCommitment, ManifestHash,
+        RedeemId, RequestId, SealingKey, ShareHash, Signature,
     },
-    canonical::{Canonical, Malformed},
+    canonical::{Canonical, Malformed, Reader},
+    cloud::CloudKeys,
     content::{ContentKey, Draft, HidingKey, Sealed, open_content},
     error::SealError,
     grant::{GrantCore, Parties, Suite},
+    ledger::{GrantState, GrantStatus, OPEN_MS, VIEWS_MAX},
     look::{Look, Shown, Step},
-    operations::{Ack, Grant, Operation, Redeem, Rekey, Revoke, SetViews, Signed, sign},
+    operations::{Ack, Ask, Grant, List, Operation, Redeem, Rekey, Revoke, SetViews, Signed, sign},
     randomness::Randomness,
     receipt::{Receipt, Release, Released},
+    refusal::LedgerError,
     sealing::SealingSecret,
+    service::{AuditPage, GrantPage, Part, Permissions, PermissionsClient, PermissionsConfig},
     split::{CloudHalf, Envelope, Opened, OwnerHalf, OwnerSecrets, Share, Split},
 };

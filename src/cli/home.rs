@@ -265,6 +265,8 @@ impl Home {
         if let Some(path) = &config.client.identity {
             files.push((path.clone(), "your secret key: an admin of the cluster"));
         }
+        let secret = config.node.identity.with_extension("secret");
+        files.push((secret, "the secret that the cluster's nodes share"));
         if self.is_new {
             files.push((self.file.clone(), "the configuration"));
         }

@@ -52,4 +52,15 @@ impl Client {
         )
         .await
     }
+
+    /// Has a new epoch of the cluster's secret made: what services seal to the cloud from then on does
+    /// not open with a secret that was known before. It is there when the leader and a majority of the
+    /// members have it, mostly within a second.
+    ///
+    /// # Errors
+    /// [`Code::Denied`] to keys without the role `admin`.
+    pub async fn renew_secret(&self) -> Result<()> {
+        let method = super::protocol::RENEW_SECRET;
+        self.call(super::protocol::descriptor(), method, ()).await
+    }
 }

@@ -4,6 +4,7 @@ use std::{fmt, sync::OnceLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use crate::{
     id::PublicKey,
@@ -15,6 +16,9 @@ pub(crate) const JOIN: usize = 0;
 pub(crate) const TOKEN: usize = 1;
 pub(crate) const NODES: usize = 2;
 pub(crate) const REMOVE: usize = 3;
+pub(crate) const SECRET: usize = 4;
+pub(crate) const HOLD: usize = 5;
+pub(crate) const RENEW_SECRET: usize = 6;
 
 /// The role of whoever proves a join token.
 pub(crate) const GUEST: &str = "distri-guest";
@@ -40,6 +44,45 @@ pub(crate) struct Ticket {
     pub(crate) number: u64,
     #[schemars(with = "Vec<String>")]
     pub(crate) nodes: Vec<Endpoint>,
+    /// The cluster's secret, in all its epochs. None from a node of an older version.
+    #[serde(default)]
+    pub(crate) secrets: Vec<Handed>,
+}
+
+/// The secret of one epoch, on its way to another member or to disk. Wiped when dropped, never
+/// printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Handed {
+    pub(crate) epoch: u32,
+    pub(super) secret: [u8; 32],
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+impl fmt::Debug for Handed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handed")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which secret another member lacks.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct SecretArguments {
+    pub(crate) epoch: u32,
+    /// The hash by which the directory knows it.
+    pub(crate) mark: String,
+}
+
+/// A secret that is to be kept.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct HoldArguments {
+    pub(crate) handed: Handed,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -138,6 +181,24 @@ pub(crate) fn descriptor() -> &'static ServiceDescriptor {
             .method(
                 MethodDescriptor::new::<RemoveArguments, ()>("remove")
                     .docs("Takes a node out, for good.")
+                    .access(Access::Role(ADMIN.to_owned()))
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<SecretArguments, Option<Handed>>("secret")
+                    .docs("The cluster's secret of one epoch, for a member that lacks it.")
+                    .access(Access::Node)
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<HoldArguments, ()>("hold")
+                    .docs("Keeps a secret that is about to be the cluster's.")
+                    .access(Access::Node)
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<(), ()>("renew-secret")
+                    .docs("Has a new epoch of the cluster's secret made.")
                     .access(Access::Role(ADMIN.to_owned()))
                     .idempotent(),
             )

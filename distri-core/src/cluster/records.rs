@@ -1,5 +1,7 @@
 //! Members, tokens and granted roles as they stand in the directory.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,6 +20,25 @@ pub(crate) const ROLES: &str = "_roles";
 pub(crate) const CLUSTER: &str = "_cluster";
 /// Its id.
 pub(crate) const THE_CLUSTER: &str = "cluster";
+
+/// The id of what is known of its secret, beside it.
+pub(crate) const SECRETS: &str = "secrets";
+
+/// Which secrets the cluster has, without telling them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SecretsRecord {
+    /// The newest epoch that there should be.
+    pub(crate) due: u32,
+    /// The mark of each epoch's secret.
+    pub(crate) agreed: BTreeMap<u32, String>,
+}
+
+impl SecretsRecord {
+    /// The newest epoch that there is; 0 before the first.
+    pub(crate) fn last(&self) -> u32 {
+        self.agreed.keys().next_back().copied().unwrap_or(0)
+    }
+}
 
 /// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,15 +5,18 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
+    custodian::{not_kept, recorded},
     protocol::{
-        ClusterInfo, JOIN, JoinArguments, NODES, NodeInfo, NodeRole, REMOVE, RemoveArguments,
-        TOKEN, Ticket, TokenArguments, descriptor,
+        ClusterInfo, HOLD, Handed, HoldArguments, JOIN, JoinArguments, NODES, NodeInfo, NodeRole,
+        REMOVE, RENEW_SECRET, RemoveArguments, SECRET, SecretArguments, TOKEN, Ticket,
+        TokenArguments, descriptor,
     },
     records::{
-        CLUSTER, ClusterRecord, MEMBERS, MemberRecord, ROLES, RolesRecord, THE_CLUSTER, TOKENS,
-        TokenRecord,
+        CLUSTER, ClusterRecord, MEMBERS, MemberRecord, ROLES, RolesRecord, SECRETS, SecretsRecord,
+        THE_CLUSTER, TOKENS, TokenRecord,
     },
     roster::all,
+    secret::Secrets,
     token::JoinToken,
 };
 use crate::{
@@ -49,6 +52,7 @@ pub(crate) struct ClusterService {
     pub(crate) server: Server,
     pub(crate) group: Group,
     pub(crate) client: Client,
+    pub(crate) secrets: Arc<Secrets>,
 }
 
 impl ClusterService {
@@ -110,6 +114,7 @@ impl ClusterService {
                     .iter()
                     .map(|(_, member)| member.endpoint())
                     .collect(),
+                secrets: self.secrets.hand_all(),
             };
             match (record.used_by, known) {
                 (Some(by), Some((number, _))) if by == asks.key => return Ok(ticket(*number)),
@@ -290,9 +295,13 @@ impl ClusterService {
                 leaving: true,
                 ..member.clone()
             };
-            let transaction = Transaction::new()
+            let mut transaction = Transaction::new()
                 .then(replace(CLUSTER, &cluster_document, &cluster)?)
                 .put(MEMBERS, number.to_string(), json(&member)?);
+            // Whoever is removed knows the secrets so far, and none to come.
+            if let Some(renewed) = renewed(&self.server)? {
+                transaction = transaction.then(renewed);
+            }
             match self.server.command(Command::Transact(transaction)).await {
                 Ok(_) => {
                     tracing::info!(number, "a node is being removed");
@@ -304,6 +313,47 @@ impl ClusterService {
         }
         Err(too_busy())
     }
+
+    /// The secret with this mark, for a member that is to stay one.
+    fn secret(&self, caller: PublicKey, asks: &SecretArguments) -> Option<Handed> {
+        let members = self.members();
+        let stays = members
+            .iter()
+            .any(|(_, member)| member.key == caller && !member.leaving);
+        stays
+            .then(|| self.secrets.hand(asks.epoch, &asks.mark))
+            .flatten()
+    }
+
+    async fn renew_secret(&self) -> Result<()> {
+        for _ in 0..TRIES {
+            self.server.ready(false).await?;
+            let Some(renewed) = renewed(&self.server)? else {
+                return Err(Error::new(
+                    Code::FailedPrecondition,
+                    "the cluster's first secret is still being made",
+                ));
+            };
+            let transaction = Transaction::new().then(renewed);
+            match self.server.command(Command::Transact(transaction)).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_conflict(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(too_busy())
+    }
+}
+
+/// Has another epoch of the secret made, if there is one so far.
+fn renewed(server: &Server) -> Result<Option<Operation>> {
+    let Some((document, record)) = recorded(server)? else {
+        return Ok(None);
+    };
+    let due = record.last() + 1;
+    let next = SecretsRecord { due, ..record };
+    debug_assert_eq!(document.id, SECRETS);
+    Ok(Some(replace(CLUSTER, &document, &next)?))
 }
 
 fn replace<T: serde::Serialize>(
@@ -359,6 +409,20 @@ impl Service for ClusterService {
             REMOVE => {
                 let arguments = request.arguments()?;
                 self.remove(arguments).await?;
+                request.reply(&())
+            }
+            SECRET => {
+                let arguments = request.arguments()?;
+                let secret = self.secret(cx.caller().key, &arguments);
+                request.reply(&secret)
+            }
+            HOLD => {
+                let HoldArguments { handed } = request.arguments()?;
+                self.secrets.hold(handed).map_err(not_kept)?;
+                request.reply(&())
+            }
+            RENEW_SECRET => {
+                self.renew_secret().await?;
                 request.reply(&())
             }
             _ => Err(request.unknown_method()),

@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,10 +15,11 @@ use super::{
     folder::Folder,
     protocol::ADMIN,
     records::{
-        CLUSTER, ClusterRecord, MEMBERS, MemberRecord, ROLES, RolesRecord, THE_CLUSTER, TOKENS,
-        collections,
+        CLUSTER, ClusterRecord, MEMBERS, MemberRecord, ROLES, RolesRecord, SECRETS, SecretsRecord,
+        THE_CLUSTER, TOKENS, collections,
     },
     roster::all,
+    secret::Secrets,
     service::{expired_tokens, json, missing},
 };
 use crate::{
@@ -38,11 +40,15 @@ const BUSY: Duration = Duration::from_millis(50);
 /// wait less for a node that has just begun to vote.
 const CAUGHT_UP: u64 = 500;
 
+/// The epoch of the secret that a cluster is founded with.
+pub(crate) const FIRST_SECRET: u32 = 1;
+
 /// Sees to the members of a cluster.
 pub(crate) struct Steward {
     pub(crate) server: Server,
     pub(crate) group: Group,
     pub(crate) folder: Folder,
+    pub(crate) secrets: Arc<Secrets>,
     /// This node as it is now.
     pub(crate) me: MemberRecord,
     /// No more nodes vote than this.
@@ -172,6 +178,13 @@ impl Steward {
             .require(missing(CLUSTER, THE_CLUSTER))
             .insert(CLUSTER, THE_CLUSTER, json(&cluster)?)
             .insert(MEMBERS, self.folder.number.to_string(), json(&self.me)?);
+        if let Ok((_, mark)) = self.secrets.make(FIRST_SECRET) {
+            let secrets = SecretsRecord {
+                due: FIRST_SECRET,
+                agreed: [(FIRST_SECRET, mark)].into(),
+            };
+            transaction = transaction.insert(CLUSTER, SECRETS, json(&secrets)?);
+        }
         if let Some(admin) = self.folder.admin {
             let roles = RolesRecord {
                 roles: vec![ADMIN.to_owned()],

@@ -60,6 +60,17 @@ pub enum Condition {
         /// What none may match.
         filter: Filter,
     },
+    /// The directory's clock stands within these bounds when the transaction takes effect. It is the
+    /// leader's, stands in the log, and never goes back: milliseconds since 1970, as in
+    /// [`Document::updated_ms`].
+    Clock {
+        /// It has reached this.
+        #[serde(default)]
+        from_ms: Option<u64>,
+        /// It has not reached this.
+        #[serde(default)]
+        until_ms: Option<u64>,
+    },
 }
 
 /// One change of one document.

@@ -114,6 +114,14 @@ impl Identity {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+    read_up_to(path, LENGTH_MAX)
+}
+
+/// Reads a file that nobody but its owner may open, and one byte more than it may have at most.
+pub(super) fn read_up_to(
+    path: &Path,
+    length_max: u64,
+) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     let failed = |source| IdentityError::Read {
         path: path.into(),
         source,
@@ -134,8 +142,8 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
         });
     }
     // Room for all of it at once: a buffer that grows leaves copies behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(2 * LENGTH_MAX as usize));
-    file.take(LENGTH_MAX + 1)
+    let mut text = Zeroizing::new(Vec::with_capacity(2 * length_max as usize));
+    file.take(length_max + 1)
         .read_to_end(&mut text)
         .map_err(failed)?;
     Ok(text)
@@ -143,10 +151,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
 
 /// Creates the file with a new key, all of it or nothing, unless there is one.
 fn create(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     private_folders().recursive(true).create(folder)?;
 
     let unfinished = folder.join(unfinished_name(path)?);
@@ -159,6 +164,27 @@ fn create(path: &Path) -> io::Result<()> {
         other => other.and(removed)?,
     }
     sync_folder(folder)
+}
+
+/// Puts a file with `text` in the place of the one that may be there, whole or not at all.
+pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    private_folders().recursive(true).create(folder)?;
+    let unfinished = folder.join(unfinished_name(path)?);
+    let made = write_private(&unfinished, text).and_then(|()| fs::rename(&unfinished, path));
+    if made.is_err() {
+        // What failed first is told.
+        let _ = fs::remove_file(&unfinished);
+    }
+    made?;
+    sync_folder(folder)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// Some file systems know no links. There the file is written in place: a crash in the middle

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     client::Client,
-    cluster::JoinToken,
+    cluster::{JoinToken, Vault},
     config::Config,
     error::Result,
     id::PublicKey,
@@ -219,6 +219,22 @@ impl NodeBuilder {
     #[must_use]
     pub fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
         self.prepared.disk = Some(disk);
+        self
+    }
+
+    /// Keeps the cluster's secret in this file, instead of beside the identity's. A node whose
+    /// identity or transport is given otherwise keeps it in memory, and asks the others for it when it
+    /// starts again.
+    #[must_use]
+    pub fn secret_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.prepared.vault = Some(Vault::File(path.into()));
+        self
+    }
+
+    /// Keeps the cluster's secret in `vault`.
+    #[cfg(feature = "testing")]
+    pub(crate) fn vault(mut self, vault: Vault) -> Self {
+        self.prepared.vault = Some(vault);
         self
     }
 

@@ -40,6 +40,7 @@ use crate::{
     },
     cluster::{NO_MEMBER, Roster},
     config::{ClientAccess, Limits},
+    directory::CollectionSpec,
     identity::Identity,
     membership::{MemberState, Membership},
     rpc::{Link, Serve},
@@ -61,6 +62,9 @@ const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
 
 /// How long a node that stops waits until the directory knows what it holds no more.
 const GIVE_UP: Duration = Duration::from_secs(2);
+
+/// The pause before collections are declared again that could not be.
+const DECLARE_AGAIN: Duration = Duration::from_millis(200);
 
 /// A node that runs.
 pub(super) struct Running {
@@ -149,6 +153,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             group: OnceLock::new(),
             membership: OnceLock::new(),
             elections: OnceLock::new(),
+            secrets: OnceLock::new(),
             seen: Mutex::default(),
             tasks: Tasks::default(),
         }),
@@ -261,10 +266,11 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
                 collection: collections[0].name.clone(),
             });
         }
-        for spec in collections {
-            let name = spec.name.clone();
-            let made = handle.directory().create(spec).await;
-            made.map_err(|source| StartError::Collection { name, source })?;
+        let late = declare(&handle, collections).await?;
+        if !late.is_empty() {
+            tracing::warn!("no leader answers: the services' collections are declared later");
+            let declares = declare_at_last(handle.clone(), late);
+            running.tasks.push(world::spawn(declares).abort_handle());
         }
     }
     for service in services.into_values() {
@@ -294,6 +300,46 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         "node started"
     );
     Ok(running)
+}
+
+/// Declares collections; gives those that could not be for now, since no leader answered. A node that
+/// starts again before the others waits for them, and does not fail.
+async fn declare(
+    handle: &NodeHandle,
+    collections: Vec<CollectionSpec>,
+) -> Result<Vec<CollectionSpec>, StartError> {
+    let mut late = Vec::new();
+    for spec in collections {
+        if !late.is_empty() {
+            late.push(spec);
+            continue;
+        }
+        match handle.directory().create(spec.clone()).await {
+            Ok(()) => {}
+            Err(error) if error.is_retryable() || error.is_unknown_outcome() => late.push(spec),
+            Err(source) => {
+                let name = spec.name;
+                return Err(StartError::Collection { name, source });
+            }
+        }
+    }
+    Ok(late)
+}
+
+/// Declares collections as soon as somebody leads.
+async fn declare_at_last(handle: NodeHandle, mut collections: Vec<CollectionSpec>) {
+    loop {
+        match declare(&handle, collections).await {
+            Ok(late) if late.is_empty() => return,
+            Ok(late) => collections = late,
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::error!(error, "a service's collections are not as it needs them");
+                return;
+            }
+        }
+        world::pause(DECLARE_AGAIN).await;
+    }
 }
 
 fn serve_for(

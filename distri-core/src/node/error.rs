@@ -59,6 +59,9 @@ pub enum StartError {
         /// This node's key.
         this: PublicKey,
     },
+    /// The file of the cluster's secret cannot be used. Without one the node asks the others for it.
+    #[error("the cluster's secret cannot be used")]
+    Secret(#[source] IdentityError),
     /// The cluster does not take this node.
     #[error("the node cannot join the cluster")]
     Join(#[source] Error),

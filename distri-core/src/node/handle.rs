@@ -27,6 +27,7 @@ use crate::world;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
+    cluster::Secrets,
     consensus::Group,
     election::{Elections, seen::SeenFences},
     membership::{Member, Membership},
@@ -59,6 +60,9 @@ pub(super) struct Shared {
     /// Its part in elections, if it keeps a directory.
     #[cfg(feature = "node")]
     pub(super) elections: OnceLock<Elections>,
+    /// What it knows of its cluster's secret, if it keeps a directory.
+    #[cfg(feature = "node")]
+    pub(super) secrets: OnceLock<Arc<Secrets>>,
     /// The latest fences that came with calls of nodes.
     #[cfg(feature = "node")]
     pub(super) seen: Mutex<SeenFences>,
@@ -105,6 +109,8 @@ impl NodeHandle {
             membership: OnceLock::new(),
             #[cfg(feature = "node")]
             elections: OnceLock::new(),
+            #[cfg(feature = "node")]
+            secrets: OnceLock::new(),
             #[cfg(feature = "node")]
             seen: Mutex::default(),
             tasks: Tasks::default(),

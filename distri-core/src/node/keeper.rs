@@ -1,7 +1,7 @@
 //! A node's part in the directory: opened before anything else is served, closed after everything.
 //!
 //! Its tasks: `writes` and `reads` (commands into the log, questions to the leader), `elections` (the
-//! node's lease, and what it must clear away), `steward` (the cluster's members), `roster` (whom the node admits), `snapshots`.
+//! node's lease, and what it must clear away), `steward` (the cluster's members), `custodian` (its secret), `roster` (whom the node admits), `snapshots`.
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the directory's tasks"
@@ -23,8 +23,8 @@ use super::{
 use crate::{
     client::pool::Pool,
     cluster::{
-        self, ClusterService, Folder, JoinArguments, JoinToken, MemberRecord, Roster, Steward,
-        redeem,
+        self, ClusterService, Custodian, FIRST_SECRET, Folder, JoinArguments, JoinToken,
+        MemberRecord, Roster, Secrets, Steward, Vault, redeem,
     },
     config::{self, Config},
     consensus::{Group, GroupOptions, Member, RaftService, Timing},
@@ -50,6 +50,7 @@ const LET_GO: Duration = Duration::from_secs(5);
 pub(super) struct Place {
     disk: Arc<dyn Disk>,
     folder: Folder,
+    secrets: Secrets,
     /// The disk is memory: nothing waits for it, and it ends with the node.
     in_memory: bool,
 }
@@ -82,6 +83,7 @@ impl Place {
                 }
             };
         let found = Folder::read(&disk)?;
+        let vault = prepared.vault();
         let folder = match (found, &prepared.entry) {
             (Some(folder), _) => folder,
             (None, Entry::Resume) if !in_memory => {
@@ -89,7 +91,7 @@ impl Place {
                     folder: disk.describe(),
                 });
             }
-            (None, Entry::Resume | Entry::Found) => found_in(&disk, key, None)?,
+            (None, Entry::Resume | Entry::Found) => found_in(&disk, &vault, key, None)?,
             (None, Entry::Join(token)) => {
                 let asks = JoinArguments {
                     key,
@@ -97,7 +99,7 @@ impl Place {
                     address: address.clone(),
                     admin: None,
                 };
-                join_in(&disk, token, transport, asks).await?
+                join_in(&disk, &vault, token, transport, asks).await?
             }
         };
         if folder.key != key {
@@ -107,9 +109,11 @@ impl Place {
                 this: key,
             });
         }
+        let secrets = Secrets::open(vault, folder.cluster.clone()).map_err(StartError::Secret)?;
         Ok(Some(Self {
             disk,
             folder,
+            secrets,
             in_memory,
         }))
     }
@@ -128,7 +132,8 @@ impl Place {
 pub fn found_cluster(config: &Config, admin: Option<PublicKey>) -> Result<String, StartError> {
     let identity = Identity::load_or_create(&config.node.identity)?;
     let disk = fresh_folder(config)?;
-    Ok(found_in(&disk, identity.public(), admin)?.cluster)
+    let vault = Vault::beside(&config.node.identity);
+    Ok(found_in(&disk, &vault, identity.public(), admin)?.cluster)
 }
 
 /// Makes the node of `config`, which does not run yet, a member of the cluster that `token` is for.
@@ -153,7 +158,9 @@ pub async fn join_cluster(
         admin,
     };
     let transport: Arc<dyn Transport> = Arc::new(Tcp::new(identity));
-    Ok(join_in(&disk, token, &transport, asks).await?.number)
+    let vault = Vault::beside(&config.node.identity);
+    let folder = join_in(&disk, &vault, token, &transport, asks).await?;
+    Ok(folder.number)
 }
 
 /// The folder of `directory.path`, if it is of no cluster yet.
@@ -177,6 +184,7 @@ fn fresh_folder(config: &Config) -> Result<Arc<dyn Disk>, StartError> {
 
 fn found_in(
     disk: &Arc<dyn Disk>,
+    vault: &Vault,
     key: PublicKey,
     admin: Option<PublicKey>,
 ) -> Result<Folder, StartError> {
@@ -185,12 +193,23 @@ fn found_in(
     bits[8..].copy_from_slice(&world::dice().to_be_bytes());
     let cluster = BASE32_NOPAD.encode(&bits).to_ascii_lowercase();
     let folder = Folder::founding(cluster, key, admin);
+    // First, so that a folder of a cluster always has its secret beside it.
+    secrets_in(vault, &folder.cluster)?
+        .make(FIRST_SECRET)
+        .map_err(StartError::Secret)?;
     folder.write(disk)?;
     Ok(folder)
 }
 
+/// A place for the secret of a cluster that this node has just come to.
+fn secrets_in(vault: &Vault, cluster: &str) -> Result<Secrets, StartError> {
+    vault.make_room().map_err(StartError::Secret)?;
+    Secrets::open(vault.clone(), cluster.to_owned()).map_err(StartError::Secret)
+}
+
 async fn join_in(
     disk: &Arc<dyn Disk>,
+    vault: &Vault,
     token: &JoinToken,
     transport: &Arc<dyn Transport>,
     asks: JoinArguments,
@@ -206,6 +225,10 @@ async fn join_in(
         .await
         .map_err(StartError::Join)?;
     let folder = Folder::joined(ticket.cluster, ticket.number, key, ticket.nodes);
+    let secrets = secrets_in(vault, &folder.cluster)?;
+    for handed in ticket.secrets {
+        secrets.hold(handed).map_err(StartError::Secret)?;
+    }
     folder.write(disk)?;
     Ok(folder)
 }
@@ -215,6 +238,7 @@ pub(super) struct Keeper {
     group: Group,
     server: Server,
     handle: NodeHandle,
+    secrets: Arc<Secrets>,
     steward: Mutex<Option<Steward>>,
     removed: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -231,8 +255,10 @@ impl Keeper {
         let Place {
             disk,
             folder,
+            secrets,
             in_memory,
         } = place;
+        let secrets = Arc::new(secrets);
         let replica = Arc::new(Replica::default());
         let group = Group::start(GroupOptions {
             number: folder.number,
@@ -270,10 +296,12 @@ impl Keeper {
         let _ = handle.shared.elections.set(elections);
         let _ = handle.shared.vitals.replica.set(replica);
         let _ = handle.shared.group.set(group.clone());
+        let _ = handle.shared.secrets.set(secrets.clone());
         let steward = Steward {
             server: server.clone(),
             group: group.clone(),
             folder,
+            secrets: secrets.clone(),
             me,
             voters_max: config.directory.voters as usize,
         };
@@ -281,6 +309,7 @@ impl Keeper {
             group,
             server,
             handle: handle.clone(),
+            secrets,
             steward: Mutex::new(Some(steward)),
             removed: watch::Sender::new(false),
             tasks: Mutex::default(),
@@ -311,6 +340,7 @@ impl Keeper {
                 server: self.server.clone(),
                 group: self.group.clone(),
                 client: self.handle.client().clone(),
+                secrets: self.secrets.clone(),
             }),
         ]
     }
@@ -323,6 +353,12 @@ impl Keeper {
         on_change: impl Fn() + Send + Sync + 'static,
     ) -> Vec<AbortHandle> {
         let client = self.handle.client().clone();
+        let custodian = Custodian {
+            server: self.server.clone(),
+            group: self.group.clone(),
+            client: client.clone(),
+            secrets: self.secrets.clone(),
+        };
         let steward = self
             .steward
             .lock()
@@ -335,6 +371,7 @@ impl Keeper {
         let elections = self.handle.elections().cloned();
         tasks.extend(elections.map(|elections| world::spawn(elections.run())));
         tasks.extend(steward.map(|steward| world::spawn(steward.run())));
+        tasks.push(world::spawn(custodian.run()));
         let group = self.group.clone();
         tasks.push(world::spawn(async move { group.keep_short().await }));
         let follow = cluster::follow(

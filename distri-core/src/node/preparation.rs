@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Roll, StartError};
 use crate::{
-    cluster::JoinToken,
+    cluster::{JoinToken, Vault},
     config::Config,
     directory::CollectionSpec,
     error::Error,
@@ -20,6 +20,8 @@ pub(super) struct Preparation {
     pub(super) roll: Roll,
     pub(super) disk: Option<Arc<dyn Disk>>,
     pub(super) entry: Entry,
+    /// Where the cluster's secret is kept, if not beside the identity.
+    pub(super) vault: Option<Vault>,
 }
 
 /// How a node without a cluster comes to one.
@@ -42,11 +44,23 @@ impl Default for Preparation {
             roll: Roll::default(),
             disk: None,
             entry: Entry::Resume,
+            vault: None,
         }
     }
 }
 
 impl Preparation {
+    /// Where the cluster's secret is kept: beside the file of the identity, or in memory if that is
+    /// in none.
+    pub(super) fn vault(&self) -> Vault {
+        let given = self.transport.identity.is_some() || self.transport.transport.is_some();
+        match &self.vault {
+            Some(vault) => vault.clone(),
+            None if given => Vault::memory(),
+            None => Vault::beside(&self.config.node.identity),
+        }
+    }
+
     /// The collections that the configuration declares.
     pub(super) fn collections(&self) -> Result<Vec<CollectionSpec>, StartError> {
         let declared = &self.config.directory.collections;

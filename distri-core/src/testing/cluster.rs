@@ -710,6 +710,7 @@ impl Cluster {
         let mut builder = Node::builder()
             .transport(Arc::new(transport))
             .disk(Arc::new(seat.disk.clone()))
+            .vault(seat.vault.clone())
             .config(config);
         if !recipe.linked {
             builder = builder.without_registry();

@@ -8,14 +8,16 @@ use super::{
     sim::{NODES, Sim},
 };
 use crate::{
-    Node, id::PublicKey, identity::Identity, storage::MemoryDisk, transport::Address,
-    world::process::Process,
+    Node, cluster::Vault, id::PublicKey, identity::Identity, storage::MemoryDisk,
+    transport::Address, world::process::Process,
 };
 
 /// A place, with the node that is there, if it runs.
 pub(super) struct Seat {
     pub(super) identity: Identity,
     pub(super) disk: MemoryDisk,
+    /// Where the cluster's secret is kept.
+    pub(super) vault: Vault,
     pub(super) address: Address,
     /// Of the run, so that places of several clusters differ.
     pub(super) number: usize,
@@ -48,6 +50,7 @@ impl Seat {
         Self {
             identity: Identity::from_seed(&secret),
             disk: MemoryDisk::new(dice.roll()),
+            vault: Vault::memory(),
             address: Address::new(format!("memory:{}", 100 + index)),
             number,
             lives: 0,

@@ -199,6 +199,14 @@ bytes_type!(
     ManifestHash, 32, "hash of a manifest"
 );
 bytes_type!(
+    /// The hash of a share: what the owner signs, so that the share itself can be forgotten.
+    ShareHash, 32, "hash of a share"
+);
+bytes_type!(
+    /// The hash of an entry of a grant's audit, and of all entries before it.
+    ChainHash, 32, "hash of an audit"
+);
+bytes_type!(
     /// An Ed25519 signature (RFC 8032).
     Signature, 64, "signature"
 );

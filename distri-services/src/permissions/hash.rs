@@ -12,6 +12,7 @@ pub(crate) const PLACE: &str = "distri/stego/v1/place";
 pub(crate) const KEK: &str = "distri/stego/v1/kek";
 pub(crate) const ENVELOPE: &str = "distri/stego/v1/envelope";
 pub(crate) const SHARE: &str = "distri/stego/v1/share";
+pub(crate) const SHARE_HASH: &str = "distri/stego/v1/share-hash";
 pub(crate) const RELEASE: &str = "distri/stego/v1/release";
 pub(crate) const RECEIPT: &str = "distri/stego/v1/receipt";
 pub(crate) const OP_GRANT: &str = "distri/stego/v1/op-grant";
@@ -20,6 +21,9 @@ pub(crate) const OP_REVOKE: &str = "distri/stego/v1/op-revoke";
 pub(crate) const OP_REKEY: &str = "distri/stego/v1/op-rekey";
 pub(crate) const OP_REDEEM: &str = "distri/stego/v1/op-redeem";
 pub(crate) const OP_ACK: &str = "distri/stego/v1/op-ack";
+pub(crate) const OP_ASK: &str = "distri/stego/v1/op-ask";
+pub(crate) const OP_LIST: &str = "distri/stego/v1/op-list";
+pub(crate) const LOG: &str = "distri/stego/v1/log";
 
 /// `H(tag; parts)`.
 pub(crate) fn hash(tag: &str, parts: &[&[u8]]) -> [u8; 32] {

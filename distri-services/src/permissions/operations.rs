@@ -6,12 +6,11 @@
 use distri::{id::PublicKey, identity};
 
 use super::{
-    bytes::{GrantHash, GrantId, RedeemId, SealingKey, Signature},
+    bytes::{GrantHash, GrantId, RedeemId, SealingKey, ShareHash, Signature},
     canonical::{Canonical, Malformed, Reader},
     error::SealError,
     grant::GrantCore,
     hash::{self, hash},
-    split::Share,
 };
 
 /// Something that is signed.
@@ -91,8 +90,8 @@ pub struct Grant {
     pub views: u32,
     /// From then on no view is released; milliseconds since 1970, by the directory's clock.
     pub expires_ms: u64,
-    /// The cloud's half.
-    pub share: Share,
+    /// The cloud's half, which goes beside.
+    pub share: ShareHash,
 }
 
 /// The owner changes how often, and until when.
@@ -140,8 +139,8 @@ pub struct Rekey {
     pub views: u32,
     /// From then on no view is released; milliseconds since 1970, by the directory's clock.
     pub expires_ms: u64,
-    /// The cloud's half.
-    pub share: Share,
+    /// The cloud's half, which goes beside.
+    pub share: ShareHash,
 }
 
 /// The viewer asks for the cloud's half, for one view.
@@ -172,6 +171,29 @@ pub struct Ack {
     pub redeem: RedeemId,
 }
 
+/// The owner or the viewer of a grant asks how it stands. Signed for one link, so that nobody else can
+/// ask again.
+#[distri::message]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The grant.
+    pub grant: GrantId,
+    /// The owner's or the viewer's key of it.
+    pub reader: PublicKey,
+    /// The key of the link over which it is asked.
+    pub link: PublicKey,
+}
+
+/// The holder of a key asks which grants it is the owner's or the viewer's key of.
+#[distri::message]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// The key.
+    pub reader: PublicKey,
+    /// The key of the link over which it is asked.
+    pub link: PublicKey,
+}
+
 /// Says how a struct is written down: its fields, in order.
 macro_rules! canonical {
     ($name:ident, $what:literal, $tag:expr, $length:expr, { $($field:ident: $kind:ident),* $(,)? }) => {
@@ -193,8 +215,10 @@ macro_rules! canonical {
         }
     };
     (@write number, $value:expr, $to:ident) => { $to.extend_from_slice(&$value.to_be_bytes()) };
+    (@write key, $value:expr, $to:ident) => { $to.extend_from_slice($value.as_bytes()) };
     (@write value, $value:expr, $to:ident) => { $value.write($to) };
     (@read number, $from:ident) => { Number::take($from)? };
+    (@read key, $from:ident) => { $from.key()? };
     (@read value, $from:ident) => { Canonical::read($from)? };
 }
 pub(crate) use canonical;
@@ -217,7 +241,7 @@ impl Number for u64 {
 }
 
 canonical!(Grant, "grant", hash::OP_GRANT,
-    GrantCore::LENGTH_MAX + 8 + 4 + 4 + 8 + Share::LENGTH_MAX,
+    GrantCore::LENGTH_MAX + 8 + 4 + 4 + 8 + 32,
     { core: value, seq: number, epoch: number, views: number, expires_ms: number, share: value });
 
 canonical!(SetViews, "change of views", hash::OP_SET_VIEWS, 16 + 32 + 8 + 4 + 8,
@@ -226,7 +250,7 @@ canonical!(SetViews, "change of views", hash::OP_SET_VIEWS, 16 + 32 + 8 + 4 + 8,
 canonical!(Revoke, "revocation", hash::OP_REVOKE, 16 + 32 + 8,
     { grant: value, core: value, seq: number });
 
-canonical!(Rekey, "re-keying", hash::OP_REKEY, 16 + 32 + 8 + 4 + 4 + 8 + Share::LENGTH_MAX,
+canonical!(Rekey, "re-keying", hash::OP_REKEY, 16 + 32 + 8 + 4 + 4 + 8 + 32,
     { grant: value, core: value, seq: number, epoch: number, views: number, expires_ms: number,
       share: value });
 
@@ -235,3 +259,7 @@ canonical!(Redeem, "redemption", hash::OP_REDEEM, 16 + 32 + 4 + 16 + 32,
 
 canonical!(Ack, "acknowledgement", hash::OP_ACK, 16 + 32 + 16,
     { grant: value, core: value, redeem: value });
+
+canonical!(Ask, "question", hash::OP_ASK, 16 + 32 + 32, { grant: value, reader: key, link: key });
+
+canonical!(List, "question for grants", hash::OP_LIST, 32 + 32, { reader: key, link: key });

@@ -70,9 +70,9 @@ impl Canonical for Release {
 pub struct Released {
     /// What was released.
     pub receipt: Receipt,
-    /// The node that says so.
+    /// The key of the cloud's nodes under which it is signed.
     pub node: PublicKey,
-    /// Its signature under the receipt.
+    /// The signature under the receipt.
     pub signature: Signature,
     /// The half.
     pub release: Release,

@@ -10,7 +10,7 @@ use aes_gcm::{
 use zeroize::Zeroizing;
 
 use super::{
-    bytes::{GrantHash, GrantId, SealingKey},
+    bytes::{GrantHash, GrantId, SealingKey, ShareHash},
     canonical::{Canonical, Malformed, Reader},
     content::{ContentKey, HidingKey, secret_type},
     error::SealError,
@@ -187,6 +187,12 @@ impl Opened {
 }
 
 impl Share {
+    /// What the owner signs in its place.
+    #[must_use]
+    pub fn hash(&self) -> ShareHash {
+        ShareHash::from_array(hash(hash::SHARE_HASH, &[&self.to_bytes()]))
+    }
+
     /// Opens it with the cloud's key.
     ///
     /// # Errors

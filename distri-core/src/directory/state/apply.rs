@@ -239,6 +239,10 @@ impl State {
                 let reach = access::reading(actor, collection.spec())?;
                 collection.matching(filter, reach).next().is_none()
             }
+            Condition::Clock { from_ms, until_ms } => {
+                from_ms.is_none_or(|from| from <= self.time_ms)
+                    && until_ms.is_none_or(|until| self.time_ms < until)
+            }
         })
     }
 }
@@ -594,5 +598,11 @@ fn shown(condition: &Condition) -> String {
         Condition::None { collection, filter } => {
             format!("nothing in `{collection}` matches {}", matching(filter))
         }
+        Condition::Clock { from_ms, until_ms } => match (from_ms, until_ms) {
+            (Some(from), Some(until)) => format!("the clock is at {from} to {until}"),
+            (Some(from), None) => format!("the clock has reached {from}"),
+            (None, Some(until)) => format!("the clock has not reached {until}"),
+            (None, None) => "the clock goes".to_owned(),
+        },
     }
 }

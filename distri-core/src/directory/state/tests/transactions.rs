@@ -1,7 +1,7 @@
 //! What operations do, and that they do it together or not at all.
 
 use super::support::*;
-use crate::directory::{Command, Condition, Filter, Operation, Refusal, Transaction};
+use crate::directory::{Command, Condition, Filter, Operation, Refusal, Transaction, Verdict};
 
 #[test]
 fn a_document_that_was_put_stands_as_it_was_put() {
@@ -171,4 +171,35 @@ fn conditions_must_hold_beforehand() {
         });
         assert_eq!(verdict, expected, "{condition:?}");
     }
+}
+
+#[test]
+fn a_transaction_takes_effect_within_the_bounds_of_the_clock_which_never_goes_back() {
+    let mut directory = Directory::of_things();
+    let within = |from_ms, until_ms| {
+        let clock = Condition::Clock { from_ms, until_ms };
+        Command::Transact(Transaction::new().require(clock).then(put("a", "1")))
+    };
+
+    let early = directory.run(within(Some(1_000_001), None));
+    let in_time = directory.run(within(Some(1_000_000), Some(1_000_001)));
+    directory.now_ms += 1;
+    let late = directory.run(within(None, Some(1_000_001)));
+    // The next leader's clock is behind.
+    directory.now_ms -= 500;
+    directory.lead();
+    let still_late = directory.run(within(None, Some(1_000_001)));
+    let any = directory.run(within(None, None));
+
+    let refused = |verdict: &Verdict, what: &str| {
+        let Err(Refusal::Condition { index: 0, what: is }) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(is, what);
+    };
+    refused(&early, "the clock has reached 1000001");
+    assert_eq!(in_time, Ok(at(2)));
+    refused(&late, "the clock has not reached 1000001");
+    refused(&still_late, "the clock has not reached 1000001");
+    assert_eq!(any, Ok(at(3)));
 }

@@ -1,0 +1,683 @@
+//! The `permissions` service: the ledger, for owners and viewers elsewhere.
+//!
+//! Every node serves every grant. What is signed is checked before anything is proposed to the log; a
+//! change is one transaction, which holds only if the grant is as it was read and the directory's clock
+//! within the grant's time. What was read may be a little old: whatever would be refused because of it
+//! is read again first.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use distri::{
+    Code, Context, Error, NodeHandle, Result, Stream,
+    directory::{CollectionSpec, Document, Event, Filter, Refusal},
+    service::Role,
+};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{
+    attempts::Attempts,
+    audit::{Dated, Entry, Head},
+    bytes::GrantId,
+    cloud::{CloudKeys, CloudSecrets},
+    ledger::{Change, GrantRecord, GrantStatus},
+    operations::{Ack, Ask, Grant, List, Operation, Redeem, Rekey, Revoke, SetViews, Signed},
+    receipt::Released,
+    refusal::LedgerError,
+    split::Share,
+    store::{self, AUDIT, GRANTS, Missed, Store, ViewChange},
+    turns::Turns,
+};
+
+/// How often a change is tried again when other nodes change the same grant meanwhile. One of those
+/// who try at once succeeds each time, so as many nodes are served in a row.
+const TRIES: u32 = 64;
+
+/// Entries or grants of a page.
+const PAGE: u32 = 200;
+
+/// Grants that one watch follows.
+const WATCHED_MAX: usize = 256;
+
+/// Entries on their way to one who watches.
+const AHEAD: usize = 64;
+
+/// `[services.permissions]` in `distri.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PermissionsConfig {
+    /// How many grants of one caller may stand that have not ended. More lets one caller fill more of
+    /// the directory. Default 10,000.
+    pub grants_max: u64,
+    /// Operations a second that one caller may ask of one node, in the long run. Reading is not
+    /// counted; nodes are not. More lets one caller write more into the log. Default 50.
+    pub rate: u32,
+    /// Operations that one caller may ask of one node at once, after a pause. Default 200.
+    pub burst: u32,
+    /// How often the leader looks for grants that are over, to delete the cloud's half. No view is
+    /// released after a grant's time in any case. Default 30 s.
+    #[serde(with = "distri::config::duration")]
+    pub sweep: Duration,
+}
+
+impl Default for PermissionsConfig {
+    fn default() -> Self {
+        Self {
+            grants_max: 10_000,
+            rate: 50,
+            burst: 200,
+            sweep: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Keeps the grants, counts the views, and releases the cloud's halves.
+#[derive(Clone, Debug)]
+pub struct Permissions {
+    config: Arc<PermissionsConfig>,
+    secrets: Arc<CloudSecrets>,
+    turns: Arc<Turns>,
+    attempts: Arc<Mutex<Attempts>>,
+    /// The node keeps a directory. Where it does not, the ledger is linked and of no use.
+    has_directory: bool,
+}
+
+/// A page of a grant's audit.
+#[distri::message]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPage {
+    /// Entries, in order.
+    pub entries: Vec<Dated>,
+    /// Where the audit ends, as the grant says.
+    pub head: Head,
+}
+
+/// A page of grants.
+#[distri::message]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantPage {
+    /// Grants.
+    pub grants: Vec<GrantStatus>,
+    /// Gives the next page; none after the last.
+    pub cursor: Option<String>,
+}
+
+/// Whose key of a grant.
+#[distri::message]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The owner's.
+    Owner,
+    /// The viewer's.
+    Viewer,
+}
+
+impl Permissions {
+    /// The service as `config` has it.
+    ///
+    /// # Errors
+    /// [`Code::FailedPrecondition`] if nothing could ever be done under it.
+    #[allow(
+        clippy::unused_async,
+        reason = "a service is opened by an async function"
+    )]
+    pub async fn open(node: &NodeHandle, config: PermissionsConfig) -> Result<Self> {
+        if config.rate == 0 || config.burst == 0 {
+            let message = "services.permissions.rate and burst must be at least 1, or nothing \
+                           would ever be done";
+            return Err(Error::new(Code::FailedPrecondition, message));
+        }
+        let service = Self {
+            attempts: Arc::new(Mutex::new(Attempts::new(config.rate, config.burst))),
+            config: Arc::new(config),
+            secrets: Arc::default(),
+            turns: Arc::default(),
+            has_directory: node.keeps_directory(),
+        };
+        if service.has_directory {
+            drop(node.spawn(service.clone().sweep(node.clone())));
+        }
+        Ok(service)
+    }
+
+    fn collections(&self) -> Vec<CollectionSpec> {
+        if self.has_directory {
+            store::collections()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn needs_directory(&self) -> Result<()> {
+        if self.has_directory {
+            return Ok(());
+        }
+        let message = "the ledger of grants needs a directory, and this node keeps none: make a \
+                       cluster with `init`, or join one";
+        Err(Error::new(Code::FailedPrecondition, message))
+    }
+
+    /// Counts an operation of the caller against its rate.
+    fn attempt(&self, cx: &Context) -> Result<()> {
+        self.needs_directory()?;
+        let caller = cx.caller();
+        if caller.role == Role::Node {
+            return Ok(());
+        }
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.take(Instant::now(), caller.key).map_err(|wait| {
+            Error::new(Code::Busy, "too many operations on grants in a short time")
+                .with_retry_after(wait)
+        })
+    }
+
+    /// Refuses a share that is not the one that was signed, or that the cloud could not open.
+    async fn check_share(
+        &self,
+        node: &NodeHandle,
+        record: &GrantRecord,
+        share: &Share,
+        signed: super::ShareHash,
+        epoch: u32,
+    ) -> Result<()> {
+        let cloud_epoch = share.cloud_epoch;
+        let unusable = LedgerError::ShareUnusable { cloud_epoch };
+        if share.hash() != signed {
+            return Err(unusable.into());
+        }
+        let secret = self.secrets.for_new(node, cloud_epoch).await?;
+        match secret.open(record, epoch, share) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(unusable.into()),
+        }
+    }
+
+    /// Reads a grant, decides, and commits; again from the start if others were faster.
+    async fn change<T: Operation>(
+        &self,
+        cx: &Context,
+        op: &Signed<T>,
+        (grant, seq): (GrantId, u64),
+        decide: impl Fn(&Document<GrantRecord>) -> Result<Change, LedgerError>,
+    ) -> Result<GrantStatus> {
+        let store = Store::of(cx);
+        let _turn = self.turns.take(grant).await;
+        for _ in 0..TRIES {
+            let found = known(&store, grant).await?;
+            op.verify(found.value.core.owner)
+                .map_err(|error| LedgerError::of_seal(error, 0))?;
+            if found.value.has_done(seq, &op.signature) {
+                return Ok(found.value.status());
+            }
+            let change = decide(&found)?;
+            match self.commit(&store, Some(&found), &change).await {
+                Ok(()) => return Ok(change.record.status()),
+                Err(Missed::Raced) => {}
+                Err(missed) => return Err(self.failed(missed, &change)),
+            }
+        }
+        Err(too_busy())
+    }
+
+    async fn commit(
+        &self,
+        store: &Store,
+        before: Option<&Document<GrantRecord>>,
+        change: &Change,
+    ) -> Result<(), Missed> {
+        let max = self.config.grants_max;
+        store.commit(before, change, ViewChange::None, max).await
+    }
+
+    fn failed(&self, missed: Missed, change: &Change) -> Error {
+        match missed {
+            Missed::Early => LedgerError::NotYet {
+                from_ms: change.from_ms.unwrap_or_default(),
+            }
+            .into(),
+            Missed::Late => LedgerError::Expired {
+                at_ms: change.until_ms.unwrap_or_default(),
+            }
+            .into(),
+            Missed::Quota => LedgerError::TooMany {
+                limit: self.config.grants_max,
+            }
+            .into(),
+            Missed::Raced => too_busy(),
+            Missed::Failed(error) => error,
+        }
+    }
+
+    /// One try of [`Permissions::redeem`]. `None` if it must be tried again.
+    async fn try_redeem(
+        &self,
+        cx: &Context,
+        store: &Store,
+        op: &Signed<Redeem>,
+        fresh: bool,
+    ) -> Result<Option<Released>> {
+        let grant = op.body.grant;
+        let Some(found) = store.grant(grant, fresh).await? else {
+            return Err(LedgerError::Unknown { grant }.into());
+        };
+        let record = &found.value;
+        op.verify(record.core.viewer)
+            .map_err(|error| LedgerError::of_seal(error, 0))?;
+        let share = record.may_redeem(&op.body)?;
+        let secret = self.secrets.of(cx.node(), share.cloud_epoch).await?;
+        let half = secret
+            .open(record, record.epoch, share)
+            .map_err(|error| LedgerError::of_seal(error, share.cloud_epoch))?;
+        if let Some(view) = store.view(grant, op.body.redeem, fresh).await? {
+            let redeem = op.body.redeem;
+            if view.value.redeem.epk != op.body.epk {
+                return Err(LedgerError::Conflict { redeem }.into());
+            }
+            if view.value.acknowledged || view.value.redeem != op.body {
+                return Err(LedgerError::Closed { redeem }.into());
+            }
+            return match store.confirm(&found, &view).await {
+                Ok(()) => Ok(Some(secret.release(&half, &view.value)?)),
+                Err(Missed::Early) => Err(early(record)),
+                Err(Missed::Late) => Err(late(record)),
+                Err(Missed::Raced | Missed::Quota) => Ok(None),
+                Err(Missed::Failed(error)) => Err(error),
+            };
+        }
+        let (change, view) = record.redeem(found.updated_ms, op)?;
+        let released = ViewChange::Released(&view);
+        let max = self.config.grants_max;
+        match store.commit(Some(&found), &change, released, max).await {
+            Ok(()) => Ok(Some(secret.release(&half, &view)?)),
+            Err(Missed::Raced) => Ok(None),
+            Err(Missed::Late) => {
+                // Nobody waits for it: the leader would see to it too.
+                self.end(store, &found).await.ok();
+                Err(late(record))
+            }
+            Err(missed) => Err(self.failed(missed, &change)),
+        }
+    }
+
+    /// Deletes the share of a grant that is over. An error if it is not.
+    async fn end(&self, store: &Store, grant: &Document<GrantRecord>) -> Result<(), Missed> {
+        match grant.value.end(grant.updated_ms) {
+            Some(change) => self.commit(store, Some(grant), &change).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes the shares of grants that are over, for as long as this node leads.
+    async fn sweep(self, node: NodeHandle) {
+        loop {
+            tokio::time::sleep(self.config.sweep).await;
+            if node.leader() != Some(node.key()) {
+                continue;
+            }
+            let store = Store::at(node.directory());
+            for (holds, sort) in [
+                ("share", "expires_ms"),
+                ("spent", "expires_ms"),
+                ("spent", "@updated"),
+            ] {
+                // What fails now is looked for again next time.
+                self.sweep_by(&store, holds, sort).await.ok();
+            }
+        }
+    }
+
+    /// Ends grants in the order in which they end, up to the first that is not over: the directory's
+    /// clock says which.
+    async fn sweep_by(&self, store: &Store, holds: &str, sort: &str) -> Result<()> {
+        let filter = Filter::eq("holds", holds);
+        loop {
+            let page = store.find::<GrantRecord>(GRANTS, filter.clone(), sort, PAGE);
+            let page = page.await?;
+            if page.documents.is_empty() {
+                return Ok(());
+            }
+            for grant in &page.documents {
+                match self.end(store, grant).await {
+                    Ok(()) | Err(Missed::Raced) => {}
+                    Err(Missed::Failed(error)) => return Err(error),
+                    Err(Missed::Early | Missed::Late | Missed::Quota) => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The grant that is asked about, if the one who asks may know.
+    async fn asked(&self, cx: &Context, ask: &Signed<Ask>) -> Result<Document<GrantRecord>> {
+        self.needs_directory()?;
+        let Ask {
+            grant,
+            reader,
+            link,
+        } = ask.body;
+        ask.verify(reader)
+            .map_err(|error| LedgerError::of_seal(error, 0))?;
+        let found = known(&Store::of(cx), grant).await?;
+        let core = &found.value.core;
+        if link != cx.caller().key || ![core.owner, core.viewer].contains(&reader) {
+            return Err(LedgerError::NotYours.into());
+        }
+        Ok(found)
+    }
+}
+
+/// Grants to look at images, kept by the cloud: who may look, how often, until when. The cloud has one
+/// half of each image's key and releases it at most as often as the owner says; it never sees the
+/// image nor the whole key. Every change is signed by whom it is up to, and stands in an audit.
+#[distri::service(init = Permissions::open, collections = Self::collections, concurrency = 1024)]
+impl Permissions {
+    /// The keys of the cloud: to which halves are sealed, and under which receipts are signed.
+    #[method(idempotent)]
+    async fn cloud(&self, cx: &Context) -> Result<CloudKeys> {
+        Ok(self.secrets.newest(cx.node()).await?.keys())
+    }
+
+    /// Makes a grant.
+    #[method(idempotent)]
+    async fn grant(&self, cx: &Context, op: Signed<Grant>, share: Share) -> Result<GrantStatus> {
+        self.attempt(cx)?;
+        let core = &op.body.core;
+        op.verify(core.owner)
+            .and_then(|_| core.check())
+            .map_err(|error| LedgerError::of_seal(error, share.cloud_epoch))?;
+        let newest = self.secrets.newest(cx.node()).await?;
+        let quota = newest.name_of(cx.caller().key);
+        let change = GrantRecord::new(&op, share.clone(), quota)?;
+        let (record, signed) = (&change.record, op.body.share);
+        self.check_share(cx.node(), record, &share, signed, op.body.epoch)
+            .await?;
+        let store = Store::of(cx);
+        for _ in 0..TRIES {
+            match self.commit(&store, None, &change).await {
+                Ok(()) => return Ok(change.record.status()),
+                Err(Missed::Raced) => {
+                    let grant = core.grant;
+                    let Some(found) = store.grant(grant, true).await? else {
+                        continue;
+                    };
+                    // The same operation, sent again, has been done; whatever came after it.
+                    let first =
+                        found.value.hash == change.record.hash && found.value.seq >= op.body.seq;
+                    if first {
+                        return Ok(found.value.status());
+                    }
+                    return Err(LedgerError::Taken { grant }.into());
+                }
+                Err(missed) => return Err(self.failed(missed, &change)),
+            }
+        }
+        Err(too_busy())
+    }
+
+    /// Changes how often a viewer may look, and until when.
+    #[method(idempotent)]
+    async fn set_views(&self, cx: &Context, op: Signed<SetViews>) -> Result<GrantStatus> {
+        self.attempt(cx)?;
+        self.change(cx, &op, (op.body.grant, op.body.seq), |grant| {
+            grant.value.set_views(grant.updated_ms, &op)
+        })
+        .await
+    }
+
+    /// Withdraws a grant, for good. The cloud's half is deleted.
+    #[method(idempotent)]
+    async fn revoke(&self, cx: &Context, op: Signed<Revoke>) -> Result<GrantStatus> {
+        self.attempt(cx)?;
+        self.change(cx, &op, (op.body.grant, op.body.seq), |grant| {
+            grant.value.revoke(grant.updated_ms, &op)
+        })
+        .await
+    }
+
+    /// Gives new halves of the key to a grant that is used up or over, or not. The stego image stays.
+    #[method(idempotent)]
+    async fn rekey(&self, cx: &Context, op: Signed<Rekey>, share: Share) -> Result<GrantStatus> {
+        self.attempt(cx)?;
+        let store = Store::of(cx);
+        let found = known(&store, op.body.grant).await?;
+        op.verify(found.value.core.owner)
+            .map_err(|error| LedgerError::of_seal(error, share.cloud_epoch))?;
+        let signed = op.body.share;
+        self.check_share(cx.node(), &found.value, &share, signed, op.body.epoch)
+            .await?;
+        self.change(cx, &op, (op.body.grant, op.body.seq), |grant| {
+            grant.value.rekey(grant.updated_ms, &op, share.clone())
+        })
+        .await
+    }
+
+    /// Spends a view and releases the cloud's half for it. Asked again for the same view, by whatever
+    /// node, it costs nothing and gives the same, until the view is acknowledged or 15 minutes old.
+    #[method(idempotent)]
+    async fn redeem(&self, cx: &Context, op: Signed<Redeem>) -> Result<Released> {
+        self.attempt(cx)?;
+        op.body
+            .epk
+            .check("view's")
+            .map_err(|error| LedgerError::of_seal(error, 0))?;
+        let store = Store::of(cx);
+        let _turn = self.turns.take(op.body.grant).await;
+        let mut fresh = false;
+        for _ in 0..TRIES {
+            match self.try_redeem(cx, &store, &op, fresh).await {
+                Ok(Some(released)) => return Ok(released),
+                Ok(None) => {}
+                // Perhaps because what was read is old.
+                Err(error) if !fresh && error.details::<LedgerError>().is_some() => {}
+                Err(error) => return Err(error),
+            }
+            fresh = true;
+        }
+        Err(too_busy())
+    }
+
+    /// Closes a view: the viewer has looked.
+    #[method(idempotent)]
+    async fn ack(&self, cx: &Context, op: Signed<Ack>) -> Result<()> {
+        self.attempt(cx)?;
+        let Ack { grant, redeem, .. } = op.body;
+        let store = Store::of(cx);
+        let _turn = self.turns.take(grant).await;
+        for _ in 0..TRIES {
+            let found = known(&store, grant).await?;
+            op.verify(found.value.core.viewer)
+                .map_err(|error| LedgerError::of_seal(error, 0))?;
+            let Some(view) = store.view(grant, redeem, true).await? else {
+                return Err(LedgerError::UnknownView { redeem }.into());
+            };
+            let at_ms = found.updated_ms;
+            let Some((change, closed)) = found.value.acknowledge(at_ms, &op, &view.value)? else {
+                return Ok(());
+            };
+            let closed = ViewChange::Closed(&closed, view.revision);
+            let max = self.config.grants_max;
+            match store.commit(Some(&found), &change, closed, max).await {
+                Ok(()) => return Ok(()),
+                Err(Missed::Raced) => {}
+                Err(missed) => return Err(self.failed(missed, &change)),
+            }
+        }
+        Err(too_busy())
+    }
+
+    /// How a grant stands, for its owner and its viewer.
+    #[method(idempotent)]
+    async fn status(&self, cx: &Context, ask: Signed<Ask>) -> Result<GrantStatus> {
+        Ok(self.asked(cx, &ask).await?.value.status())
+    }
+
+    /// What was done with a grant, after entry `after`, for its owner and its viewer.
+    #[method(idempotent)]
+    async fn audit(&self, cx: &Context, ask: Signed<Ask>, after: Option<u64>) -> Result<AuditPage> {
+        let found = self.asked(cx, &ask).await?;
+        let filter = Filter::eq("grant", ask.body.grant.to_string())
+            .and(Filter::gt("index", after.unwrap_or(0)));
+        let page = Store::of(cx).find(AUDIT, filter, "index", PAGE).await?;
+        Ok(AuditPage {
+            entries: page.documents.into_iter().map(dated).collect(),
+            head: found.value.head,
+        })
+    }
+
+    /// The grants of which a key is the owner's or the viewer's.
+    #[method(idempotent)]
+    async fn list(
+        &self,
+        cx: &Context,
+        ask: Signed<List>,
+        part: Part,
+        cursor: Option<String>,
+    ) -> Result<GrantPage> {
+        self.needs_directory()?;
+        let List { reader, link } = ask.body;
+        ask.verify(reader)
+            .map_err(|error| LedgerError::of_seal(error, 0))?;
+        if link != cx.caller().key {
+            return Err(LedgerError::NotYours.into());
+        }
+        let field = match part {
+            Part::Owner => "core.owner",
+            Part::Viewer => "core.viewer",
+        };
+        let store = Store::of(cx);
+        let grants = store.directory().collection::<GrantRecord>(GRANTS);
+        let mut find = grants.find(Filter::eq(field, reader)).limit(PAGE);
+        if let Some(cursor) = cursor {
+            find = find.cursor(cursor);
+        }
+        let page = find.await?;
+        let status = |grant: Document<GrantRecord>| grant.value.status();
+        Ok(GrantPage {
+            grants: page.documents.into_iter().map(status).collect(),
+            cursor: page.cursor,
+        })
+    }
+
+    /// Follows what is done with grants, after `cursor` ([`Dated::cursor`]; 0 tells all), for their
+    /// owners and viewers: nothing is missed and nothing told twice, also by one who was away.
+    async fn watch(
+        &self,
+        cx: &Context,
+        asks: Vec<Signed<Ask>>,
+        cursor: Option<u64>,
+    ) -> Result<Stream<Dated>> {
+        if asks.is_empty() || asks.len() > WATCHED_MAX {
+            let message = format!("a watch follows 1 to {WATCHED_MAX} grants");
+            return Err(Error::invalid_argument(message));
+        }
+        for ask in &asks {
+            self.asked(cx, ask).await?;
+        }
+        let grants = asks.iter().map(|ask| ask.body.grant.to_string());
+        let filter = Filter::one_of("grant", grants);
+        let (sender, stream) = Stream::channel(AHEAD);
+        let store = Store::at(cx.node().directory());
+        let told = tell(store, filter, cursor.unwrap_or(0), sender);
+        drop(cx.node().spawn(told));
+        Ok(stream)
+    }
+}
+
+/// Tells entries until whoever listens has gone.
+async fn tell(store: Store, filter: Filter, cursor: u64, sender: distri::StreamSender<Dated>) {
+    let closed = sender.clone();
+    let telling = async {
+        if let Err(error) = tell_all(&store, &filter, cursor, &sender).await {
+            // Whoever listens may have gone too.
+            sender.fail(error).await.ok();
+        }
+    };
+    until_closed(closed.closed(), telling).await;
+}
+
+async fn until_closed(closed: impl Future<Output = ()>, telling: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = closed => {}
+        () = telling => {}
+    }
+}
+
+async fn tell_all(
+    store: &Store,
+    filter: &Filter,
+    mut cursor: u64,
+    sender: &distri::StreamSender<Dated>,
+) -> Result<()> {
+    let entries = store.directory().collection::<Entry>(AUDIT);
+    loop {
+        // What was done before; then what is done from there on.
+        let revision = loop {
+            let after = filter.clone().and(Filter::gt("@revision", cursor));
+            let page = store.find::<Entry>(AUDIT, after, "@revision", PAGE).await?;
+            let Some(last) = page.documents.last() else {
+                break page.revision;
+            };
+            cursor = last.revision;
+            for entry in page.documents {
+                sender.send(dated(entry)).await?;
+            }
+        };
+        let watching = entries.watch().after(revision).filter(filter.clone()).await;
+        let mut watch = match watching {
+            Ok(watch) => watch,
+            Err(error) if is_compacted(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        loop {
+            match watch.next().await {
+                Ok(events) => {
+                    for event in events.events {
+                        if let Event::Put(entry) = event {
+                            cursor = cursor.max(entry.revision);
+                            sender.send(dated(entry)).await?;
+                        }
+                    }
+                }
+                Err(error) if is_compacted(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn is_compacted(error: &Error) -> bool {
+    matches!(error.details(), Some(Refusal::Compacted { .. }))
+}
+
+fn dated(entry: Document<Entry>) -> Dated {
+    Dated {
+        at_ms: entry.created_ms,
+        cursor: entry.revision,
+        entry: entry.value,
+    }
+}
+
+async fn known(store: &Store, grant: GrantId) -> Result<Document<GrantRecord>> {
+    let found = store.grant(grant, true).await?;
+    found.ok_or_else(|| LedgerError::Unknown { grant }.into())
+}
+
+fn early(record: &GrantRecord) -> Error {
+    let from_ms = record.core.not_before_ms;
+    LedgerError::NotYet { from_ms }.into()
+}
+
+fn late(record: &GrantRecord) -> Error {
+    let at_ms = record.expires_ms;
+    LedgerError::Expired { at_ms }.into()
+}
+
+fn too_busy() -> Error {
+    Error::new(Code::Busy, "others change this grant all the time")
+}

@@ -1,0 +1,272 @@
+//! The ledger in the directory: how it is read, and how a change is committed, all of it or nothing.
+
+use distri::{
+    Context, Error, Result,
+    directory::{
+        CollectionSpec, Condition, Directory, Document, Filter, Json, Operation, Refusal,
+        Transaction, Who,
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    audit::Entry,
+    bytes::{GrantId, RedeemId},
+    ledger::{Change, GrantRecord, OPEN_MS, ViewRecord},
+    refusal::LedgerError,
+};
+
+pub(crate) const GRANTS: &str = "permissions-grants";
+pub(crate) const VIEWS: &str = "permissions-views";
+pub(crate) const AUDIT: &str = "permissions-audit";
+pub(crate) const QUOTAS: &str = "permissions-quotas";
+
+/// Nobody but the nodes reads or writes them: what owners and viewers may know, the service tells.
+pub(crate) fn collections() -> Vec<CollectionSpec> {
+    let own = |name| CollectionSpec::new(name).read(Who::Node).write(Who::Node);
+    vec![
+        own(GRANTS)
+            .index(["core.owner"])
+            .index(["core.viewer"])
+            .index(["holds", "expires_ms"]),
+        own(VIEWS),
+        own(AUDIT).unique(["grant", "index"]),
+        own(QUOTAS),
+    ]
+}
+
+/// How many grants of a caller have not ended.
+#[distri::message]
+struct QuotaRecord {
+    live: u64,
+}
+
+/// Why a change was not committed.
+#[derive(Debug)]
+pub(crate) enum Missed {
+    /// The clock has not come so far.
+    Early,
+    /// The clock is past it.
+    Late,
+    /// Somebody else was faster: read again.
+    Raced,
+    /// The caller has as many grants as it may.
+    Quota,
+    /// Something else.
+    Failed(Error),
+}
+
+/// What is done to a view along with a change of its grant.
+pub(crate) enum ViewChange<'a> {
+    None,
+    Released(&'a ViewRecord),
+    /// The view stood at this revision.
+    Closed(&'a ViewRecord, u64),
+}
+
+/// The collections, as a service reads and writes them.
+pub(crate) struct Store {
+    directory: Directory,
+}
+
+impl Store {
+    pub(crate) fn of(cx: &Context) -> Self {
+        Self {
+            directory: cx.directory(),
+        }
+    }
+
+    pub(crate) fn at(directory: Directory) -> Self {
+        Self { directory }
+    }
+
+    /// Reads what is at hand, perhaps a little old, or as it is now.
+    fn reads(&self, fresh: bool) -> Directory {
+        if fresh {
+            self.directory.clone()
+        } else {
+            self.directory.local()
+        }
+    }
+
+    pub(crate) async fn grant(
+        &self,
+        grant: GrantId,
+        fresh: bool,
+    ) -> Result<Option<Document<GrantRecord>>> {
+        let grants = self.reads(fresh).collection::<GrantRecord>(GRANTS);
+        grants.get(grant.to_string()).await
+    }
+
+    pub(crate) async fn view(
+        &self,
+        grant: GrantId,
+        redeem: RedeemId,
+        fresh: bool,
+    ) -> Result<Option<Document<ViewRecord>>> {
+        let views = self.reads(fresh).collection::<ViewRecord>(VIEWS);
+        views.get(view_id(grant, redeem)).await
+    }
+
+    /// A page of documents, as they are now.
+    pub(crate) async fn find<T: DeserializeOwned + Send + 'static>(
+        &self,
+        collection: &str,
+        filter: Filter,
+        sort: &str,
+        limit: u32,
+    ) -> Result<distri::directory::Page<T>> {
+        let collection = self.directory.collection::<T>(collection);
+        collection.find(filter).sort(sort).limit(limit).await
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Commits a change of a grant that stood as `before`, with its entry in the audit.
+    pub(crate) async fn commit(
+        &self,
+        before: Option<&Document<GrantRecord>>,
+        change: &Change,
+        view: ViewChange<'_>,
+        grants_max: u64,
+    ) -> Result<(), Missed> {
+        let failed = |error| Missed::Failed(error);
+        let Change { record, entry, .. } = change;
+        let mut transaction = Transaction::new();
+        for condition in clock(change) {
+            transaction = transaction.require(condition);
+        }
+        let id = record.core.grant.to_string();
+        transaction = match before {
+            None => transaction.insert(GRANTS, id, json(record).map_err(failed)?),
+            Some(before) => transaction.then(Operation::Replace {
+                collection: GRANTS.to_owned(),
+                id,
+                revision: before.revision,
+                value: json(record).map_err(failed)?,
+            }),
+        };
+        transaction = transaction.insert(AUDIT, entry_id(entry), json(entry).map_err(failed)?);
+        transaction = match view {
+            ViewChange::None => transaction,
+            ViewChange::Released(view) => {
+                let id = view_id(view.redeem.grant, view.redeem.redeem);
+                transaction.insert(VIEWS, id, json(view).map_err(failed)?)
+            }
+            ViewChange::Closed(view, revision) => transaction.then(Operation::Replace {
+                collection: VIEWS.to_owned(),
+                id: view_id(view.redeem.grant, view.redeem.redeem),
+                revision,
+                value: json(view).map_err(failed)?,
+            }),
+        };
+        let held = before.is_some_and(|before| before.value.share.is_some());
+        let by = i64::from(record.share.is_some()) - i64::from(held);
+        if by != 0 {
+            transaction = transaction.then(Operation::Add {
+                collection: QUOTAS.to_owned(),
+                id: record.quota.clone(),
+                field: "live".to_owned(),
+                by: Json::from(by),
+                // One that ends is never kept from it.
+                min: None,
+                max: (by > 0).then(|| Json::from(grants_max)),
+            });
+        }
+        match self.directory.transaction(transaction).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.missed(error, change).await),
+        }
+    }
+
+    async fn missed(&self, error: Error, change: &Change) -> Missed {
+        match error.details() {
+            Some(Refusal::Condition { index, .. }) => {
+                if index == 0 && change.from_ms.is_some() {
+                    Missed::Early
+                } else {
+                    Missed::Late
+                }
+            }
+            Some(Refusal::Revision { .. } | Refusal::Exists { .. } | Refusal::NotUnique { .. }) => {
+                Missed::Raced
+            }
+            Some(Refusal::Missing { collection, id }) if collection == QUOTAS => {
+                let quotas = self.directory.collection::<QuotaRecord>(QUOTAS);
+                match quotas.insert(id, &QuotaRecord { live: 0 }).await {
+                    Ok(_) => Missed::Raced,
+                    Err(error) if matches!(error.details(), Some(Refusal::Exists { .. })) => {
+                        Missed::Raced
+                    }
+                    Err(error) => Missed::Failed(error),
+                }
+            }
+            Some(Refusal::Bounds { .. }) => Missed::Quota,
+            _ => Missed::Failed(error),
+        }
+    }
+
+    /// Makes sure that a view that was released may be released again, now.
+    pub(crate) async fn confirm(
+        &self,
+        grant: &Document<GrantRecord>,
+        view: &Document<ViewRecord>,
+    ) -> Result<(), Missed> {
+        let record = &grant.value;
+        let opened_ms = view.created_ms;
+        let clock = |from_ms, until_ms| Condition::Clock { from_ms, until_ms };
+        let core = &record.core;
+        let transaction = Transaction::new()
+            .require(clock(Some(core.not_before_ms), None))
+            .require(clock(None, Some(record.expires_ms)))
+            .require(clock(None, Some(opened_ms.saturating_add(OPEN_MS))))
+            .require(Condition::Matches {
+                collection: GRANTS.to_owned(),
+                id: core.grant.to_string(),
+                filter: Filter::eq("revoked", false)
+                    .and(Filter::eq("epoch", record.epoch))
+                    .and(Filter::eq("expires_ms", record.expires_ms))
+                    .and(Filter::ne("holds", "nothing")),
+            })
+            .require(Condition::Revision {
+                collection: VIEWS.to_owned(),
+                id: view.id.clone(),
+                revision: view.revision,
+            });
+        match self.directory.transaction(transaction).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.details() {
+                Some(Refusal::Condition { index: 0, .. }) => Missed::Early,
+                Some(Refusal::Condition { index: 1, .. }) => Missed::Late,
+                Some(Refusal::Condition { index: 2, .. }) => {
+                    let redeem = view.value.redeem.redeem;
+                    Missed::Failed(LedgerError::Closed { redeem }.into())
+                }
+                Some(Refusal::Condition { .. }) => Missed::Raced,
+                _ => Missed::Failed(error),
+            }),
+        }
+    }
+}
+
+/// Which clock a change needs: the first condition is the one that may come true by waiting.
+fn clock(change: &Change) -> Vec<Condition> {
+    let clock = |from_ms, until_ms| Condition::Clock { from_ms, until_ms };
+    let from = change.from_ms.map(|from| clock(Some(from), None));
+    let until = change.until_ms.map(|until| clock(None, Some(until)));
+    from.into_iter().chain(until).collect()
+}
+
+fn view_id(grant: GrantId, redeem: RedeemId) -> String {
+    format!("{grant}.{redeem}")
+}
+
+fn entry_id(entry: &Entry) -> String {
+    format!("{}.{:012}", entry.grant, entry.index)
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Json> {
+    Json::of(value).map_err(|error| Error::internal("a record cannot be written as JSON", error))
+}
