@@ -5,11 +5,14 @@
 //! - [`record`] is what people say of themselves and to each other, signed and sealed.
 //! - [`cloud`] is the cloud's part: who is there, what is offered, letters for those who are away.
 //! - [`delivery`] takes a stego image from its owner's peer to the viewer's.
+//! - [`person`] does all of it on somebody's behalf: it publishes, asks, decides, fetches, looks.
 
 pub mod cloud;
+mod cover;
 pub mod delivery;
 mod files;
 pub mod media;
+pub mod person;
 pub mod record;
 
 pub use files::FileError;

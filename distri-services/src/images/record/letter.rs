@@ -13,7 +13,7 @@ use super::Unfit;
 use crate::{
     images::media::{NOTE_MAX, clean_text},
     permissions::{
-        Envelope, GrantCore, GrantId, ImageId, Randomness, RequestId, SealingKey, SealingSecret,
+        Envelope, GrantCore, ImageId, Randomness, RequestId, SealingKey, SealingSecret,
     },
 };
 
@@ -185,8 +185,8 @@ pub struct Approval {
 #[distri::message]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rekeyed {
-    /// The grant.
-    pub grant: GrantId,
+    /// The request that the grant answers.
+    pub request: RequestId,
     /// The viewer's half.
     pub envelope: Envelope,
 }
@@ -312,7 +312,10 @@ impl SealedLetter {
 
 impl Message {
     /// Refuses what no honest program says.
-    fn check(&self) -> Result<(), Unfit> {
+    ///
+    /// # Errors
+    /// [`Unfit`].
+    pub fn check(&self) -> Result<(), Unfit> {
         match self {
             Self::Request(request) => {
                 check_views(request.views)?;
