@@ -71,14 +71,14 @@ pub mod cli;
 #[cfg(feature = "services")]
 pub use distri_services as services;
 
-#[cfg(feature = "node")]
-pub use distri_core::Node;
 #[cfg(feature = "testing")]
 pub use distri_core::testing;
 pub use distri_core::{
     Blob, Call, Client, Code, Config, Context, Error, NodeHandle, Result, ServiceConfig,
     ServiceError, Stream, StreamSender, message, service,
 };
+#[cfg(feature = "node")]
+pub use distri_core::{Node, http};
 pub use distri_core::{
     client, cluster, config, directory, election, error, id, identity, node, registry, rpc, signed,
     transport,

@@ -1,7 +1,8 @@
 //! Calling services: a [`Client`] keeps links to the nodes of a cloud and gives each call to one.
 //!
 //! `pool` keeps the links, `call` decides what one call does: which node, which codec; `repeat` says
-//! what a failed try means for the next, `budget` how many tries there may be. Which of two nodes is better is said by `placement`.
+//! what a failed try means for the next, `budget` how many tries there may be, and `once` numbers calls
+//! whose writes are known again. Which of two nodes is better is said by `placement`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     config::{Config, Limits},
+    directory::CallWrites,
     error::{Code, Error, Result},
     fence::{Fence, Fences},
     id::PublicKey,
@@ -28,11 +30,14 @@ use crate::{
 mod budget;
 mod call;
 mod guide;
+mod once;
 pub(crate) mod pool;
 mod repeat;
+mod whole;
 
 pub use call::{Call, Gather, JsonCall, JsonReply};
 pub use pool::{NodeState, NodeView};
+pub use whole::Whole;
 
 use pool::{Pool, PoolOptions};
 
@@ -63,6 +68,8 @@ struct Scope {
     deadline: Option<Instant>,
     trace: Option<Trace>,
     fences: Fences,
+    /// Numbers the writes to the directory, where a call makes them that may be served again.
+    writes: Option<Arc<CallWrites>>,
 }
 
 /// Prepares a [`Client`]. [`Client::builder`] makes one.
@@ -184,6 +191,7 @@ impl Client {
             deadline,
             trace,
             fences,
+            writes,
         } = inherited;
         Self {
             pool: self.pool.clone(),
@@ -191,6 +199,7 @@ impl Client {
                 deadline,
                 trace: Some(trace),
                 fences,
+                writes,
             },
         }
     }
@@ -206,6 +215,11 @@ impl Client {
     /// The same client without what its calls inherit.
     pub(crate) fn unscoped(&self) -> Self {
         Self::from_pool(self.pool.clone())
+    }
+
+    /// Numbers the writes to the directory, where a call makes them that may be served again.
+    pub(crate) fn writes(&self) -> Option<&CallWrites> {
+        self.scope.writes.as_deref()
     }
 
     pub(crate) fn pool(&self) -> &Arc<Pool> {

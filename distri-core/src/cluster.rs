@@ -12,6 +12,7 @@
 //! - `folder`: what a data folder says about the cluster that it belongs to.
 //! - `records`: members, tokens and granted roles as they stand in the directory.
 //! - `service`: `distri-cluster`, by which nodes join, are listed and removed.
+//! - `touch`: what a node does that was away while the members changed.
 
 mod client;
 #[cfg(feature = "node")]
@@ -30,6 +31,8 @@ mod service;
 #[cfg(feature = "node")]
 mod steward;
 mod token;
+#[cfg(feature = "node")]
+mod touch;
 
 #[cfg(feature = "node")]
 pub(crate) use custodian::Custodian;
@@ -51,3 +54,5 @@ pub(crate) use service::{ClusterService, redeem};
 #[cfg(feature = "node")]
 pub(crate) use steward::{FIRST_SECRET, Steward};
 pub use token::{InvalidToken, JoinToken};
+#[cfg(feature = "node")]
+pub(crate) use touch::{Touch, Trouble};

@@ -78,6 +78,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[directory]`: where and how the node keeps the directory.
     pub directory: DirectoryConfig,
+    /// `[admin]`: how a node tells monitoring how it is.
+    pub admin: AdminConfig,
     /// `[client]`: who calls, for programs that only call.
     pub client: ClientConfig,
     /// `[log]`: what is told on stderr.
@@ -277,6 +279,18 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+/// `[admin]`: how a node tells monitoring how it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct AdminConfig {
+    /// Where the node serves `/metrics`, `/healthz` and `/readyz` over HTTP, `HOST:PORT`; port 0
+    /// picks a free one. It is neither encrypted nor asks who calls: an address that other machines
+    /// reach shows them what the node does, so the node warns of it. Default: none, no such port.
+    #[serde(deserialize_with = "address::optional_listen")]
+    pub listen: Option<Address>,
+}
+
 /// `[client]`: who calls, for programs that only call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -367,6 +381,7 @@ impl Config {
             access: self.access.clone(),
             limits: self.limits.clone(),
             directory: self.directory.clone(),
+            admin: self.admin.clone(),
             client: self.client.clone(),
             log: self.log.clone(),
         }
@@ -382,6 +397,7 @@ impl fmt::Debug for Config {
             .field("access", &self.access)
             .field("limits", &self.limits)
             .field("directory", &self.directory)
+            .field("admin", &self.admin)
             .field("client", &self.client)
             .field("log", &self.log)
             // Names only: a service may keep a secret there.
@@ -399,6 +415,7 @@ struct Sections {
     access: AccessConfig,
     limits: Limits,
     directory: DirectoryConfig,
+    admin: AdminConfig,
     client: ClientConfig,
     log: LogConfig,
 }

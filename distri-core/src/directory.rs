@@ -15,6 +15,7 @@ mod command;
 mod document;
 mod filter;
 mod json;
+pub(crate) mod once;
 pub(crate) mod protocol;
 mod query;
 #[cfg(feature = "node")]
@@ -49,6 +50,7 @@ pub use command::{Committed, Condition, Operation, Transaction};
 pub use document::{Document, Event, Events};
 pub use filter::{Field, Filter, FilterError};
 pub use json::{InvalidJson, Json};
+pub(crate) use once::CallWrites;
 pub use protocol::CollectionInfo;
 pub use query::{Page, Query, Sort};
 pub use refusal::Refusal;

@@ -33,6 +33,8 @@ pub mod election;
 pub mod error;
 mod fence;
 mod hash;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod id;
 pub mod identity;
 pub mod membership;

@@ -5,8 +5,10 @@
 //! that not every node may serve (`leading`, `owning`), `driver` owns the tasks, `keeper` those of the
 //! directory, `standing` says how the node stands, `room` and `rates` bound what it serves, `repeats`
 //! and `replies` let a call whose link broke take effect once, [`introspect`] is the service by which
-//! every node describes itself.
+//! every node describes itself, `admin` the port on which it tells monitoring how it is.
 
+#[cfg(feature = "node")]
+mod admin;
 #[cfg(feature = "node")]
 mod builder;
 #[cfg(feature = "node")]

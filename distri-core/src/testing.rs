@@ -77,7 +77,12 @@
 //! Some things are watched in every cluster, and end the run at once when they do not hold: a term
 //! has one leader, an entry of the log that was applied anywhere is the same wherever it is
 //! applied, no task of a node panics; and, when a storm is over, all nodes hold the same documents
-//! and nothing that was acknowledged is missing. [`Cluster::always`] adds what must always hold of
+//! and nothing that was acknowledged is missing.
+//!
+//! [`Cluster::watch`] switches on what holds of services that elect or divide their work: an
+//! election has one holder at a time ([`Invariant::OneHolder`]), a key has one owner at a time
+//! ([`Invariant::OneOwner`]). What `placement = …` sees to is watched by itself; code that sees to it
+//! by itself says what it does with an [`Acting`]. [`Cluster::always`] adds what must always hold of
 //! your own service.
 //!
 //! # What is simulated
@@ -103,6 +108,8 @@
 //! [`NodeHandle::spawn`](crate::NodeHandle::spawn) do. With `DISTRI_TRACE=FILE` every delivery is
 //! written to a file: the first line in which two runs differ shows where to look.
 
+mod acting;
+mod acts;
 mod chaos;
 mod cluster;
 mod dice;
@@ -112,6 +119,7 @@ mod seat;
 mod seeds;
 mod sim;
 
+pub use acting::{Acting, Invariant};
 pub use chaos::{Chaos, Storm};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use dice::Dice;

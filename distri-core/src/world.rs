@@ -8,7 +8,7 @@
     reason = "this is the one place that reads the clock, rolls dice and starts tasks"
 )]
 
-use std::{cell::Cell, future::Future};
+use std::{cell::Cell, future::Future, time::Duration};
 
 use tokio::{
     task::{AbortHandle, JoinHandle, JoinSet},
@@ -39,7 +39,7 @@ pub(crate) fn unix_ms() -> u64 {
 }
 
 /// Waits for so long. For pauses between tries, never for a condition that could be waited for.
-pub(crate) async fn pause(wait: std::time::Duration) {
+pub(crate) async fn pause(wait: Duration) {
     tokio::time::sleep(wait).await;
 }
 
@@ -97,6 +97,12 @@ pub(crate) async fn blocking<R: Send + 'static>(
         return spawn(async { work() }).await;
     }
     tokio::task::spawn_blocking(work).await
+}
+
+/// A time between nothing and `most`.
+pub(crate) fn jitter(most: Duration) -> Duration {
+    let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(dice() % most.max(1))
 }
 
 /// Fills `bytes` with what nobody can guess.

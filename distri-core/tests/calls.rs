@@ -374,6 +374,38 @@ async fn a_deadline_ends_a_call_at_both_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_was_given_up_before_it_arrived_answers_no_other_call() {
+    let lab = Lab::default();
+    let cloud = Cloud::of(1, |_, node| node.service(lab.clone())).await;
+    let client = cloud.client().await;
+    let calls = LabClient::new(client.clone());
+    // The call and the word that it is given up are held up, and arrive together.
+    cloud
+        .network
+        .partition_one_way([client.key()], [cloud.nodes[0].key()]);
+    let first = calls.hang().timeout(Duration::from_millis(300)).await;
+    assert_eq!(first.unwrap_err().code(), Code::DeadlineExceeded);
+    cloud.network.heal();
+
+    let began = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let later = calls.hang().timeout(Duration::from_millis(900)).await;
+        assert_eq!(later.unwrap_err().code(), Code::DeadlineExceeded);
+    }
+
+    assert!(
+        began.elapsed() >= Duration::from_millis(2700),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(
+        lab.begun.load(Ordering::SeqCst),
+        3,
+        "the first is not served"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_is_inherited_as_time_remaining() {
     let lab = Lab::default();
     let cloud = Cloud::of(2, |_, node| node.service(lab.clone())).await;

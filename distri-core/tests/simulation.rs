@@ -3,6 +3,8 @@
 //! - `repeats`: the same seed gives the same run, byte for byte.
 //! - `watched`: what is promised to be watched is watched, and a run that fails says why.
 //! - `faults`: each fault does what it says.
+//! - `members`: who was away while others came and went.
+//! - `one_at_a_time`: what only one may do is done by one, and a service that breaks this is found.
 //! - `secrets`: the secret that members share, and that who is removed does not know.
 //! - `storms`: small clusters under a few hundred seeds of everything at once. Many more:
 //!
@@ -22,6 +24,10 @@ extern crate distri_core as distri;
 mod faults;
 #[path = "simulation/ledger.rs"]
 mod ledger;
+#[path = "simulation/members.rs"]
+mod members;
+#[path = "simulation/one_at_a_time.rs"]
+mod one_at_a_time;
 #[path = "simulation/repeats.rs"]
 mod repeats;
 #[path = "simulation/secrets.rs"]

@@ -41,6 +41,7 @@ pub(crate) struct Method {
     pub(crate) access: Access,
     pub(crate) placement: Placement,
     pub(crate) idempotent: bool,
+    pub(crate) once: bool,
     pub(crate) timeout: Option<Duration>,
     pub(crate) concurrency: Option<u32>,
 }

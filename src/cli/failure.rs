@@ -258,6 +258,10 @@ impl From<StartError> for Failure {
                 "`{0} init` makes a cluster here, `{0} join TOKEN` joins one",
                 program()
             )),
+            StartError::Admin(_) => Some(
+                "`admin.listen` says where: set it to another address, with port 0 for a free port"
+                    .to_owned(),
+            ),
             StartError::Join(cause) => match cause.code() {
                 Code::Unavailable => Some(format!(
                     "are the nodes up that it names? If so, `{} token`, where one of them is, \

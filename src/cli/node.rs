@@ -128,7 +128,7 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
         config,
         &format!(
             "node {} ({}) listens on {}\n  services  {}\n  cloud     {}\n  directory {}\n  \
-             clients   {}\n  stop      ctrl-c, which finishes calls in flight; twice stops at once",
+             clients   {}\n  admin     {}\n  stop      ctrl-c, which finishes calls in flight; twice stops at once",
             node.name(),
             node.key().short(),
             node.address(),
@@ -151,6 +151,10 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
                 ClientAccess::Open => "any key",
                 ClientAccess::Listed => "listed keys",
             },
+            match node.admin_address() {
+                Some(address) => format!("http://{address}/metrics, /healthz, /readyz"),
+                None => "none".to_owned(),
+            },
         ),
     );
     let line = if global.json {
@@ -160,6 +164,7 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
             "address": endpoint.address.to_string(),
             "name": node.name(),
             "services": services,
+            "admin": node.admin_address().map(|address| address.to_string()),
         }))
     } else {
         output.line(&endpoint.to_string())

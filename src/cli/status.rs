@@ -1,11 +1,12 @@
 //! `status` and `top`: the members of the cloud as they see each other: who is there, what each
 //! offers, how busy it is.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, time::Duration};
 
 use clap::Args;
 use distri_core::{
     Client,
+    client::NodeState,
     membership::{Member, MemberState},
 };
 
@@ -13,8 +14,11 @@ use super::{
     Failure, Global,
     again::AgainArgs,
     amount,
-    output::{self, Output},
+    output::{self, Output, tell},
 };
+
+/// How long a node may take to say what troubles it.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What `status` takes.
 #[derive(Args, Clone, Debug)]
@@ -47,7 +51,25 @@ pub(super) async fn status(args: StatusArgs, global: &Global) -> Result<(), Fail
     if args.watch {
         return args.again.repeat(&output, global, show).await;
     }
-    output.line(&show().await?.join("\n"))
+    output.line(&show().await?.join("\n"))?;
+    tell_troubles(&client).await;
+    Ok(())
+}
+
+/// Says of each node linked what keeps it from its cluster.
+async fn tell_troubles(client: &Client) {
+    let linked = client.nodes().into_iter();
+    for node in linked.filter(|node| node.state == NodeState::Ready) {
+        let asked = client.status(Some(node.key)).timeout(PATIENCE).await;
+        if let Some(trouble) = asked.ok().and_then(|status| status.trouble) {
+            let name = if node.name.is_empty() {
+                node.key.short()
+            } else {
+                node.name
+            };
+            tell(&format!("{name}: {trouble}"));
+        }
+    }
 }
 
 pub(super) async fn top(args: TopArgs, global: &Global) -> Result<(), Failure> {

@@ -15,10 +15,12 @@ use tokio::time::Instant;
 use super::{
     Client,
     guide::Guide,
+    once::OpenCall,
     pool::{Route, Target},
     repeat::{Failure, Fate, Former},
 };
 use crate::{
+    directory::{CallWrites, once},
     error::{Code, Error, Result},
     id::{MethodId, PublicKey, SchemaHash},
     message::{BoxFuture, Codec, Message},
@@ -26,11 +28,11 @@ use crate::{
     placement,
     rpc::{CallOptions, OnProgress, Progress},
     service::{
-        MethodDescriptor, Placement, ServiceDescriptor, context::Inherited,
+        Access, MethodDescriptor, Placement, ServiceDescriptor, context::Inherited,
         descriptor::DEFAULT_TIMEOUT,
     },
     stats::calls::Making,
-    wire::frame::{Channels, RequestHead},
+    wire::frame::{Channels, OnceHead, RequestHead},
     world,
 };
 
@@ -121,9 +123,26 @@ impl What {
         }
     }
 
+    /// True if it does no harm to serve the call more than once.
     fn is_idempotent(&self) -> bool {
         match self {
-            Self::Typed(_, method) => method.idempotent,
+            Self::Typed(_, method) => method.idempotent || method.once,
+            Self::Named { .. } => false,
+        }
+    }
+
+    /// True if that is because its writes are numbered.
+    fn is_once(&self) -> bool {
+        match self {
+            Self::Typed(_, method) => method.once,
+            Self::Named { .. } => false,
+        }
+    }
+
+    /// True if nodes need it of each other as long as they are there, also of one that drains.
+    fn is_needed(&self) -> bool {
+        match self {
+            Self::Typed(_, method) => method.access == Access::Node,
             Self::Named { .. } => false,
         }
     }
@@ -477,12 +496,6 @@ async fn join_all<K, T>(calls: Vec<(K, BoxFuture<'static, T>)>) -> Vec<(K, T)> {
         .collect()
 }
 
-/// A time between nothing and `most`.
-fn jitter(most: Duration) -> Duration {
-    let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
-    Duration::from_micros(world::dice() % most.max(1))
-}
-
 impl Plan {
     /// Makes the call, on another node too if that is safe.
     async fn run(
@@ -530,12 +543,22 @@ impl Plan {
     ) -> Result<(Message, Codec, PublicKey)> {
         self.client.scope.fences.check()?;
         let own = now + self.timeout.unwrap_or_else(|| self.what.timeout());
+        let own = match self.what.is_once() {
+            true => own.min(now + once::LONGEST),
+            false => own,
+        };
         let deadline = self
             .client
             .scope
             .deadline
             .map_or(own, |inherited| inherited.min(own));
         self.client.pool().budget().earn();
+        // The same number in each try. When the call has ended, however, it is acknowledged.
+        let open = self
+            .what
+            .is_once()
+            .then(|| self.client.pool().once().begin());
+        let once = open.as_ref().map(OpenCall::head);
         let mut tried = Vec::new();
         let mut former: Option<Former> = None;
         let mut waiting = None;
@@ -564,7 +587,7 @@ impl Plan {
                     Err(error) => return Err(last.unwrap_or(error)),
                 },
             };
-            let made = self.attempt(&route, codec, message, deadline, former);
+            let made = self.attempt(&route, codec, message, deadline, (former, once));
             let Failure { error, fate } = match made.await {
                 Ok(reply) => return Ok((reply, codec, node)),
                 Err(failure) => failure,
@@ -615,7 +638,7 @@ impl Plan {
                 let elsewhere = [&tried[..], &[node]].concat();
                 if self.pick(&elsewhere, &guide).is_none() {
                     let hint = error.retry_after().unwrap_or_default();
-                    let wait = hint + jitter(pause.max(hint));
+                    let wait = hint + world::jitter(pause.max(hint));
                     if world::now() + wait >= deadline {
                         return Err(error);
                     }
@@ -658,17 +681,23 @@ impl Plan {
     fn pick(&self, tried: &[PublicKey], guide: &Guide) -> Option<Route> {
         let routes = self.client.pool().routes();
         let candidates = routes.of(self.what.id());
-        let fresh = |route: &Route| {
-            route.target.is_ready()
-                && !tried.contains(&route.target.key())
+        let is_new = |route: &Route| {
+            !tried.contains(&route.target.key())
                 && self.to.is_none_or(|to| route.target.key() == to)
         };
-        let sure = |route: &Route| fresh(route) && !route.doubtful && !route.target.is_silent();
+        // One that drains serves until others do what only it may.
+        let there = |route: &Route| route.target.is_there() && is_new(route);
         if self.to.is_none()
-            && let Some(route) = guide.pick(candidates, fresh)
+            && let Some(route) = guide.pick(candidates, there)
         {
             return Some(route.clone());
         }
+        let is_needed = self.what.is_needed();
+        let fresh = |route: &Route| {
+            let takes = route.target.is_ready() || (is_needed && route.target.is_there());
+            takes && is_new(route)
+        };
+        let sure = |route: &Route| fresh(route) && !route.doubtful && !route.target.is_silent();
         let preferred = |route: &&Route| Some(route.target.key()) == self.prefer && sure(route);
         if let Some(route) = candidates.iter().find(preferred) {
             return Some(route.clone());
@@ -714,14 +743,14 @@ impl Plan {
         Error::new(Code::UnknownService, message)
     }
 
-    /// One try, of which `former` was an earlier one.
+    /// One try, of which `former` was an earlier one, and `once` is the number.
     async fn attempt(
         &self,
         route: &Route,
         codec: Codec,
         message: Message,
         deadline: Instant,
-        former: Option<Former>,
+        (former, once): (Option<Former>, Option<OnceHead>),
     ) -> Result<Message, Failure> {
         let trace = self
             .client
@@ -746,6 +775,7 @@ impl Plan {
                     deadline: Some(deadline),
                     trace,
                     fences: self.client.scope.fences.clone(),
+                    writes: once.map(|once| Arc::new(CallWrites::of(route.target.key(), &once))),
                 };
                 let method = self.what.id();
                 let arrived = Arrived {
@@ -778,6 +808,7 @@ impl Plan {
                         trace: Some(trace.to_wire()),
                         call_id: call_id.map(|call| call.0),
                         former: former.map(|former| former.link),
+                        once,
                         channels: Channels::default(),
                         fences: self.client.scope.fences.clone(),
                     };

@@ -21,7 +21,7 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
-use super::budget::Budget;
+use super::{budget::Budget, once::OnceCalls};
 use crate::{
     config::Limits,
     directory::Session,
@@ -79,6 +79,8 @@ pub(crate) struct Pool {
     lost: Mutex<BTreeSet<PublicKey>>,
     /// The numbering of this program's writes to the directory.
     session: Session,
+    /// The numbering of its calls that may be served more than once.
+    once: OnceCalls,
     /// The ids of its calls: what no other program has, and a number.
     calls: (u64, AtomicU64),
     /// What has been counted of the calls made here.
@@ -175,10 +177,20 @@ impl Target {
         }
     }
 
+    /// True if it takes any call. What is called from this very node is served here also while it
+    /// drains: by others it may not be.
     pub(crate) fn is_ready(&self) -> bool {
         match self {
             Self::Link(link) => link.is_ready(),
-            Self::Local(host, _) => host.upgrade().is_some_and(|host| !host.is_draining()),
+            Self::Local(host, _) => host.upgrade().is_some(),
+        }
+    }
+
+    /// True if it takes some calls at least: those that a node serves until it is gone.
+    pub(crate) fn is_there(&self) -> bool {
+        match self {
+            Self::Link(link) => link.is_there(),
+            Self::Local(host, _) => host.upgrade().is_some(),
         }
     }
 
@@ -193,7 +205,11 @@ impl Target {
     pub(crate) fn load(&self) -> u32 {
         match self {
             Self::Link(link) => link.load(),
-            Self::Local(host, _) => host.upgrade().map_or(u32::MAX, |host| host.in_flight()),
+            // While it drains, others serve what is called from here, if there are any.
+            Self::Local(host, _) => host
+                .upgrade()
+                .filter(|host| !host.is_draining())
+                .map_or(u32::MAX, |host| host.in_flight()),
         }
     }
 }
@@ -243,6 +259,7 @@ impl Pool {
             absent: Mutex::default(),
             lost: Mutex::default(),
             session: Session::new(),
+            once: OnceCalls::default(),
             calls: (world::dice(), AtomicU64::new(1)),
             counted: CallTable::default(),
             budget: Budget::default(),
@@ -462,6 +479,11 @@ impl Pool {
     /// How many calls may be tried again after `busy`.
     pub(super) fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Numbers calls that may be served more than once.
+    pub(super) fn once(&self) -> &OnceCalls {
+        &self.once
     }
 
     /// An id for a call.

@@ -16,9 +16,10 @@ pub(crate) const JOIN: usize = 0;
 pub(crate) const TOKEN: usize = 1;
 pub(crate) const NODES: usize = 2;
 pub(crate) const REMOVE: usize = 3;
-pub(crate) const SECRET: usize = 4;
-pub(crate) const HOLD: usize = 5;
-pub(crate) const RENEW_SECRET: usize = 6;
+pub(crate) const MEMBERS: usize = 4;
+pub(crate) const SECRET: usize = 5;
+pub(crate) const HOLD: usize = 6;
+pub(crate) const RENEW_SECRET: usize = 7;
 
 /// The role of whoever proves a join token.
 pub(crate) const GUEST: &str = "distri-guest";
@@ -93,6 +94,23 @@ pub(crate) struct TokenArguments {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RemoveArguments {
     pub(crate) number: u64,
+}
+
+/// Whose members are compared with those of the one asked.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct MembersArguments {
+    /// How far the asking node's directory has come.
+    pub(crate) revision: u64,
+    /// Of those whom it takes for members.
+    pub(crate) digest: u64,
+}
+
+/// Who belongs to the cluster as of a revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Told {
+    pub(crate) revision: u64,
+    #[schemars(with = "Vec<String>")]
+    pub(crate) nodes: Vec<Endpoint>,
 }
 
 /// The nodes of a cluster.
@@ -182,6 +200,12 @@ pub(crate) fn descriptor() -> &'static ServiceDescriptor {
                 MethodDescriptor::new::<RemoveArguments, ()>("remove")
                     .docs("Takes a node out, for good.")
                     .access(Access::Role(ADMIN.to_owned()))
+                    .idempotent(),
+            )
+            .method(
+                MethodDescriptor::new::<MembersArguments, Option<Told>>("members")
+                    .docs("Who belongs, as this node has it, if it knows more than who asks.")
+                    .access(Access::Node)
                     .idempotent(),
             )
             .method(

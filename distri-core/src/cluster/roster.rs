@@ -9,13 +9,13 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    protocol::GUEST,
+    protocol::{GUEST, Told},
     records::{MEMBERS, MemberRecord, ROLES, RolesRecord, TOKENS},
 };
 use crate::{
     client::pool::Pool,
     config::AccessConfig,
-    directory::{Actor, Query, Replica},
+    directory::{Actor, Query, Replica, State},
     id::PublicKey,
     service::{Caller, Role},
     transport::Endpoint,
@@ -34,9 +34,18 @@ pub(crate) struct Roster {
     access: AccessConfig,
     /// Nodes named in the configuration, or in the folder of a node that joined.
     configured: Vec<Endpoint>,
-    known: RwLock<Known>,
+    held: RwLock<Held>,
     /// The directory has been read.
     read: watch::Sender<bool>,
+    /// Who came as a node last and was not known as one.
+    unknown_caller: watch::Sender<Option<PublicKey>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    known: Known,
+    /// What another member said, while that is newer than this node's directory.
+    told: Option<Told>,
 }
 
 /// What the directory says.
@@ -56,8 +65,9 @@ impl Roster {
         Self {
             access,
             configured,
-            known: RwLock::default(),
+            held: RwLock::default(),
             read: watch::Sender::new(false),
+            unknown_caller: watch::Sender::new(None),
         }
     }
 
@@ -83,23 +93,60 @@ impl Roster {
 
     /// The nodes of the cloud, as far as is known.
     pub(crate) fn members(&self) -> BTreeSet<PublicKey> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if known.read {
-            known.members.keys().copied().collect()
-        } else {
-            self.configured.iter().map(|node| node.key).collect()
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        self.nodes_of(&held).map(|node| node.key).collect()
+    }
+
+    /// The nodes of the cloud and where they are, as far as is known.
+    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        match &held.told {
+            Some(told) => told.nodes.clone(),
+            None => self.nodes_of(&held).cloned().collect(),
         }
+    }
+
+    fn nodes_of<'a>(&'a self, held: &'a Held) -> impl Iterator<Item = &'a Endpoint> {
+        let configured = (!held.known.read).then_some(&self.configured);
+        held.known
+            .members
+            .values()
+            .chain(configured.into_iter().flatten())
+            .chain(held.told.iter().flat_map(|told| &told.nodes))
+    }
+
+    /// Takes the word of another member for who belongs, until this node's own directory, which
+    /// has come to `revision`, has come as far. False if that is no news.
+    pub(super) fn believe(&self, told: Told, revision: u64) -> bool {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let before = held.told.as_ref().map_or(revision, |told| told.revision);
+        let is_news = told.revision > before.max(revision);
+        if is_news {
+            held.told = Some(told);
+        }
+        is_news
+    }
+
+    /// Notes that one came as a node who is not known as one.
+    pub(crate) fn note_unknown_caller(&self, key: PublicKey) {
+        self.unknown_caller.send_replace(Some(key));
+    }
+
+    /// Tells who comes as a node and is not known as one.
+    pub(super) fn unknown_callers(&self) -> watch::Receiver<Option<PublicKey>> {
+        self.unknown_caller.subscribe()
     }
 
     /// What the key is to this node.
     pub(crate) fn caller(&self, key: PublicKey) -> Caller {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let known = &held.known;
         let mut roles = self.access.roles_of(key);
         roles.extend(known.roles.get(&key).into_iter().flatten().cloned());
         roles.sort();
         roles.dedup();
-        let is_node = known.members.contains_key(&key)
-            || (!known.read && self.configured.iter().any(|node| node.key == key));
+        let is_node =
+            known.members.contains_key(&key) || self.nodes_of(&held).any(|node| node.key == key);
         let role = if is_node {
             Role::Node
         } else if known.guests.contains(&key) {
@@ -113,9 +160,19 @@ impl Roster {
         Caller { key, role, roles }
     }
 
-    fn update(&self, known: Known) -> Option<Known> {
-        let mut held = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        (*held != known).then(|| std::mem::replace(&mut *held, known))
+    /// Takes in what the directory says at a revision. Gives who is no node any more, if anything
+    /// is another than it was.
+    fn update(&self, known: Known, revision: u64) -> Option<Vec<PublicKey>> {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let is_outdated = |told: &Told| told.revision <= revision;
+        if held.known == known && !held.told.as_ref().is_some_and(is_outdated) {
+            return None;
+        }
+        let before: BTreeSet<_> = self.nodes_of(&held).map(|node| node.key).collect();
+        held.known = known;
+        held.told = held.told.take().filter(|told| !is_outdated(told));
+        let now: BTreeSet<_> = self.nodes_of(&held).map(|node| node.key).collect();
+        Some(before.difference(&now).copied().collect())
     }
 }
 
@@ -134,6 +191,8 @@ pub(crate) async fn follow(
         for change in &mut changes {
             change.borrow_and_update();
         }
+        // Read first: what is seen then is at least as new.
+        let revision = replica.read(State::revision);
         let known = look(&replica);
         let is_member = known.members.contains_key(&me);
         if was_member && (!is_member || known.leaving.contains(&me)) {
@@ -141,19 +200,13 @@ pub(crate) async fn follow(
         }
         was_member |= is_member;
         // A node that has not heard of its own membership yet knows too little to judge others.
-        if is_member && let Some(former) = roster.update(known.clone()) {
+        if is_member && let Some(gone) = roster.update(known, revision) {
             let Some(pool) = pool.upgrade() else { return };
-            for endpoint in known.members.values() {
-                pool.place(endpoint.clone());
+            for endpoint in roster.endpoints() {
+                pool.place(endpoint);
             }
-            let gone = former.members.keys().chain(
-                (!former.read)
-                    .then(|| roster.configured().iter().map(|node| &node.key))
-                    .into_iter()
-                    .flatten(),
-            );
-            for key in gone.filter(|key| !known.members.contains_key(key)) {
-                pool.remove(*key, "the node was removed from the cluster");
+            for key in gone {
+                pool.remove(key, "the node was removed from the cluster");
             }
             changed();
             roster.read.send_replace(true);
@@ -210,6 +263,12 @@ fn look(replica: &Replica) -> Known {
         read: true,
         leaving,
     }
+}
+
+/// The members as this node's directory has them.
+pub(super) fn members_of(replica: &Replica) -> Vec<Endpoint> {
+    let records = all::<MemberRecord>(replica, MEMBERS).into_iter();
+    records.map(|(_, member)| member.endpoint()).collect()
 }
 
 /// All documents of a collection of the directory's own, as this node has them.

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use super::{
     custodian::{not_kept, recorded},
     protocol::{
-        ClusterInfo, HOLD, Handed, HoldArguments, JOIN, JoinArguments, NODES, NodeInfo, NodeRole,
-        REMOVE, RENEW_SECRET, RemoveArguments, SECRET, SecretArguments, TOKEN, Ticket,
-        TokenArguments, descriptor,
+        ClusterInfo, HOLD, Handed, HoldArguments, JOIN, JoinArguments, MEMBERS as WHO_BELONGS,
+        MembersArguments, NODES, NodeInfo, NodeRole, REMOVE, RENEW_SECRET, RemoveArguments, SECRET,
+        SecretArguments, TOKEN, Ticket, TokenArguments, descriptor,
     },
     records::{
         CLUSTER, ClusterRecord, MEMBERS, MemberRecord, ROLES, RolesRecord, SECRETS, SecretsRecord,
@@ -18,6 +18,7 @@ use super::{
     roster::all,
     secret::Secrets,
     token::JoinToken,
+    touch,
 };
 use crate::{
     client::{Client, NodeState},
@@ -410,6 +411,10 @@ impl Service for ClusterService {
                 let arguments = request.arguments()?;
                 self.remove(arguments).await?;
                 request.reply(&())
+            }
+            WHO_BELONGS => {
+                let arguments: MembersArguments = request.arguments()?;
+                request.reply(&touch::answer(self.server.replica(), &arguments))
             }
             SECRET => {
                 let arguments = request.arguments()?;

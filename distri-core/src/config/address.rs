@@ -9,7 +9,19 @@ use crate::transport::Address;
 
 /// Reads an address to listen on: `HOST:PORT`.
 pub(super) fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    listening(String::deserialize(deserializer)?)
+}
+
+/// The same, where there need be none.
+pub(super) fn optional_listen<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Address>, D::Error> {
+    Option::<String>::deserialize(deserializer)?
+        .map(listening)
+        .transpose()
+}
+
+fn listening<E: de::Error>(text: String) -> Result<Address, E> {
     match port(&text) {
         Some(_) => Ok(Address::new(text)),
         None => Err(refuse(

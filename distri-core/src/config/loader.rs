@@ -262,6 +262,7 @@ impl Layers {
             access,
             limits,
             directory,
+            admin,
             client,
             log,
         } = sections;
@@ -273,6 +274,7 @@ impl Layers {
             access,
             limits,
             directory,
+            admin,
             client,
             log,
             services,

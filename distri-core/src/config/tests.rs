@@ -359,7 +359,7 @@ fn an_unknown_key_that_resembles_nothing_is_refused_with_the_known_ones() {
     );
     assert_eq!(
         Toml::new("quux = 1").refusal(),
-        "quux (distri.toml:1): no such key; known here: node, cloud, access, limits, directory, client, log, services"
+        "quux (distri.toml:1): no such key; known here: node, cloud, access, limits, directory, admin, client, log, services"
     );
     assert_eq!(
         Toml::new("[service.stego]\n").refusal(),

@@ -259,9 +259,15 @@ impl Directory {
 
     async fn write(&self, command: Command) -> Result<Outcome> {
         let session = self.client.pool().session();
-        let opened = session.begin();
+        let (request, _opened) = match self.client.writes() {
+            Some(writes) => (writes.next()?, None),
+            None => {
+                let opened = session.begin();
+                (opened.id, Some(opened))
+            }
+        };
         let write = Write {
-            request: Some(opened.id),
+            request: Some(request),
             command,
         };
         let mut call = self

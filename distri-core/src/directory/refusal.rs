@@ -158,6 +158,13 @@ pub enum Refusal {
         /// The number of the fence that came with the request.
         asked: u64,
     },
+    /// The call was served before, here or on another node, and made another write in this place. A
+    /// method with `once` makes the same writes in the same order each time, whatever it reads.
+    #[error("the call was served before, and its write {write} was another one then")]
+    Differs {
+        /// Which of the call's writes, from 1.
+        write: u64,
+    },
 }
 
 fn fenced(election: &str, held: Option<u64>, asked: u64) -> String {
@@ -180,6 +187,7 @@ impl ServiceError for Refusal {
             | Self::Bounds { .. }
             | Self::Compacted { .. }
             | Self::Forgotten { .. }
+            | Self::Differs { .. }
             | Self::Fenced { .. } => Code::FailedPrecondition,
             Self::Invalid { .. } | Self::Schema { .. } | Self::Cursor => Code::InvalidArgument,
             Self::Denied { .. } => Code::Denied,

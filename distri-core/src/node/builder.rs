@@ -1,6 +1,6 @@
 //! [`Node`], and how it is prepared.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{
     NodeHandle, StartError,
@@ -69,6 +69,12 @@ impl Node {
     /// Where the node accepts links.
     pub fn address(&self) -> &Address {
         &self.running.address
+    }
+
+    /// Where the node tells monitoring how it is, with the port that was picked; `None` without
+    /// `admin.listen`.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        Some(self.running.admin.as_ref()?.address())
     }
 
     /// How others reach the node: its key at its address.

@@ -1,10 +1,10 @@
-//! What a node does in the world: it accepts links, tells how it stands, and stops.
+//! What a node does in the world: it accepts links and tells how it stands. How it stops is in `stop`.
 //!
 //! Its tasks: `accept` (one), `meet` (one per link that came in, until it closes), `report` (one),
 //! `heed` (one) and the gossip's (see [`crate::membership`]), and those of the directory (see
 //! [`super::keeper`]) and of services that not every node may serve (see
-//! [`super::leading`] and [`super::owning`]). All end with [`Running`]. Links have tasks
-//! of their own, see [`crate::rpc`].
+//! [`super::leading`] and [`super::owning`]); the admin port has its own, see [`crate::http`]. All end
+//! with [`Running`]. Links have tasks of their own, see [`crate::rpc`].
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the node's tasks"
@@ -21,6 +21,7 @@ use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
     NodeHandle, StartError,
+    admin::{self, Admin, Subject},
     handle::{Shared, Tasks},
     host::{Host, HostFor, HostsNothing},
     introspect,
@@ -50,6 +51,8 @@ use crate::{
     world,
 };
 
+mod stop;
+
 /// How often a node looks whether it stands differently than it last told. Shorter makes placement
 /// follow load more closely and costs a frame per link each time.
 const REPORT: Duration = Duration::from_millis(100);
@@ -60,9 +63,6 @@ const REPORT_AT_REST: Duration = Duration::from_millis(300);
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
 
-/// How long a node that stops waits until the directory knows what it holds no more.
-const GIVE_UP: Duration = Duration::from_secs(2);
-
 /// The pause before collections are declared again that could not be.
 const DECLARE_AGAIN: Duration = Duration::from_millis(200);
 
@@ -72,6 +72,7 @@ pub(super) struct Running {
     pub(super) host: Arc<Host>,
     pub(super) address: Address,
     pub(super) keeper: Option<Keeper>,
+    pub(super) admin: Option<Admin>,
     leading: Leading,
     owning: Owning,
     membership: Membership,
@@ -115,6 +116,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         .advertise
         .clone()
         .unwrap_or_else(|| listener.address());
+    let admin_port = admin::bind(config.admin.listen.as_ref()).await?;
     let cell = Arc::new(OnceLock::new());
     let repeats = Repeats::new(&config.limits);
     let hello: Arc<dyn Fn() -> Hello + Send + Sync> = {
@@ -152,6 +154,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             vitals: vitals.clone(),
             group: OnceLock::new(),
             membership: OnceLock::new(),
+            trouble: crate::cluster::Trouble::new(None),
             elections: OnceLock::new(),
             secrets: OnceLock::new(),
             seen: Mutex::default(),
@@ -232,11 +235,21 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
         tasks.extend(keeper.start(&roster, &pool, members_changed));
     }
     let keeps_directory = keeper.is_some();
+    let admin = admin_port.map(|port| {
+        let subject = Subject {
+            node: handle.clone(),
+            host: Arc::downgrade(&host),
+            roster: keeps_directory.then(|| roster.clone()),
+        };
+        Admin::start(port, subject)
+    });
+    let admin = admin.transpose()?;
     let mut running = Running {
         handle: handle.clone(),
         host: host.clone(),
         address: address.clone(),
         keeper,
+        admin,
         leading,
         owning,
         membership,
@@ -260,13 +273,15 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     for service in services.values() {
         collections.extend(service.collections());
     }
-    if !collections.is_empty() {
-        if running.keeper.is_none() {
+    if let Some(first) = collections.first() {
+        let Some(keeper) = &running.keeper else {
             return Err(StartError::NoDirectory {
-                collection: collections[0].name.clone(),
+                collection: first.name.clone(),
             });
-        }
-        let late = declare(&handle, collections).await?;
+        };
+        // What stands already needs no majority: a node must be able to start while there is none.
+        let missing = collections.into_iter().filter(|spec| !keeper.has(spec));
+        let late = declare(&handle, missing.collect()).await?;
         if !late.is_empty() {
             tracing::warn!("no leader answers: the services' collections are declared later");
             let declares = declare_at_last(handle.clone(), late);
@@ -292,6 +307,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     running.tasks.extend(campaigns);
     let follows = running.owning.start(&Arc::downgrade(&host));
     running.tasks.extend(follows);
+    running.admin.iter().for_each(Admin::started);
     tracing::info!(
         key = %handle.key(),
         %address,
@@ -503,6 +519,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
             }
         }
         Ok(Ok(hello)) if hello.is_node => {
+            gate.roster.note_unknown_caller(link.peer());
             link.close(&format!("key {} {NO_MEMBER}", link.peer()));
         }
         Ok(_) => {}
@@ -581,73 +598,6 @@ async fn heed(membership: Membership, pool: Weak<Pool>) {
 impl Running {
     pub(super) fn links(&self) -> usize {
         self.gate.lock().len() + self.pool.dialed()
-    }
-
-    pub(super) async fn shutdown(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.hand_over().await;
-        }
-        if let Some(elections) = self.handle.elections() {
-            let wait = self.limits.drain / 2;
-            tokio::join!(self.leading.hand_over(wait), self.owning.hand_over(wait));
-            elections.close(GIVE_UP).await;
-            self.gate.status_changed.notify_one();
-        }
-        self.host.drain();
-        self.gate.status_changed.notify_one();
-        let about = standing::about(&self.host, self.handle.name(), &self.address);
-        self.membership.leave(self.handle.client(), about).await;
-        self.tasks.first().into_iter().for_each(AbortHandle::abort);
-        if let Some(keeper) = &self.keeper {
-            keeper.leave();
-        }
-        let links = self.gate.lock().clone();
-        links.iter().for_each(Link::go_away);
-        self.pool.go_away();
-        let until = world::now() + self.limits.drain;
-        let all_ended = async {
-            for link in &links {
-                link.closed().await;
-            }
-            self.pool.ended().await;
-        };
-        if tokio::time::timeout_at(until, all_ended).await.is_err() {
-            let in_flight = self.host.in_flight();
-            tracing::warn!(in_flight, waited = ?self.limits.drain, "calls did not finish in time");
-        }
-        links
-            .iter()
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        self.host.stop().await;
-        self.handle.stop_tasks();
-        if let Some(keeper) = &self.keeper {
-            keeper.close().await;
-        }
-        tracing::info!(name = self.handle.name(), "node stopped");
-    }
-}
-
-impl Running {
-    /// Ends everything at once. Others learn of it by their links.
-    pub(super) fn halt(&self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-        self.handle.stop_tasks();
-        self.gate
-            .lock()
-            .drain(..)
-            .for_each(|link| link.close("the node has stopped"));
-        self.pool.close("the node has stopped");
-        self.repeats.close();
-        if let Some(elections) = self.handle.elections() {
-            elections.abandon();
-        }
-        // Who holds a clone of a node that was killed finds nobody at home either.
-        self.pool.forget_local();
-        if let Some(keeper) = &self.keeper {
-            keeper.abandon();
-        }
     }
 }
 

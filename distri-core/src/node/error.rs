@@ -22,6 +22,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("the node cannot listen")]
     Listen(#[from] TransportError),
+    /// The address of `admin.listen` cannot be listened on.
+    #[error("the node's admin port cannot be opened")]
+    Admin(#[source] TransportError),
     /// A service failed to start.
     #[error("service `{name}` could not start")]
     Service {

@@ -27,7 +27,7 @@ use crate::world;
 use crate::{client::Client, id::PublicKey};
 #[cfg(feature = "node")]
 use crate::{
-    cluster::Secrets,
+    cluster::{Secrets, Trouble},
     consensus::Group,
     election::{Elections, seen::SeenFences},
     membership::{Member, Membership},
@@ -57,6 +57,9 @@ pub(super) struct Shared {
     /// What it knows of the members of its cloud, once it takes part.
     #[cfg(feature = "node")]
     pub(super) membership: OnceLock<Membership>,
+    /// What keeps it from its cluster.
+    #[cfg(feature = "node")]
+    pub(super) trouble: Trouble,
     /// Its part in elections, if it keeps a directory.
     #[cfg(feature = "node")]
     pub(super) elections: OnceLock<Elections>,
@@ -107,6 +110,8 @@ impl NodeHandle {
             group: OnceLock::new(),
             #[cfg(feature = "node")]
             membership: OnceLock::new(),
+            #[cfg(feature = "node")]
+            trouble: Trouble::default(),
             #[cfg(feature = "node")]
             elections: OnceLock::new(),
             #[cfg(feature = "node")]
@@ -165,6 +170,11 @@ impl NodeHandle {
     pub fn leader(&self) -> Option<PublicKey> {
         let group = self.shared.group.get()?;
         Some(group.member(group.leader()?)?.key)
+    }
+
+    /// What keeps this node from its cluster, and what to do about it, if it cannot help itself.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.trouble.borrow().clone()
     }
 
     /// Waits until the node that leads is another than `known`, and tells which.

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::gate::{Admitted, Gate, OwnsKeys, Pass};
 use crate::{
     config::Limits,
+    directory::CallWrites,
     error::{Code, Error, Result},
     hash::IdMap,
     id::MethodId,
@@ -229,6 +230,16 @@ impl Host {
         self.load.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Waits until no call is served but the cloud's own.
+    pub(crate) async fn idle(&self) {
+        self.load.room.emptied().await;
+    }
+
+    /// Calls being served, the cloud's own not among them.
+    pub(crate) fn serving(&self) -> u32 {
+        self.load.room.taken()
+    }
+
     pub(crate) async fn stop(&self) {
         for hosted in self.services.values() {
             if let Some(service) = hosted.service.get() {
@@ -265,7 +276,7 @@ impl Host {
                 ),
             ));
         };
-        if self.is_draining() {
+        if self.is_draining() && !self.serves_to_the_end(method, caller) {
             let node = self.node.name();
             return Err(method.refuse(Error::new(
                 Code::Unavailable,
@@ -299,6 +310,17 @@ impl Host {
         Ok((method, ticket))
     }
 
+    /// True for what a node that drains goes on to serve.
+    fn serves_to_the_end(&self, method: &Method, caller: &Caller) -> bool {
+        // What the cloud itself needs: others elect a leader with this node's vote.
+        method.descriptor.access == Access::Node
+            // What the calls that are being finished here call in turn.
+            || caller.key == self.node.key()
+            // What no other may serve yet: whoever stands before it says who may.
+            || method.gate.get().is_some()
+            || method.keys.get().is_some()
+    }
+
     /// Refuses a caller who calls too often. The cloud's own nodes may.
     fn check_rate(&self, now: Instant, caller: &Caller) -> Result<()> {
         let Some(rates) = self.load.rates.as_ref() else {
@@ -329,6 +351,13 @@ impl Host {
             mut message,
         } = arrived;
         let (method, ticket) = self.admit(method, caller, now)?;
+        if inherited.writes.is_some() && !method.descriptor.once {
+            // Its caller counts on it, and makes it again where this run is lost.
+            ticket.refuse(Code::Unavailable);
+            let (name, node) = (&method.descriptor.name, self.node.name());
+            let message = format!("`{name}` is not `once` in the program of node {node}");
+            return Err(Error::new(Code::Unavailable, message));
+        }
         let service = method.service.get().ok_or_else(starting)?;
         let gate = method.gate.get();
         let admitted = gate.map(|gate| gate.admit()).transpose();
@@ -494,6 +523,9 @@ impl HostFor {
             deadline,
             trace: trace.map_or_else(Trace::start, Trace::from_wire),
             fences: head.fences,
+            writes: head
+                .once
+                .map(|once| Arc::new(CallWrites::of(self.caller.key, &once))),
         };
         match host.begin(method, &self.caller, arrived, inherited, reporter) {
             Ok((cx, future)) => Serving::Running {

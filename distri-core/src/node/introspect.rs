@@ -69,6 +69,9 @@ pub struct NodeStatus {
     pub draining: bool,
     /// What each method has done.
     pub methods: Vec<MethodStatus>,
+    /// What keeps it from its cluster, and what to do about it, if it cannot help itself.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// What a method has done since the node started.
@@ -216,5 +219,9 @@ pub(super) fn status_of(node: &NodeHandle, host: &Host) -> NodeStatus {
         in_flight: host.in_flight(),
         draining: host.is_draining(),
         methods: methods.collect(),
+        #[cfg(feature = "node")]
+        trouble: node.trouble(),
+        #[cfg(not(feature = "node"))]
+        trouble: None,
     }
 }

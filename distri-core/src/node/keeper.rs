@@ -1,7 +1,9 @@
 //! A node's part in the directory: opened before anything else is served, closed after everything.
 //!
 //! Its tasks: `writes` and `reads` (commands into the log, questions to the leader), `elections` (the
-//! node's lease, and what it must clear away), `steward` (the cluster's members), `custodian` (its secret), `roster` (whom the node admits), `snapshots`.
+//! node's lease, and what it must clear away), `steward` (the cluster's members), `custodian` (its
+//! secret), `roster` (whom the node admits), `touch` (who belongs by now, where the log does not tell),
+//! `snapshots`.
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the directory's tasks"
@@ -24,11 +26,11 @@ use crate::{
     client::pool::Pool,
     cluster::{
         self, ClusterService, Custodian, FIRST_SECRET, Folder, JoinArguments, JoinToken,
-        MemberRecord, Roster, Secrets, Steward, Vault, redeem,
+        MemberRecord, Roster, Secrets, Steward, Touch, Vault, redeem,
     },
     config::{self, Config},
     consensus::{Group, GroupOptions, Member, RaftService, Timing},
-    directory::{DirectoryService, Replica, Server},
+    directory::{CollectionSpec, DirectoryService, Replica, Server},
     election::Elections,
     error::{Code, Error},
     id::PublicKey,
@@ -321,6 +323,12 @@ impl Keeper {
         &self.group
     }
 
+    /// True if the directory has this collection as it is declared, as far as this node knows.
+    pub(super) fn has(&self, declared: &CollectionSpec) -> bool {
+        let replica = self.server.replica();
+        replica.read(|state| state.collections().any(|(spec, _)| spec == declared))
+    }
+
     #[cfg(feature = "testing")]
     pub(super) fn replica(&self) -> &Arc<Replica> {
         self.server.replica()
@@ -350,7 +358,7 @@ impl Keeper {
         &self,
         roster: &Arc<Roster>,
         pool: &Arc<Pool>,
-        on_change: impl Fn() + Send + Sync + 'static,
+        on_change: impl Fn() + Clone + Send + Sync + 'static,
     ) -> Vec<AbortHandle> {
         let client = self.handle.client().clone();
         let custodian = Custodian {
@@ -372,6 +380,15 @@ impl Keeper {
         tasks.extend(elections.map(|elections| world::spawn(elections.run())));
         tasks.extend(steward.map(|steward| world::spawn(steward.run())));
         tasks.push(world::spawn(custodian.run()));
+        let touch = Touch {
+            roster: roster.clone(),
+            replica: self.server.replica().clone(),
+            pool: Arc::downgrade(pool),
+            client: self.handle.client().clone(),
+            changed: on_change.clone(),
+            trouble: self.handle.shared.trouble.clone(),
+        };
+        tasks.push(world::spawn(touch.keep()));
         let group = self.group.clone();
         tasks.push(world::spawn(async move { group.keep_short().await }));
         let follow = cluster::follow(

@@ -190,6 +190,13 @@ impl Gate for LeaderGate {
     fn admit(&self) -> Result<Admitted> {
         let held = self.held().filter(|_| !*self.closing.borrow());
         if let Some(held) = held {
+            // What a simulation watches is that calls begin under rising fences: what a former
+            // leader has begun goes on, and is refused where it would take effect.
+            #[cfg(feature = "testing")]
+            drop(world::process::act(|| world::process::Part::Holder {
+                election: held.election().to_owned(),
+                fence: held.fence().number(),
+            }));
             return Ok(Admitted {
                 fence: held.fence().clone(),
                 pass: self.calls.clone(),

@@ -1,9 +1,12 @@
 //! A bound on what is served at once, and a guess when there is room again.
 
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    pin::pin,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     time::Duration,
 };
+
+use tokio::sync::Notify;
 
 /// What those who are refused are told at least and at most to wait. Less would bring them back before
 /// anything has changed, more would keep them away after the rush.
@@ -16,6 +19,9 @@ pub(super) struct Room {
     taken: AtomicU32,
     /// How long one stays, in microseconds: a mean in which each counts an eighth.
     stay: AtomicU32,
+    /// Somebody waits, or has waited, until nobody is there.
+    is_watched: AtomicBool,
+    left: Notify,
 }
 
 impl Room {
@@ -24,6 +30,8 @@ impl Room {
             limit: limit.unwrap_or(u32::MAX),
             taken: AtomicU32::new(0),
             stay: AtomicU32::new(0),
+            is_watched: AtomicBool::new(false),
+            left: Notify::new(),
         }
     }
 
@@ -40,20 +48,46 @@ impl Room {
     pub(super) fn enter(&self) -> bool {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         if before >= self.limit {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
+            self.give_back();
         }
         before < self.limit
     }
 
     /// Gives a place back, that was taken for so long where that is known.
     pub(super) fn leave(&self, stayed: Option<Duration>) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
+        self.give_back();
         if let Some(stayed) = stayed {
             let stayed = u32::try_from(stayed.as_micros()).unwrap_or(u32::MAX);
             // Two at the same moment may lose one of their stays: it is a guess.
             let mean = self.stay.load(Ordering::Relaxed);
             let mean = mean - mean / 8 + stayed / 8;
             self.stay.store(mean, Ordering::Relaxed);
+        }
+    }
+
+    fn give_back(&self) {
+        // In one order with the watcher's: either it sees the place free, or it is seen here.
+        self.taken.fetch_sub(1, Ordering::SeqCst);
+        if self.is_watched.load(Ordering::SeqCst) {
+            self.left.notify_waiters();
+        }
+    }
+
+    /// Places that are taken.
+    pub(super) fn taken(&self) -> u32 {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no place is taken.
+    pub(super) async fn emptied(&self) {
+        self.is_watched.store(true, Ordering::SeqCst);
+        loop {
+            let mut left = pin!(self.left.notified());
+            left.as_mut().enable();
+            if self.taken() == 0 {
+                return;
+            }
+            left.await;
         }
     }
 
@@ -101,5 +135,19 @@ mod tests {
         }
 
         assert_eq!(room.hint(), *HINT.end());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_empty_room_is_told_when_the_last_has_left() {
+        let room = Room::new(Some(2));
+        assert!(room.enter() && room.enter() && !room.enter());
+        let mut emptied = Box::pin(room.emptied());
+        assert!(futures_util::poll!(emptied.as_mut()).is_pending());
+
+        room.leave(None);
+        assert!(futures_util::poll!(emptied.as_mut()).is_pending());
+        room.leave(None);
+
+        assert!(futures_util::poll!(emptied.as_mut()).is_ready());
     }
 }

@@ -141,8 +141,10 @@ struct Shared {
     in_flight: AtomicU32,
     /// Calls that the other end says it is serving.
     their_load: AtomicU32,
-    /// Takes calls: has said hello, does not drain, is not closed.
-    ready: AtomicBool,
+    /// The other end has said hello, and neither end parts.
+    there: AtomicBool,
+    /// The other end finishes its calls and wants no new ones.
+    draining: AtomicBool,
     /// Calls wait, and nothing comes.
     silent: AtomicBool,
     /// Calls wait, and none is answered.
@@ -252,7 +254,8 @@ impl Link {
             state: Mutex::new(state),
             in_flight: AtomicU32::new(0),
             their_load: AtomicU32::new(0),
-            ready: AtomicBool::new(false),
+            there: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             silent: AtomicBool::new(false),
             unanswered: AtomicBool::new(false),
             faulty: AtomicBool::new(false),
@@ -293,7 +296,13 @@ impl Link {
 
     /// True if it takes calls: the other end has said hello, does not drain, and is there.
     pub(crate) fn is_ready(&self) -> bool {
-        self.shared.ready.load(Ordering::Acquire)
+        self.is_there() && !self.shared.draining.load(Ordering::Acquire)
+    }
+
+    /// True if the other end has said hello and neither end parts. One that drains still takes the
+    /// calls that the cloud itself needs, and those that only it may serve.
+    pub(crate) fn is_there(&self) -> bool {
+        self.shared.there.load(Ordering::Acquire)
     }
 
     /// True if calls wait for the other end, and it gives no sign of life.
@@ -403,13 +412,13 @@ impl Link {
 
     /// Takes no new calls in either direction; the link closes by itself when the last has ended.
     pub(crate) fn go_away(&self) {
-        self.shared.ready.store(false, Ordering::Release);
+        self.shared.there.store(false, Ordering::Release);
         self.command(|state| state.mux.go_away());
     }
 
     /// Closes the link now; calls in flight fail. The other end is told why.
     pub(crate) fn close(&self, why: &str) {
-        self.shared.ready.store(false, Ordering::Release);
+        self.shared.there.store(false, Ordering::Release);
         self.command(|state| {
             if state.closing.is_none() && state.closed.is_none() {
                 state.mux.refuse(why);

@@ -13,6 +13,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     client::Client,
+    directory::CallWrites,
     error::{Code, Error, Result},
     fence::{Fence, Fences},
     id::PublicKey,
@@ -40,6 +41,7 @@ struct Inner {
     with_own: OnceLock<Fences>,
     /// Says who owns the key, where the method is placed by one.
     keys: Option<Arc<dyn OwnsKeys>>,
+    writes: Option<Arc<CallWrites>>,
     node: NodeHandle,
     reporter: Reporter,
     ticket: Ticket,
@@ -75,6 +77,8 @@ pub(crate) struct Inherited {
     pub(crate) deadline: Option<Instant>,
     pub(crate) trace: Trace,
     pub(crate) fences: Fences,
+    /// Not handed on: a call numbers only its own writes.
+    pub(crate) writes: Option<Arc<CallWrites>>,
 }
 
 impl Context {
@@ -90,6 +94,7 @@ impl Context {
             deadline,
             trace,
             fences,
+            writes,
         } = inherited;
         let inner = Inner {
             caller,
@@ -98,6 +103,7 @@ impl Context {
             fences,
             with_own: OnceLock::new(),
             keys,
+            writes,
             node,
             reporter,
             ticket,
@@ -219,6 +225,7 @@ impl Context {
         let Inner {
             deadline,
             trace,
+            writes,
             node,
             ..
         } = &*self.inner;
@@ -226,11 +233,15 @@ impl Context {
             deadline: *deadline,
             trace: *trace,
             fences: self.inherited_fences().clone(),
+            writes: writes.clone(),
         })
     }
 
     /// The directory of the cloud, as the node that serves the call may use it: what the caller
     /// may do there is for the service to decide.
+    ///
+    /// What a method with `once` writes through it takes effect once, however often the call is
+    /// served.
     pub fn directory(&self) -> crate::directory::Directory {
         self.client().directory()
     }

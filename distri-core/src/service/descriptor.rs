@@ -77,6 +77,9 @@ pub struct MethodDescriptor {
     pub placement: Placement,
     /// May be repeated on another node without harm.
     pub idempotent: bool,
+    /// All its effects are writes through [`crate::Context::directory`], the same ones in the same
+    /// order however often a call is served: it may be repeated on another node.
+    pub once: bool,
     /// How long a call may take if the caller does not say; the caller may ask for less.
     pub timeout: Duration,
     /// How many calls one node serves at once; more are refused with `Busy`. `None` is no own bound.
@@ -156,6 +159,7 @@ impl MethodDescriptor {
             access: Access::default(),
             placement: Placement::default(),
             idempotent: false,
+            once: false,
             timeout: DEFAULT_TIMEOUT,
             concurrency: None,
         }
@@ -193,6 +197,14 @@ impl MethodDescriptor {
     #[must_use]
     pub fn placement(mut self, placement: Placement) -> Self {
         self.placement = placement;
+        self
+    }
+
+    /// Says that all effects of the method are writes through [`crate::Context::directory`], the same
+    /// ones in the same order however often a call is served.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
         self
     }
 

@@ -15,11 +15,18 @@ use crate::{
 pub struct Owned {
     /// None where nobody sees to who owns what: the node keeps no directory.
     pass: Option<KeyPass>,
+    /// Tells a simulation that the node serves the key.
+    #[cfg(feature = "testing")]
+    act: Option<crate::world::process::Act>,
 }
 
 impl Owned {
     pub(crate) fn new(pass: Option<KeyPass>) -> Self {
-        Self { pass }
+        Self {
+            #[cfg(feature = "testing")]
+            act: pass.as_ref().and_then(|pass| act(&pass.fence)),
+            pass,
+        }
     }
 
     /// Runs `work` as long as the key is this node's.
@@ -39,9 +46,21 @@ impl Owned {
             )),
             result = work => Ok(result),
         };
+        // Nobody else begins before the pass is given back.
+        #[cfg(feature = "testing")]
+        drop(self.act);
         drop(pass);
         result
     }
+}
+
+#[cfg(feature = "testing")]
+fn act(fence: &crate::fence::Fence) -> Option<crate::world::process::Act> {
+    let key = fence.key?;
+    crate::world::process::act(|| crate::world::process::Part::Owner {
+        of: fence.election().to_owned(),
+        key: format!("{key:016x}"),
+    })
 }
 
 impl fmt::Debug for Owned {

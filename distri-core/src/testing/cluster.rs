@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    acting::Invariant,
     chaos::{Chaos, Storm},
     seat::{Seat, Stands},
     sim::{Sim, lock},
@@ -17,7 +18,7 @@ use crate::{
     Client, Config, Node,
     cluster::{JoinToken, NodeRole},
     directory::{CollectionSpec, Replica, State},
-    error::Error,
+    error::{Code, Error},
     id::PublicKey,
     identity::Identity,
     node::{NodeBuilder, StartError},
@@ -331,6 +332,23 @@ impl Cluster {
         });
     }
 
+    /// From now on this must hold at every moment; what does not ends the run.
+    ///
+    /// ```
+    /// # extern crate distri_core as distri;
+    /// use distri::testing::{Invariant, simulate};
+    ///
+    /// simulate([7], async |sim| {
+    ///     let cluster = sim.cluster(3).start().await;
+    ///     cluster.watch(Invariant::OneHolder);
+    ///     // …
+    /// });
+    /// ```
+    pub fn watch(&self, invariant: Invariant) {
+        let invariants = &self.sim().shared.invariants;
+        invariants.watch(self.shared.nr, invariant);
+    }
+
     /// Waits until all nodes run, hold the same documents, and have all that was acknowledged.
     ///
     /// # Panics
@@ -439,17 +457,22 @@ impl Cluster {
         }
     }
 
-    /// Starts a node again on its disk. Does nothing if it runs or starts already.
+    /// Starts a node again on its disk. Does nothing if it runs or starts already. One that has to
+    /// declare a collection and finds no majority ends, as its program would, and is down.
     ///
     /// # Panics
-    /// If it does not start.
+    /// If it does not start for another reason.
     pub async fn restart(&self, index: usize) {
         if !self.seats()[index].is_down() {
             return;
         }
         self.did(format_args!("{index} starts"));
-        if let Err(error) = self.begin(index, None).await {
-            panic!("node {index}: {}", crate::error::chain(&error));
+        match self.begin(index, None).await {
+            Ok(()) => {}
+            Err(error) if lacks_a_majority(&error) => {
+                self.did(format_args!("{index} does not start: {error}"));
+            }
+            Err(error) => panic!("node {index}: {}", crate::error::chain(&error)),
         }
     }
 
@@ -495,7 +518,7 @@ impl Cluster {
         let helper = up.iter().find(|other| **other != index).or(up.first());
         let node = helper.and_then(|helper| self.try_node(*helper));
         let Some(node) = node else {
-            return Err(Error::new(crate::Code::Unavailable, "no node runs"));
+            return Err(Error::new(Code::Unavailable, "no node runs"));
         };
         let info = node.client().cluster().await?;
         if let Some(member) = info.nodes.iter().find(|member| member.key == key) {
@@ -604,8 +627,18 @@ impl Cluster {
         }
         self.did("everything is put right");
         self.eventually("all nodes run", || async {
-            for index in self.down() {
-                self.restart(index).await;
+            // At once: one may need the others to get on.
+            let starting = self.down().into_iter().map(|index| {
+                let cluster = self.clone();
+                let start = async move { cluster.restart(index).await };
+                self.sim().spawn(start)
+            });
+            for started in starting.collect::<Vec<_>>() {
+                if let Err(error) = started.await
+                    && error.is_panic()
+                {
+                    std::panic::resume_unwind(error.into_panic());
+                }
             }
             (self.up().len() >= self.members().len()).then_some(())
         })
@@ -827,6 +860,16 @@ impl fmt::Debug for Cluster {
             .field("up", &self.up())
             .finish_non_exhaustive()
     }
+}
+
+fn lacks_a_majority(error: &StartError) -> bool {
+    let StartError::Collection { source, .. } = error else {
+        return false;
+    };
+    matches!(
+        source.code(),
+        Code::Unavailable | Code::Busy | Code::DeadlineExceeded | Code::UnknownOutcome
+    )
 }
 
 fn collected(places: impl IntoIterator<Item = usize>) -> Vec<usize> {

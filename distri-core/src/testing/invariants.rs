@@ -9,8 +9,15 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::sim::lock;
-use crate::world::process::{Observation, said};
+use super::{
+    acting::Invariant,
+    acts::{Acts, Place},
+    sim::lock,
+};
+use crate::world::{
+    self,
+    process::{Observation, said},
+};
 
 /// Panics when it does not hold.
 pub(super) type Check = Box<dyn FnMut() + Send>;
@@ -19,6 +26,8 @@ pub(super) type Check = Box<dyn FnMut() + Send>;
 pub(super) struct Invariants {
     checks: Mutex<Vec<(String, Check)>>,
     known: Mutex<Known>,
+    /// What of which there must be one at a time.
+    acts: Mutex<Acts>,
     violated: Arc<Notify>,
 }
 
@@ -55,6 +64,7 @@ impl Invariants {
         Self {
             checks: Mutex::default(),
             known: Mutex::default(),
+            acts: Mutex::default(),
             violated,
         }
     }
@@ -63,10 +73,19 @@ impl Invariants {
         lock(&self.checks).push((name, check));
     }
 
+    /// From now on this one must hold in a cluster.
+    pub(super) fn watch(&self, cluster: usize, invariant: Invariant) {
+        lock(&self.acts).watch(cluster, invariant);
+    }
+
     /// Asks all of them.
     pub(super) fn check(&self) -> Result<(), Violation> {
         if let Some(violation) = &lock(&self.known).violation {
             return Err(violation.clone());
+        }
+        if let Some(violation) = lock(&self.acts).check(world::now()) {
+            self.violate(violation.clone());
+            return Err(violation);
         }
         // Taken out, so that one may use the simulation, which may add another.
         let mut checks = std::mem::take(&mut *lock(&self.checks));
@@ -127,7 +146,18 @@ impl Invariants {
                 let greatest = known.acknowledged.entry(cluster).or_default();
                 *greatest = (*greatest).max(*revision);
             }
-            (None, Observation::Applied { .. }) => {}
+            (Some(node), Observation::Begins(act, part, by)) => {
+                let place = Place {
+                    cluster: node / PLACES,
+                    node: node % PLACES,
+                };
+                let begins = lock(&self.acts).begin(world::now(), *act, part, place, by);
+                if let Some(violation) = begins {
+                    self.violate(violation);
+                }
+            }
+            (_, Observation::Ends(act)) => lock(&self.acts).end(*act),
+            (None, Observation::Applied { .. } | Observation::Begins(..)) => {}
         }
     }
 

@@ -219,10 +219,23 @@ pub(crate) struct RequestHead {
     pub call_id: Option<[u8; 16]>,
     /// This is a repeat: the call was begun on the callee's link of this number, which broke.
     pub former: Option<u64>,
+    /// The call may be served more than once; its writes to the directory take effect once.
+    pub once: Option<OnceHead>,
     /// Channels that the message refers to.
     pub channels: Channels,
     /// The leaderships under which the call is made; at most [`FENCES_MAX`].
     pub fences: Fences,
+}
+
+/// The number of a call of which each run makes the same writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct OnceHead {
+    /// Of the program that calls: random.
+    pub session: u128,
+    /// Rises with each such call of the program.
+    pub number: u64,
+    /// The program has the replies of all calls below this number.
+    pub acknowledged: u64,
 }
 
 /// Trace context, as W3C Trace Context has it.
@@ -250,6 +263,7 @@ const HAS_CALL_ID: u8 = 2;
 const HAS_CHANNELS: u8 = 4;
 const HAS_FENCES: u8 = 8;
 const HAS_FORMER: u8 = 16;
+const HAS_ONCE: u8 = 32;
 
 impl RequestHead {
     /// Appends the head to `out`.
@@ -259,6 +273,7 @@ impl RequestHead {
             | flag(self.call_id.is_some(), HAS_CALL_ID)
             | flag(self.channels.count > 0, HAS_CHANNELS)
             | flag(self.former.is_some(), HAS_FORMER)
+            | flag(self.once.is_some(), HAS_ONCE)
             | flag(!self.fences.is_empty(), HAS_FENCES);
         out.put_u64_le(self.method);
         out.put_u32_le(self.timeout_ms);
@@ -275,6 +290,11 @@ impl RequestHead {
         if let Some(former) = self.former {
             out.put_u64_le(former);
         }
+        if let Some(once) = &self.once {
+            out.put_u128_le(once.session);
+            out.put_u64_le(once.number);
+            out.put_u64_le(once.acknowledged);
+        }
         self.channels.put(out);
         put_fences(&self.fences, out);
     }
@@ -284,6 +304,7 @@ impl RequestHead {
         14 + if self.trace.is_some() { 25 } else { 0 }
             + if self.call_id.is_some() { 16 } else { 0 }
             + if self.former.is_some() { 8 } else { 0 }
+            + if self.once.is_some() { 32 } else { 0 }
             + self.channels.len()
             + fences_len(&self.fences)
     }
@@ -329,6 +350,15 @@ impl RequestHead {
             } else {
                 None
             };
+            let once = if flags & HAS_ONCE != 0 {
+                Some(OnceHead {
+                    session: body.try_get_u128_le()?,
+                    number: body.try_get_u64_le()?,
+                    acknowledged: body.try_get_u64_le()?,
+                })
+            } else {
+                None
+            };
             let channels = Channels::take(body, flags & HAS_CHANNELS != 0)?;
             Ok(Self {
                 method,
@@ -337,6 +367,7 @@ impl RequestHead {
                 trace,
                 call_id,
                 former,
+                once,
                 channels,
                 fences: Fences::default(),
             })
@@ -551,14 +582,20 @@ mod tests {
             trace in prop::option::of(any::<([u8; 16], [u8; 8], u8)>()),
             call_id in prop::option::of(any::<[u8; 16]>()),
             former: Option<u64>,
+            once in prop::option::of(any::<(u128, u64, u64)>()),
             (first, count) in any::<(u32, u16)>(),
             fences in prop::collection::vec(fences(), 0..=FENCES_MAX),
         ) {
             let trace = trace.map(|(trace, span, flags)| TraceHead { trace, span, flags });
+            let once = once.map(|(session, number, acknowledged)| OnceHead {
+                session,
+                number,
+                acknowledged,
+            });
             let channels = if count == 0 { Channels::default() } else { Channels { first, count } };
             let fences = Fences::from(fences);
             let head = RequestHead {
-                method, timeout_ms, codec, trace, call_id, former, channels, fences,
+                method, timeout_ms, codec, trace, call_id, former, once, channels, fences,
             };
             let mut bytes = BytesMut::new();
             head.put(&mut bytes);

@@ -15,7 +15,10 @@ use std::{
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -36,7 +39,7 @@ pub(crate) fn current() -> Option<Arc<Process>> {
 }
 
 /// Something that invariants are about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Observation {
     /// An entry of the log was applied, or the state up to it was installed.
     Applied {
@@ -49,6 +52,42 @@ pub(crate) enum Observation {
     },
     /// A write to the directory was acknowledged, at this revision.
     Acknowledged(u64),
+    /// This process begins to do what only one may do at a time.
+    Begins(u64, Part, Arc<Process>),
+    /// It does so no more.
+    Ends(u64),
+}
+
+/// What only one may be at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// The holder of an election, under a fence.
+    Holder { election: String, fence: u64 },
+    /// The owner of a key of something.
+    Owner { of: String, key: String },
+}
+
+/// That the process which made this plays a part, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Act {
+    number: u64,
+    by: Arc<Process>,
+}
+
+/// Tells those who watch the simulation that the process whose code runs now plays a part. `None`
+/// outside of a simulation.
+pub(crate) fn act(part: impl FnOnce() -> Part) -> Option<Act> {
+    let by = current()?;
+    let number = by.shared.acts.fetch_add(1, Ordering::Relaxed);
+    let begins = Observation::Begins(number, part(), by.clone());
+    (by.shared.observer)(by.number, begins);
+    Some(Act { number, by })
+}
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        (self.by.shared.observer)(self.by.number, Observation::Ends(self.number));
+    }
 }
 
 /// Tells those who watch the simulation of something, in the order in which things happen.
@@ -66,6 +105,8 @@ pub(crate) struct Shared {
     start: Instant,
     observer: Observer,
     panics: Mutex<Vec<String>>,
+    /// How many acts have begun.
+    acts: AtomicU64,
 }
 
 impl Shared {
@@ -74,6 +115,7 @@ impl Shared {
             start,
             observer,
             panics: Mutex::default(),
+            acts: AtomicU64::new(0),
         })
     }
 
@@ -105,7 +147,8 @@ struct State {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Runs {
-    Yes,
+    /// Since it was started or went on.
+    Since(Instant),
     Hangs,
     Died,
 }
@@ -118,7 +161,7 @@ impl Process {
             state: Mutex::new(State {
                 dice: Dice::new(seed),
                 ahead_ms: 0,
-                runs: Runs::Yes,
+                runs: Runs::Since(super::now()),
                 held_up: Vec::new(),
                 tasks: Vec::new(),
                 tidy_at: 64,
@@ -178,7 +221,7 @@ impl Process {
     /// Lets none of its tasks run until [`Process::go_on`].
     pub(crate) fn hang(&self) {
         let mut state = self.state();
-        if state.runs == Runs::Yes {
+        if matches!(state.runs, Runs::Since(_)) {
             state.runs = Runs::Hangs;
         }
     }
@@ -188,18 +231,26 @@ impl Process {
         let held_up = {
             let mut state = self.state();
             if state.runs == Runs::Hangs {
-                state.runs = Runs::Yes;
+                state.runs = Runs::Since(super::now());
             }
             std::mem::take(&mut state.held_up)
         };
         held_up.into_iter().for_each(Waker::wake);
     }
 
+    /// Since when its tasks run; `None` if it hangs or has died.
+    pub(crate) fn runs_since(&self) -> Option<Instant> {
+        match self.state().runs {
+            Runs::Since(since) => Some(since),
+            Runs::Hangs | Runs::Died => None,
+        }
+    }
+
     /// True if its tasks may run; else `waker` is told when they may.
     fn may_run(&self, waker: &Waker) -> bool {
         let mut state = self.state();
         match state.runs {
-            Runs::Yes => true,
+            Runs::Since(_) => true,
             Runs::Hangs => {
                 if !state.held_up.iter().any(|held| held.will_wake(waker)) {
                     state.held_up.push(waker.clone());

@@ -196,6 +196,42 @@ fn a_node_that_stops_in_order_hands_over_what_it_leads() {
     });
 }
 
+/// A service with a collection of its own.
+#[derive(Default)]
+struct Kept;
+
+#[distri::service(register = false, collections = Self::collections)]
+impl Kept {
+    /// How much there is.
+    async fn count(&self, cx: &distri::Context) -> distri::Result<u64> {
+        let kept = cx.node().directory().local().collection::<Value>("kept");
+        kept.count(distri::directory::Filter::All).await
+    }
+}
+
+impl Kept {
+    fn collections(&self) -> Vec<CollectionSpec> {
+        vec![CollectionSpec::new("kept")]
+    }
+}
+
+#[test]
+fn a_node_starts_without_a_majority_if_it_has_what_its_services_declare() {
+    simulate(1..=3, async |sim: Sim| {
+        let cluster = sim.cluster(3).service(|| Kept).start().await;
+        cluster.must_agree().await;
+        for index in 0..3 {
+            cluster.kill(index);
+        }
+
+        cluster.restart(1).await;
+
+        assert_eq!(cluster.up(), [1]);
+        let kept = KeptClient::new(cluster.client().await);
+        assert_eq!(kept.count().await.unwrap(), 0);
+    });
+}
+
 #[test]
 fn a_task_of_a_service_ends_with_its_node() {
     use std::sync::{

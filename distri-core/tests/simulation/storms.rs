@@ -15,7 +15,7 @@ use distri::{
 };
 use serde_json::{Value, json};
 
-use crate::ledger::Ledger;
+use crate::{ledger::Ledger, one_at_a_time};
 
 /// So many things go wrong in a run of the suite.
 const DEEDS: usize = 6;
@@ -34,6 +34,19 @@ async fn five_nodes(sim: Sim) {
     let ledger = Ledger::open(&cluster, 3).await;
 
     cluster.chaos(Chaos::default().deeds(DEEDS)).pass().await;
+
+    ledger.must_add_up(&cluster).await;
+}
+
+async fn members_that_come_and_go(sim: Sim) {
+    let cluster = sim.cluster(3).start().await;
+    let ledger = Ledger::open(&cluster, 3).await;
+
+    let chaos = Chaos {
+        members: 16,
+        ..Chaos::default()
+    };
+    cluster.chaos(chaos.deeds(DEEDS)).pass().await;
 
     ledger.must_add_up(&cluster).await;
 }
@@ -110,6 +123,11 @@ fn five_nodes_lose_nothing() {
 }
 
 #[test]
+fn nothing_is_lost_while_members_come_and_go() {
+    storm(1..=50, members_that_come_and_go);
+}
+
+#[test]
 fn nothing_is_lost_while_logs_are_cut_and_snapshots_travel() {
     storm(1..=20, snapshots);
 }
@@ -120,10 +138,19 @@ fn leases_end_whatever_happens_to_their_leader() {
 }
 
 #[test]
+fn elections_have_one_holder_and_keys_one_owner() {
+    storm(1..=30, async |sim| one_at_a_time::at_work(sim, DEEDS).await);
+}
+
+#[test]
 #[ignore = "takes many minutes: every scenario with a hundred times the seeds"]
 fn thousands_of_seeds() {
     storm(1001..=6000, three_nodes);
     storm(1001..=2500, five_nodes);
+    storm(1001..=3500, members_that_come_and_go);
     storm(1001..=2500, snapshots);
     storm(1001..=3000, leases);
+    storm(1001..=2500, async |sim| {
+        one_at_a_time::at_work(sim, DEEDS).await
+    });
 }

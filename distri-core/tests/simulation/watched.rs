@@ -16,7 +16,7 @@ use distri::{
 use serde_json::json;
 
 /// Runs what must fail, and gives what it fails with.
-fn failure(scenario: impl AsyncFn(Sim)) -> String {
+pub(crate) fn failure(scenario: impl AsyncFn(Sim)) -> String {
     let failed = catch_unwind(AssertUnwindSafe(|| simulate([7], scenario)));
     let panic = failed.expect_err("the scenario fails");
     match panic.downcast::<String>() {

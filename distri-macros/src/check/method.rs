@@ -1,5 +1,7 @@
 //! One method: its signature and its options.
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, Span};
 use syn::{
     FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReturnType, Signature, Type,
@@ -45,6 +47,7 @@ pub(crate) fn check(
     let streams = |argument: &Argument| types::has_stream(&argument.ty);
     let client_streams = arguments.iter().any(streams);
     let placement = placement(&options, surroundings, signature, &arguments, complaints);
+    let once = once(&options, surroundings, signature, takes_context, complaints);
     let (Some((output, output_span)), true) = (output, complaints.count() == before) else {
         return Err(broken(signature));
     };
@@ -76,9 +79,54 @@ pub(crate) fn check(
             .idempotent
             .or(service_wide.idempotent)
             .unwrap_or(false),
+        once,
         timeout: options.timeout.or(service_wide.timeout),
         concurrency: options.concurrency.or(service_wide.concurrency),
     })
+}
+
+/// How long a call with `once` may take: the client's bound.
+const ONCE_LONGEST: Duration = Duration::from_secs(300);
+
+/// Whether all its effects are writes through the directory of its context.
+fn once(
+    options: &Options,
+    surroundings: &Surroundings<'_>,
+    signature: &Signature,
+    takes_context: bool,
+    complaints: &mut Complaints,
+) -> bool {
+    let service_wide = surroundings.options;
+    if !options.once.or(service_wide.once).unwrap_or(false) {
+        return false;
+    }
+    let name = &signature.ident;
+    if options
+        .idempotent
+        .or(service_wide.idempotent)
+        .unwrap_or(false)
+    {
+        complaints.at(
+            name,
+            "a method that is `idempotent` may be served again without `once`: write one of them",
+        );
+    }
+    if !takes_context {
+        complaints.at(
+            name,
+            "what a method with `once` does, it writes through `cx.directory()`: add `cx: &Context` \
+             as its first argument, or leave out `once`",
+        );
+    }
+    let timeout = options.timeout.or(service_wide.timeout);
+    if timeout.is_some_and(|timeout| timeout > ONCE_LONGEST) {
+        complaints.at(
+            name,
+            "a call with `once` takes at most five minutes, as long as its writes are surely known \
+             again: write `timeout = \"5m\"` or less",
+        );
+    }
+    true
 }
 
 /// Whether the function is a method at all: async, on `&self`, for one set of types. If not, the

@@ -35,6 +35,7 @@ pub(crate) struct Options {
     pub(crate) access: Option<Access>,
     pub(crate) placement: Option<PlacementOption>,
     pub(crate) idempotent: Option<bool>,
+    pub(crate) once: Option<bool>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) concurrency: Option<u32>,
 }
@@ -61,7 +62,7 @@ enum About {
     Name,
 }
 
-const OPTIONS: [(&str, About, &str); 12] = [
+const OPTIONS: [(&str, About, &str); 13] = [
     ("name", About::Name, "name = \"word-count\""),
     ("version", About::Interface, "version = 2"),
     ("init", About::Host, "init = WordCount::open"),
@@ -76,6 +77,7 @@ const OPTIONS: [(&str, About, &str); 12] = [
     ("access", About::Calls, "access = member"),
     ("placement", About::Calls, "placement = leader"),
     ("idempotent", About::Calls, "idempotent"),
+    ("once", About::Calls, "once"),
     ("timeout", About::Calls, "timeout = \"30s\""),
     ("concurrency", About::Calls, "concurrency = 64"),
 ];
@@ -162,6 +164,7 @@ fn set(
         "access" => access(setting).map(|value| options.access = Some(value)),
         "placement" => placement(setting).map(|value| options.placement = Some(value)),
         "idempotent" => yes_or_no(setting).map(|value| options.idempotent = Some(value)),
+        "once" => yes_or_no(setting).map(|value| options.once = Some(value)),
         "timeout" => timeout(setting, example).map(|value| options.timeout = Some(value)),
         _ => positive(setting, example).map(|value| options.concurrency = Some(value)),
     };

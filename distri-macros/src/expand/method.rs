@@ -161,6 +161,9 @@ fn method_descriptor(method: &Method) -> TokenStream {
     if method.idempotent {
         descriptor.extend(quote!(.idempotent()));
     }
+    if method.once {
+        descriptor.extend(quote!(.once()));
+    }
     if let Some(timeout) = method.timeout {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         descriptor.extend(quote!(.timeout(::core::time::Duration::from_millis(#millis))));

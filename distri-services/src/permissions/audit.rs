@@ -19,7 +19,7 @@ use super::{
 #[non_exhaustive]
 pub enum Deed {
     /// The owner made the grant.
-    Granted(Signed<Grant>),
+    Granted(Box<Signed<Grant>>),
     /// The owner changed how often, or until when.
     ViewsSet(Signed<SetViews>),
     /// The owner gave new halves of the key.

@@ -130,7 +130,7 @@ fn check_views(views: u32, least: u32) -> Result<(), LedgerError> {
 
 impl GrantRecord {
     /// What a new grant begins with.
-    pub(crate) fn new(
+    pub(crate) fn begin(
         op: &Signed<Grant>,
         share: Share,
         quota: String,
@@ -138,7 +138,7 @@ impl GrantRecord {
         let Signed { body, signature } = op;
         check_views(body.views, 1)?;
         let grant = body.core.grant;
-        let (entry, head) = Head::NONE.then(grant, 0, Deed::Granted(op.clone()));
+        let (entry, head) = Head::NONE.then(grant, 0, Deed::Granted(Box::new(op.clone())));
         let record = Self {
             core: body.core.clone(),
             hash: body.core.hash(),

@@ -392,7 +392,7 @@ impl Permissions {
             .map_err(|error| LedgerError::of_seal(error, share.cloud_epoch))?;
         let newest = self.secrets.newest(cx.node()).await?;
         let quota = newest.name_of(cx.caller().key);
-        let change = GrantRecord::new(&op, share.clone(), quota)?;
+        let change = GrantRecord::begin(&op, share.clone(), quota)?;
         let (record, signed) = (&change.record, op.body.share);
         self.check_share(cx.node(), record, &share, signed, op.body.epoch)
             .await?;

@@ -120,13 +120,6 @@ fn row(picture: &Picture, x: usize, y: usize) -> [f32; 8] {
     row
 }
 
-/// cos(2πx) to two digits, which is all that is needed here and ten times as fast.
-#[inline]
-fn cosine(x: f32) -> f32 {
-    let square = (x - x.round()).powi(2);
-    1.0 + square * (-19.739 + square * (64.939 + square * (-85.456 + square * 60.2)))
-}
-
 /// cos((2x + 1) u π / 16), with the scale of an orthonormal transform.
 fn cosines() -> [[f32; 8]; 4] {
     std::array::from_fn(|u| {
@@ -152,7 +145,7 @@ fn steps(
     );
     let all = columns * rows;
     let stride = (all / blocks).max(1);
-    let mut coefficients = vec![Vec::new(); FREQUENCIES.len()];
+    let mut coefficients = vec![Vec::with_capacity(all / stride + LANES); FREQUENCIES.len()];
     for block in (0..all).step_by(stride) {
         let (x, y) = (left + block % columns * 8, top + block / columns * 8);
         // Rows first, for the four lowest frequencies along them.
@@ -176,19 +169,17 @@ fn steps(
             of.push(coefficient);
         }
     }
-    let step = |coefficients: &Vec<f32>| {
+    let arch = pulp::Arch::new();
+    let step = |coefficients: &mut Vec<f32>| {
+        // Chance alone gives 1 / √count.
+        let least = COEFFICIENTS_MIN.min(coefficients.len() / 4).max(12);
+        // What is zero counts for no step.
+        coefficients.resize(coefficients.len().next_multiple_of(LANES), 0.0);
+        let near = arch.dispatch(Nearness { coefficients });
         (2..=STEP_MAX)
-            .filter_map(|step| {
-                let (mut sum, mut count) = (0.0, 0);
-                for coefficient in coefficients.iter().filter(|c| c.abs() > step as f32 / 2.0) {
-                    sum += cosine(coefficient / step as f32);
-                    count += 1;
-                }
-                let score = sum / count as f32;
-                // Chance alone gives 1 / √count.
-                let least = (COEFFICIENTS_MIN).min(coefficients.len() / 4);
-                (count >= least.max(12)).then_some((step, score - 2.0 / (count as f32).sqrt()))
-            })
+            .zip(near)
+            .filter(|(_, near)| near.count >= least as f32)
+            .map(|(step, Near { sum, count })| (step, sum / count - 2.0 / count.sqrt()))
             // Divisors of a step fit as well as the step itself: the largest that fits is it.
             .fold(
                 None,
@@ -198,5 +189,63 @@ fn steps(
                 },
             )
     };
-    coefficients.iter().map(step).collect()
+    coefficients.iter_mut().map(step).collect()
+}
+
+/// Coefficients that are looked at side by side at most.
+const LANES: usize = 16;
+
+/// Added and taken away again, it rounds a number below 2²² to a whole one.
+const ROUNDS: f32 = 12_582_912.0;
+
+/// How near coefficients are to the multiples of a step.
+#[derive(Clone, Copy, Default)]
+struct Near {
+    /// Of those that count: from 1 each, if on a multiple, to -1, if halfway between two.
+    sum: f32,
+    /// How many are far enough from zero to tell anything.
+    count: f32,
+}
+
+/// Finds it for all steps from 2 on, with the best instructions that the processor has.
+struct Nearness<'a> {
+    /// A multiple of [`LANES`] of them.
+    coefficients: &'a [f32],
+}
+
+impl pulp::WithSimd for Nearness<'_> {
+    type Output = [Near; STEP_MAX - 1];
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> Self::Output {
+        let all_of = |number| simd.splat_f32s(number);
+        let rounds = all_of(ROUNDS);
+        // cos(2πx) = 1 + x² (…) to two digits, which is all that is needed here.
+        let [p0, p1, p2, p3] = [-19.739, 64.939, -85.456, 60.2].map(all_of);
+        let (coefficients, _) = S::as_simd_f32s(self.coefficients);
+        let mut all = [Near::default(); STEP_MAX - 1];
+        for (near, step) in all.iter_mut().zip(2u8..) {
+            let least = all_of(f32::from(step) / 2.0);
+            let inverse = all_of(1.0 / f32::from(step));
+            let (mut sums, mut counts) = (all_of(0.0), all_of(0.0));
+            for &c in coefficients {
+                let counted = simd.greater_than_f32s(simd.abs_f32s(c), least);
+                let x = simd.mul_f32s(c, inverse);
+                let whole = simd.sub_f32s(simd.add_f32s(x, rounds), rounds);
+                let rest = simd.sub_f32s(x, whole);
+                let square = simd.mul_f32s(rest, rest);
+                let slope = simd.mul_add_e_f32s(square, p3, p2);
+                let slope = simd.mul_add_e_f32s(square, slope, p1);
+                let slope = simd.mul_add_e_f32s(square, slope, p0);
+                let cosine = simd.mul_add_e_f32s(square, slope, all_of(1.0));
+                sums = simd.add_f32s(sums, simd.select_f32s(counted, cosine, all_of(0.0)));
+                counts = simd.add_f32s(counts, simd.select_f32s(counted, all_of(1.0), all_of(0.0)));
+            }
+            *near = Near {
+                sum: simd.reduce_sum_f32s(sums),
+                count: simd.reduce_sum_f32s(counts),
+            };
+        }
+        all
+    }
 }

@@ -3,7 +3,7 @@
 //! distri itself repeats a call on another node while no reply has come. A stego image is a
 //! [`Blob`], which streams in after the reply has begun; when the node goes away in the middle of
 //! that, only the program can know that asking once more does no harm. Hiding and revealing leave
-//! nothing behind on a node, so here they are asked for again.
+//! nothing behind on a node, so here they are asked for again, as a [`Whole`].
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use distri::{Blob, Client, Code, Error, cli::ProgressLine, id::PublicKey};
+use distri::{Blob, Client, Code, Error, cli::ProgressLine, client::Whole, id::PublicKey};
 use distri_services::stego::{Capacity, HideOptions, Key, Report, StegoClient};
 
 /// The stego service of a cloud.
@@ -80,14 +80,6 @@ pub(crate) struct Noted {
 /// How long a piece of work may take unless the user says otherwise: long enough for the largest
 /// images on a busy machine, short enough to wait for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often a piece of work is begun again after a node went away. Each time distri has tried
-/// several nodes itself, so this rides out a whole cloud that restarts.
-const LOSSES_MAX: u32 = 5;
-
-/// The pause before the first repetition, doubled with each up to the second.
-const PAUSE: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// The most that is taken from a node: more than an image of the largest size that nodes make.
 const RESULT_MAX: u64 = 512 << 20;
@@ -242,30 +234,13 @@ impl Stego {
     {
         let began = Instant::now();
         let told = Arc::new(Told::default());
-        let mut pause = PAUSE;
-        let mut losses = 0;
-        let result = loop {
-            let left = self.patience.saturating_sub(began.elapsed());
-            let error = match once(left, told.clone()).await {
-                Ok(done) => break Ok(done),
-                Err(error) => error,
-            };
-            let in_time = began.elapsed() + pause < self.patience;
-            let may_repeat = match error.code() {
-                Code::Busy => true,
-                Code::Unavailable | Code::UnknownOutcome => {
-                    losses += 1;
-                    losses <= LOSSES_MAX
-                }
-                _ => false,
-            };
-            if !may_repeat || !in_time {
-                break Err(error);
-            }
-            told.note(&error);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        };
+        let result = Whole::within(self.patience)
+            .on_repeat({
+                let told = told.clone();
+                move |error| told.note(error)
+            })
+            .run(|left| once(left, told.clone()))
+            .await;
         if let Some(line) = &self.progress {
             line.clear();
         }

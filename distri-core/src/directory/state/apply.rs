@@ -13,7 +13,7 @@ use super::{
 use crate::{
     directory::{
         Actor, Batch, CollectionSpec, Command, Condition, Document, Filter, Json, Operation,
-        Outcome, Proposal, Refusal, Transaction, Verdict, filter::Matcher, limits,
+        Outcome, Proposal, Refusal, Transaction, Verdict, filter::Matcher, limits, once,
     },
     fence::Fence,
     id::PublicKey,
@@ -71,11 +71,16 @@ impl State {
         let Some(request) = request else {
             return self.fenced(&actor, command, fences);
         };
-        if let Some(verdict) = self.sessions.begin(&request, self.time_ms) {
+        let digest = once::is_of_a_call(&request).then(|| once::digest(&command));
+        if let Some(verdict) = self.sessions.begin(&request, digest, self.time_ms) {
             return verdict;
         }
         let verdict = self.fenced(&actor, command, fences);
-        self.sessions.remember(&request, &verdict);
+        // That one run of a call was late says nothing about the others.
+        let of_this_run = digest.is_some() && matches!(verdict, Err(Refusal::Fenced { .. }));
+        if !of_this_run {
+            self.sessions.remember(&request, digest, &verdict);
+        }
         verdict
     }
 

@@ -6,7 +6,7 @@
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
-use crate::directory::{Outcome, Refusal, RequestId, Verdict, limits};
+use crate::directory::{Outcome, Refusal, RequestId, Verdict, limits, once};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
@@ -30,11 +30,20 @@ enum Reply {
     /// Done, at this revision.
     At(u64),
     Full(Box<Verdict>),
+    /// To a command with this digest.
+    To(u64, Box<Self>),
 }
 
 impl Sessions {
     /// Notes a request. `Some`: it was answered before, and so.
-    pub(super) fn begin(&mut self, request: &RequestId, time_ms: u64) -> Option<Verdict> {
+    ///
+    /// `digest` is that of the command, where another might come under the same number.
+    pub(super) fn begin(
+        &mut self,
+        request: &RequestId,
+        digest: Option<u64>,
+        time_ms: u64,
+    ) -> Option<Verdict> {
         let session = self.heard(request.session, time_ms);
         session.acknowledge(request.acknowledged);
         if request.serial < session.acknowledged {
@@ -43,17 +52,28 @@ impl Sessions {
             }));
         }
         let at = session.position(request.serial).ok()?;
-        Some(session.replies[at].1.verdict())
+        let reply = &session.replies[at].1;
+        if let (Some(digest), Reply::To(before, _)) = (digest, reply)
+            && *before != digest
+        {
+            return Some(Err(Refusal::Differs {
+                write: once::place(request),
+            }));
+        }
+        Some(reply.verdict())
     }
 
     /// Remembers what a request came to.
-    pub(super) fn remember(&mut self, request: &RequestId, verdict: &Verdict) {
+    pub(super) fn remember(&mut self, request: &RequestId, digest: Option<u64>, verdict: &Verdict) {
         let Some(session) = self.by_id.get_mut(&request.session) else {
             return;
         };
         if let Err(at) = session.position(request.serial) {
-            let reply = (request.serial, Reply::of(verdict));
-            session.replies.insert(at, reply);
+            let mut reply = Reply::of(verdict);
+            if let Some(digest) = digest {
+                reply = Reply::To(digest, Box::new(reply));
+            }
+            session.replies.insert(at, (request.serial, reply));
         }
         if session.replies.len() > limits::SESSION_REPLIES {
             session.acknowledge(session.replies[0].0 + 1);
@@ -145,6 +165,7 @@ impl Reply {
         match self {
             Self::At(revision) => Ok(Outcome::at(*revision)),
             Self::Full(verdict) => verdict.as_ref().clone(),
+            Self::To(_, reply) => reply.verdict(),
         }
     }
 }

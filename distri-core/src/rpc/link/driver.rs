@@ -263,8 +263,9 @@ impl Driver {
                         .their_load
                         .store(hello.status.in_flight, Ordering::Relaxed);
                     shared
-                        .ready
-                        .store(!hello.status.draining, Ordering::Release);
+                        .draining
+                        .store(hello.status.draining, Ordering::Release);
+                    shared.there.store(true, Ordering::Release);
                     state.status = Some(Arc::new(hello.status.clone()));
                     state.hello = Some(Arc::new((**hello).clone()));
                     shared.changed.notify_waiters();
@@ -272,7 +273,7 @@ impl Driver {
                 Event::Status(status) => {
                     shared.their_load.store(status.in_flight, Ordering::Relaxed);
                     if status.draining {
-                        shared.ready.store(false, Ordering::Release);
+                        shared.draining.store(true, Ordering::Release);
                     }
                     state.status = Some(Arc::new((**status).clone()));
                     state.reported = true;
@@ -283,7 +284,7 @@ impl Driver {
                     shared.unanswered.store(doubt.unanswered, Ordering::Relaxed);
                 }
                 Event::GoAway => {
-                    shared.ready.store(false, Ordering::Release);
+                    shared.there.store(false, Ordering::Release);
                     wakers.append(&mut state.room);
                     shared.changed.notify_waiters();
                 }
@@ -530,7 +531,7 @@ impl Driver {
     /// Ends everything that hangs on the link.
     fn end(&mut self, why: &str) {
         let shared = self.link.shared.clone();
-        shared.ready.store(false, Ordering::Release);
+        shared.there.store(false, Ordering::Release);
         if shared.lock().closed.is_some() {
             return;
         }

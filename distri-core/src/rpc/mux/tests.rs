@@ -114,6 +114,7 @@ fn head() -> RequestHead {
         trace: None,
         call_id: None,
         former: None,
+        once: None,
         channels: Channels::default(),
         fences: crate::fence::Fences::default(),
     }

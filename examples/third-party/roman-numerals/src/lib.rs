@@ -6,7 +6,8 @@
 //!   programs can depend on the interface alone and tests can put a mock behind it;
 //! - configuration of its own, from `[services.roman-numerals]` ([`Settings`]);
 //! - an error that arrives typed ([`NumeralError`]);
-//! - a method that gives one item after another ([`RomanNumerals::count`]).
+//! - a method that gives one item after another ([`RomanNumerals::count`]);
+//! - state that all nodes share, where no two may do the same ([`Tickets`]), tried in a simulation.
 //!
 //! A program that offers the service names this crate once, in `distri::main!(roman_numerals);`:
 //! see `examples/third-party/program`.
@@ -31,6 +32,9 @@ use std::fmt;
 use distri::{Code, Error, NodeHandle, Result, ServiceError, Stream};
 
 mod numeral;
+mod tickets;
+
+pub use tickets::{Tickets, TicketsClient};
 
 /// Roman numerals, written, read and counted.
 #[distri::service]

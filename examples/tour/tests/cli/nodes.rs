@@ -1,6 +1,10 @@
 //! What a node prints, how it stops, and a cloud of several.
 
-use std::{net::TcpListener, process::Stdio};
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Stdio,
+};
 
 use serde_json::json;
 
@@ -52,6 +56,79 @@ fn a_node_tells_programs_all_about_itself_in_one_line_of_json() {
             told["address"].as_str().unwrap()
         )
     );
+}
+
+/// Asks an admin port, and gives all that it says.
+fn ask(admin: &str, path: &str) -> String {
+    let mut socket = TcpStream::connect(admin).unwrap();
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: {admin}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_node_tells_where_its_admin_port_is() {
+    let program = program();
+
+    let arguments = ["node", "--listen", "127.0.0.1:0", "--json"];
+    let without = program.start(&arguments);
+    let with = [&arguments[..], &["--set", "admin.listen=127.0.0.1:0"]].concat();
+    let node = program.start(&with);
+
+    let told = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    assert_eq!(told(&without.first)["admin"], serde_json::Value::Null);
+    let told = told(&node.first);
+    let admin = told["admin"].as_str().unwrap();
+    eventually("a node that is ready", || {
+        ask(admin, "/readyz")
+            .ends_with("\r\n\r\nready\n")
+            .then_some(())
+    });
+    assert!(ask(admin, "/metrics").contains("\ndistri_node_info{"));
+    node.signal("TERM");
+    let (exit, log) = node.wait();
+    assert_eq!(exit, 0, "{log}");
+    assert!(log.contains("the admin port is open"), "{log}");
+    assert!(!log.contains("neither encrypted"), "{log}");
+}
+
+#[test]
+fn an_admin_port_for_other_machines_is_warned_of() {
+    let program = program();
+    let node = program.start(&[
+        "node",
+        "--listen",
+        "127.0.0.1:0",
+        "--set",
+        "admin.listen=0.0.0.0:0",
+    ]);
+
+    node.signal("TERM");
+
+    let (exit, log) = node.wait();
+    assert_eq!(exit, 0, "{log}");
+    assert!(log.contains("neither encrypted nor authenticated"), "{log}");
+}
+
+#[test]
+fn a_taken_admin_port_is_told_with_its_setting() {
+    let program = program();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+
+    let node = program.run(&[
+        "node",
+        "--listen",
+        "127.0.0.1:0",
+        "--set",
+        &format!("admin.listen={address}"),
+    ]);
+
+    assert_eq!(node.exit, 1);
+    assert!(node.stderr.contains("admin port"), "{}", node.stderr);
+    assert!(node.stderr.contains("admin.listen"), "{}", node.stderr);
+    assert!(node.stderr.contains(&address), "{}", node.stderr);
 }
 
 #[test]

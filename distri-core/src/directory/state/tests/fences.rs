@@ -3,11 +3,12 @@
 use super::support::*;
 use crate::{
     directory::{
-        Actor, CollectionSpec, Command, HOLDS, Json, Operation, Proposal, Refusal, RequestId,
-        state::ELECTIONS,
+        Actor, CallWrites, CollectionSpec, Command, HOLDS, Json, Operation, Proposal, Refusal,
+        RequestId, state::ELECTIONS,
     },
     fence::Fence,
     placement::ring::{self, HoldRecord},
+    wire::frame::OnceHead,
 };
 
 /// A directory with `things`, and with elections.
@@ -56,6 +57,31 @@ fn a_write_under_a_leadership_that_is_over_is_refused_whoever_holds_it_now() {
     assert_eq!(while_another, Err(fenced("job", held, first.number)));
     assert!(by_the_other.is_ok());
     assert_eq!(directory.value("a"), Some("4".into()));
+}
+
+#[test]
+fn a_run_of_a_call_that_comes_too_late_does_not_speak_for_the_run_under_the_next_leader() {
+    let mut directory = with_elections();
+    let late = Fence::new("job", 1);
+    let leads = win(&mut directory, "job", None);
+    let once = OnceHead {
+        session: 5,
+        number: 3,
+        acknowledged: 3,
+    };
+    let write = || Proposal {
+        request: Some(CallWrites::of(key(1), &once).next().unwrap()),
+        actor: Actor::Node,
+        command: transact([put("a", "1")]),
+    };
+
+    let refused = directory.propose_under([&late], write());
+    let done = directory.propose_under([&leads], write());
+    let known = directory.propose_under([&late], write());
+
+    assert_eq!(refused, Err(fenced("job", Some(leads.number), 1)));
+    assert!(done.is_ok());
+    assert_eq!(known, done);
 }
 
 #[test]

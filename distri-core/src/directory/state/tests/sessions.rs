@@ -1,7 +1,10 @@
 //! A repeated command takes effect once.
 
 use super::support::*;
-use crate::directory::{Refusal, RequestId, limits};
+use crate::{
+    directory::{CallWrites, Refusal, RequestId, limits},
+    wire::frame::OnceHead,
+};
 
 fn request(session: u128, serial: u64, acknowledged: u64) -> RequestId {
     RequestId {
@@ -60,6 +63,34 @@ fn what_was_acknowledged_cannot_be_asked_again() {
     assert_eq!(forgotten, Err(Refusal::Forgotten { serial: 1 }));
     assert_eq!(late, Ok(at(4)));
     assert_eq!(directory.value("a").unwrap(), "1");
+}
+
+#[test]
+fn a_run_that_writes_something_else_under_a_number_is_refused() {
+    let mut directory = Directory::of_things();
+    let writes = || {
+        let once = OnceHead {
+            session: 5,
+            number: 3,
+            acknowledged: 3,
+        };
+        CallWrites::of(key(1), &once)
+    };
+    let (first, second, third) = (writes(), writes(), writes());
+    let one = directory.request(first.next().unwrap(), transact([put("a", "1")]));
+    let two = directory.request(first.next().unwrap(), transact([put("b", "1")]));
+
+    let one_again = directory.request(second.next().unwrap(), transact([put("a", "1")]));
+    let differs = directory.request(second.next().unwrap(), transact([put("b", "2")]));
+    let mut restored = directory.restored();
+    let one_restored = restored.request(third.next().unwrap(), transact([put("a", "1")]));
+    let still_differs = restored.request(third.next().unwrap(), transact([put("c", "1")]));
+
+    assert_eq!((&one_again, &one_restored), (&one, &one));
+    assert_eq!(differs, Err(Refusal::Differs { write: 2 }));
+    assert_eq!(still_differs, differs);
+    assert_eq!(directory.value("b").unwrap(), "1");
+    assert!(two.is_ok());
 }
 
 #[test]
