@@ -133,14 +133,20 @@ fn row_1_only_you_write_your_records_and_none_is_rolled_back() {
         let forged = text.replace(&eve.key.public().to_string(), &key.to_string());
         let forged: Signed<User> = serde_json::from_str(&forged).unwrap();
         let error = eve.users().register(forged).await.unwrap_err();
-        assert!(matches!(error.details(), Some(RecordError::Forged { .. })), "{error:?}");
+        assert!(
+            matches!(error.details(), Some(RecordError::Forged { .. })),
+            "{error:?}"
+        );
         for seq in [0, 3, u64::MAX] {
             let error = anna.users().register(anna.record(seq)).await.unwrap_err();
             assert_eq!(error.code(), Code::FailedPrecondition, "{seq}");
         }
         anna.users().register(anna.record(2)).await.unwrap();
         let old = anna.users().register(anna.record(1)).await.unwrap_err();
-        assert!(matches!(old.details(), Some(RecordError::Older { held: 2, .. })));
+        assert!(matches!(
+            old.details(),
+            Some(RecordError::Older { held: 2, .. })
+        ));
         anna.users().register(anna.record(2)).await.unwrap();
 
         let kept = eve.users().user(key).await.unwrap().unwrap();
@@ -151,7 +157,10 @@ fn row_1_only_you_write_your_records_and_none_is_rolled_back() {
         assert!(catalog.publish(anna.offer(1, 1, "A dog")).await.is_err());
         assert!(catalog.publish(anna.offer(3, 1, "A dog")).await.is_err());
         catalog.publish(anna.offer(2, 1, "")).await.unwrap();
-        assert!(catalog.publish(anna.offer(1, 1, "A cat")).await.is_err(), "an old offer");
+        assert!(
+            catalog.publish(anna.offer(1, 1, "A cat")).await.is_err(),
+            "an old offer"
+        );
         let image = ImageId::from_array([1; 16]);
         let kept = eve.catalog().entry(key, image).await.unwrap().unwrap();
         assert_eq!(kept, anna.offer(2, 1, ""));
@@ -235,15 +244,24 @@ fn the_catalogue_is_read_in_pages_searched_and_followed() {
         let eve = Someone::new(&cluster, 3, "eve").await;
         for n in 0..7 {
             let title = format!("Cat {n}");
-            anna.catalog().publish(anna.offer(1, n, &title)).await.unwrap();
+            anna.catalog()
+                .publish(anna.offer(1, n, &title))
+                .await
+                .unwrap();
         }
-        bob.catalog().publish(bob.offer(1, 9, "A Dog")).await.unwrap();
+        bob.catalog()
+            .publish(bob.offer(1, 9, "A Dog"))
+            .await
+            .unwrap();
         anna.catalog().publish(anna.offer(2, 3, "")).await.unwrap();
         let stranger = refusal(eve.catalog().publish(eve.offer(1, 1, "x")).await);
         assert!(matches!(stranger, ShareRefusal::NoUser { .. }));
 
         let mut titles = Vec::new();
-        let mut search = Search { limit: 3, ..Search::default() };
+        let mut search = Search {
+            limit: 3,
+            ..Search::default()
+        };
         loop {
             let page = eve.catalog().search(search.clone()).await.unwrap();
             assert!(page.entries.len() <= 3);
@@ -257,18 +275,37 @@ fn the_catalogue_is_read_in_pages_searched_and_followed() {
             }
         }
         titles.sort();
-        let expected = ["A Dog", "Cat 0", "Cat 1", "Cat 2", "Cat 4", "Cat 5", "Cat 6"];
+        let expected = [
+            "A Dog", "Cat 0", "Cat 1", "Cat 2", "Cat 4", "Cat 5", "Cat 6",
+        ];
         assert_eq!(titles, expected);
 
         let count = async |search| eve.catalog().search(search).await.unwrap().entries.len();
         let owner = Some(bob.key.public());
-        assert_eq!(count(Search { owner, ..Search::default() }).await, 1);
+        assert_eq!(
+            count(Search {
+                owner,
+                ..Search::default()
+            })
+            .await,
+            1
+        );
         let text = Some("cat".into());
-        assert_eq!(count(Search { text, ..Search::default() }).await, 6);
+        assert_eq!(
+            count(Search {
+                text,
+                ..Search::default()
+            })
+            .await,
+            6
+        );
 
         // Whoever was away hears what was changed meanwhile, then what is changed.
         let all = eve.catalog().search(Search::default()).await.unwrap();
-        anna.catalog().publish(anna.offer(2, 0, "Kitten")).await.unwrap();
+        anna.catalog()
+            .publish(anna.offer(2, 0, "Kitten"))
+            .await
+            .unwrap();
         let mut changes = eve.catalog().changes(Some(all.revision)).await.unwrap();
         let missed = changes.next().await.unwrap().unwrap();
         assert_eq!(missed.record, anna.offer(2, 0, "Kitten"));
@@ -290,17 +327,31 @@ fn letters_wait_arrive_in_order_and_are_gone_when_read() {
             anna.inbox().send(anna.letter(&bob, n), None).await.unwrap();
             anna.inbox().send(anna.letter(&bob, n), None).await.unwrap();
         }
-        let other = SealedLetter { sealed: vec![1], ..anna.letter(&bob, 5) };
+        let other = SealedLetter {
+            sealed: vec![1],
+            ..anna.letter(&bob, 5)
+        };
         let exists = refusal(anna.inbox().send(other, None).await);
         assert!(matches!(exists, ShareRefusal::LetterExists { .. }));
         assert!(eve.inbox().receive(None).await.unwrap().letters.is_empty());
 
         let got = bob.inbox().receive(None).await.unwrap();
-        let ids: Vec<_> = got.letters.iter().map(|arrived| arrived.letter.id).collect();
+        let ids: Vec<_> = got
+            .letters
+            .iter()
+            .map(|arrived| arrived.letter.id)
+            .collect();
         assert_eq!(ids, [5, 3, 8].map(|n| LetterId::from_array([n; 16])));
-        let opened = got.letters[0].letter.open(bob.key.public(), &bob.secret).unwrap();
+        let opened = got.letters[0]
+            .letter
+            .open(bob.key.public(), &bob.secret)
+            .unwrap();
         assert_eq!(opened.from, anna.key.public());
-        let after = bob.inbox().receive(Some(got.letters[0].cursor)).await.unwrap();
+        let after = bob
+            .inbox()
+            .receive(Some(got.letters[0].cursor))
+            .await
+            .unwrap();
         assert_eq!(after.letters.len(), 2);
 
         eve.inbox().acknowledge(ids.clone()).await.unwrap();
@@ -342,7 +393,10 @@ fn an_inbox_has_bounds_for_each_sender_and_makes_room_again() {
 
         let got = bob.inbox().receive(None).await.unwrap();
         assert_eq!(got.letters.len() as u64, PAIR_MAX + 1);
-        bob.inbox().acknowledge(vec![got.letters[0].letter.id]).await.unwrap();
+        bob.inbox()
+            .acknowledge(vec![got.letters[0].letter.id])
+            .await
+            .unwrap();
         send(&anna, 100, None).await.unwrap();
     });
 }
@@ -354,7 +408,10 @@ fn letters_past_their_end_are_not_told_and_make_room() {
         let anna = Someone::registered(&cluster, 1, "anna").await;
         let bob = Someone::registered(&cluster, 2, "bob").await;
         for n in 0..PAIR_MAX as u8 {
-            anna.inbox().send(anna.letter(&bob, n), Some(0)).await.unwrap();
+            anna.inbox()
+                .send(anna.letter(&bob, n), Some(0))
+                .await
+                .unwrap();
         }
         assert!(bob.inbox().receive(None).await.unwrap().letters.is_empty());
         for n in 100..100 + PAIR_MAX as u8 {

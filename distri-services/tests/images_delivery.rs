@@ -15,8 +15,8 @@ use distri::{
 use distri_services::{
     images::{
         delivery::{
-            DeliveryRefusal, Fetch, ImageDelivery, ImageDeliveryClient, Over, Parcel, Progress, Shelf,
-            TransferError, receive,
+            DeliveryRefusal, Fetch, ImageDelivery, ImageDeliveryClient, Over, Parcel, Progress,
+            Shelf, TransferError, receive,
         },
         record::{CHUNK, Manifest},
     },
@@ -70,7 +70,8 @@ impl Case {
             request: RequestId::from_array([3; 16]),
             owner: identity(4).public(),
             viewer: viewer.public(),
-            viewer_sealing: SealingSecret::random(&mut Randomness::from_seed([8; 32].into())).public(),
+            viewer_sealing: SealingSecret::random(&mut Randomness::from_seed([8; 32].into()))
+                .public(),
             not_before_ms: 0,
             file: FileHash::of(&file),
             file_length: file.len() as u64,
@@ -153,28 +154,48 @@ fn refusal(error: TransferError) -> DeliveryRefusal {
 async fn row_9_only_the_grantee_fetches_and_only_what_was_granted() {
     let case = Case::new(CHUNK + 1000).await;
     let (bob, eve) = (case.client(20).await, case.client(21).await);
-    let not_granted = DeliveryRefusal::NotGranted { grant: case.core.grant };
+    let not_granted = DeliveryRefusal::NotGranted {
+        grant: case.core.grant,
+    };
 
     // A stranger signs; the grantee's signature comes over another link; another grant.
     let by_eve = case.fetch(&eve, &identity(6)).await.0.unwrap_err();
     assert_eq!(refusal(by_eve), not_granted);
-    let fetch = Fetch { grant: case.core.grant, device: bob.key() };
+    let fetch = Fetch {
+        grant: case.core.grant,
+        device: bob.key(),
+    };
     let stolen = Signed::sign(&case.viewer, 0, fetch).unwrap();
     let delivery = ImageDeliveryClient::new(eve.clone());
     for error in [
         delivery.manifest(stolen.clone()).await.unwrap_err(),
         delivery.pieces(stolen, 0).await.unwrap_err(),
     ] {
-        assert_eq!((error.code(), error.details()), (Code::Denied, Some(not_granted.clone())));
+        assert_eq!(
+            (error.code(), error.details()),
+            (Code::Denied, Some(not_granted.clone()))
+        );
     }
-    let other = Fetch { grant: GrantId::from_array([9; 16]), device: bob.key() };
+    let other = Fetch {
+        grant: GrantId::from_array([9; 16]),
+        device: bob.key(),
+    };
     let other = Signed::sign(&case.viewer, 0, other).unwrap();
     let delivery = ImageDeliveryClient::new(bob.clone());
-    assert_eq!(delivery.manifest(other).await.unwrap_err().code(), Code::Denied);
+    assert_eq!(
+        delivery.manifest(other).await.unwrap_err().code(),
+        Code::Denied
+    );
 
-    let revoked = DeliveryRefusal::Over { grant: case.core.grant, over: Over::Revoked };
+    let revoked = DeliveryRefusal::Over {
+        grant: case.core.grant,
+        over: Over::Revoked,
+    };
     case.table.parcel.lock().unwrap().over = Some(Over::Revoked);
-    assert_eq!(refusal(case.fetch(&bob, &case.viewer).await.0.unwrap_err()), revoked);
+    assert_eq!(
+        refusal(case.fetch(&bob, &case.viewer).await.0.unwrap_err()),
+        revoked
+    );
     assert!(!case.target().exists());
 
     case.table.parcel.lock().unwrap().over = None;
@@ -201,7 +222,14 @@ async fn row_9_a_transfer_resumes_after_any_cut_and_fetches_nothing_twice() {
                     stop.send(()).unwrap();
                 }
             };
-            let fetch = receive(&delivery, bob.key(), &case.core, &case.viewer, &target, &mut report);
+            let fetch = receive(
+                &delivery,
+                bob.key(),
+                &case.core,
+                &case.viewer,
+                &target,
+                &mut report,
+            );
             tokio::select! {
                 biased;
                 _ = stopped.recv() => cuts += 1,
@@ -223,7 +251,11 @@ async fn row_9_a_transfer_resumes_after_any_cut_and_fetches_nothing_twice() {
     assert_eq!(std::fs::read(case.target()).unwrap(), case.file);
     assert!(all <= case.file.len() as u64 + cuts * CHUNK as u64, "{all}");
     let (again, arrived) = case.fetch(&bob, &case.viewer).await;
-    assert_eq!((again.is_ok(), arrived), (true, 0), "what is whole is not fetched");
+    assert_eq!(
+        (again.is_ok(), arrived),
+        (true, 0),
+        "what is whole is not fetched"
+    );
 }
 
 #[tokio::test]
@@ -231,7 +263,15 @@ async fn row_9_any_flipped_bit_is_found_within_its_piece() {
     let case = Case::new(3 * CHUNK + 50).await;
     let bob = case.client(20).await;
     let theirs = case.table.parcel.lock().unwrap().file.clone();
-    let places = [0, 1, CHUNK - 1, CHUNK, 2 * CHUNK + 777, 3 * CHUNK, 3 * CHUNK + 49];
+    let places = [
+        0,
+        1,
+        CHUNK - 1,
+        CHUNK,
+        2 * CHUNK + 777,
+        3 * CHUNK,
+        3 * CHUNK + 49,
+    ];
 
     for place in places {
         let mut damaged = case.file.clone();
@@ -242,8 +282,15 @@ async fn row_9_any_flipped_bit_is_found_within_its_piece() {
         let error = case.fetch(&bob, &case.viewer).await.0.unwrap_err();
 
         let piece = place / CHUNK;
-        assert!(matches!(error, TransferError::Damaged { index } if index as usize == piece), "{error:?}");
-        assert_eq!(case.part(), case.file[..piece * CHUNK], "it never touched the file");
+        assert!(
+            matches!(error, TransferError::Damaged { index } if index as usize == piece),
+            "{error:?}"
+        );
+        assert_eq!(
+            case.part(),
+            case.file[..piece * CHUNK],
+            "it never touched the file"
+        );
         assert!(!case.target().exists());
     }
     std::fs::write(&theirs, &case.file).unwrap();
@@ -278,9 +325,18 @@ async fn an_owner_who_sends_something_else_is_found_out() {
     let other = vec![3; case.file.len()];
     let good = Manifest::of(&case.file).unwrap();
     let liars = [
-        Liar { manifest: Manifest::of(&other).unwrap(), file: other },
-        Liar { manifest: good.clone(), file: case.file[..CHUNK + 5].to_vec() },
-        Liar { manifest: good, file: Vec::new() },
+        Liar {
+            manifest: Manifest::of(&other).unwrap(),
+            file: other,
+        },
+        Liar {
+            manifest: good.clone(),
+            file: case.file[..CHUNK + 5].to_vec(),
+        },
+        Liar {
+            manifest: good,
+            file: Vec::new(),
+        },
     ];
     let mut errors = Vec::new();
     for liar in liars {
@@ -298,7 +354,13 @@ async fn an_owner_who_sends_something_else_is_found_out() {
     }
 
     assert!(matches!(errors[0], TransferError::Manifest), "{errors:?}");
-    assert!(matches!(errors[1], TransferError::Cut { index: 1 }), "{errors:?}");
+    assert!(
+        matches!(errors[1], TransferError::Cut { index: 1 }),
+        "{errors:?}"
+    );
     // The first piece is there from the attempt before, so the next one is missing.
-    assert!(matches!(errors[2], TransferError::Cut { index: 1 }), "{errors:?}");
+    assert!(
+        matches!(errors[2], TransferError::Cut { index: 1 }),
+        "{errors:?}"
+    );
 }

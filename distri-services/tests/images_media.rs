@@ -73,7 +73,10 @@ fn row_14_no_metadata_leaks_from_any_format() {
     ];
 
     for (name, file) in spied {
-        assert!(Spy::all_in(&file), "{name}: the file has what must not leave");
+        assert!(
+            Spy::all_in(&file),
+            "{name}: the file has what must not leave"
+        );
         for kind in [PreviewKind::None, PreviewKind::Blur, PreviewKind::Thumbnail] {
             let prepared = prepare(&file, kind).unwrap();
 
@@ -83,7 +86,11 @@ fn row_14_no_metadata_leaks_from_any_format() {
                 forged::assert_bare(out);
             }
             let shown = decode(&prepared.file);
-            assert_eq!((prepared.width, prepared.height), (64, 96), "{name}: turned");
+            assert_eq!(
+                (prepared.width, prepared.height),
+                (64, 96),
+                "{name}: turned"
+            );
             assert_eq!((shown.width(), shown.height()), (64, 96), "{name}: turned");
             assert_eq!(corners(&shown), "bryg", "{name}: turned to the right");
         }
@@ -165,11 +172,16 @@ fn what_is_no_still_picture_is_refused_and_says_what_was_expected() {
     assert_eq!(refused(b""), MediaError::NotAnImage);
     assert_eq!(
         refused(&moving),
-        MediaError::Animated { format: Format::Png }
+        MediaError::Animated {
+            format: Format::Png
+        }
     );
     assert!(matches!(
         refused(&png[..png.len() / 2]),
-        MediaError::Broken { format: Format::Png, .. }
+        MediaError::Broken {
+            format: Format::Png,
+            ..
+        }
     ));
     let long = [png, vec![0; FILE_MAX]].concat();
     assert!(matches!(refused(&long), MediaError::TooLarge { what, .. } if what == "the file"));
@@ -199,7 +211,11 @@ fn row_13_bombs_are_refused_in_256_mib() {
         .arg("-c")
         .arg(format!("ulimit -v {ROOM} && exec \"$0\" \"$@\""))
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "row_13_bombs_are_refused_in_256_mib", "--nocapture"])
+        .args([
+            "--exact",
+            "row_13_bombs_are_refused_in_256_mib",
+            "--nocapture",
+        ])
         .env(BOMBS, folder.path())
         .env("MALLOC_ARENA_MAX", "1")
         .stdin(Stdio::null())

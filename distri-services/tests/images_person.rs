@@ -20,13 +20,20 @@ use sharing::{Someone, World, picture};
 /// The state in which `someone` sees the request.
 async fn state(someone: &Someone, request: RequestId) -> State {
     let grants = someone.person.grants().await.unwrap();
-    grants.iter().find(|grant| grant.request == request).unwrap().state
+    grants
+        .iter()
+        .find(|grant| grant.request == request)
+        .unwrap()
+        .state
 }
 
 fn shown(view: View) -> (u32, u32) {
     match view {
         View::Shown(seen) => {
-            assert_eq!(seen.picture.to_rgba8(), Picture::decode(&picture()).unwrap().to_rgba8());
+            assert_eq!(
+                seen.picture.to_rgba8(),
+                Picture::decode(&picture()).unwrap().to_rgba8()
+            );
             (seen.view, seen.of)
         }
         View::Over { state, .. } => panic!("over: {state:?}"),
@@ -60,28 +67,53 @@ fn a_picture_is_shared_looked_at_used_up_extended_and_taken_back() {
 
         anna.person.settle().await.unwrap();
         let inbox = anna.person.inbox().await.unwrap();
-        assert_eq!((inbox.len(), inbox[0].views, inbox[0].note.as_str()), (1, 3, "may I?"));
+        assert_eq!(
+            (inbox.len(), inbox[0].views, inbox[0].note.as_str()),
+            (1, 3, "may I?")
+        );
         let looking = bob.person.view(request, "a").await.unwrap_err();
-        assert!(matches!(looking.details(), Some(PersonError::NotApproved { .. })));
+        assert!(matches!(
+            looking.details(),
+            Some(PersonError::NotApproved { .. })
+        ));
         anna.approves(request, 2).await;
-        let again = anna.person.decide(request, Answer::Reject { why: "no".into() }).await;
-        assert!(matches!(again.unwrap_err().details(), Some(PersonError::Answered { .. })));
+        let again = anna
+            .person
+            .decide(request, Answer::Reject { why: "no".into() })
+            .await;
+        assert!(matches!(
+            again.unwrap_err().details(),
+            Some(PersonError::Answered { .. })
+        ));
 
         bob.person.settle().await.unwrap();
         assert_eq!(state(&bob, request).await, State::Approved);
         let early = bob.person.view(request, "a").await.unwrap_err();
-        assert!(matches!(early.details(), Some(PersonError::NotDelivered { .. })));
+        assert!(matches!(
+            early.details(),
+            Some(PersonError::NotDelivered { .. })
+        ));
         let mut last = None;
-        bob.person.fetch(request, &mut |progress| last = Some(progress)).await.unwrap();
+        bob.person
+            .fetch(request, &mut |progress| last = Some(progress))
+            .await
+            .unwrap();
         let last = last.unwrap();
         assert_eq!((last.done, last.arrived), (last.of, last.of));
         assert_eq!(state(&bob, request).await, State::Active);
 
         assert_eq!(shown(bob.person.view(request, "a").await.unwrap()), (1, 2));
-        assert_eq!(shown(bob.person.view(request, "a").await.unwrap()), (1, 2), "the same look");
+        assert_eq!(
+            shown(bob.person.view(request, "a").await.unwrap()),
+            (1, 2),
+            "the same look"
+        );
         bob.person.looked(request).await.unwrap();
         assert_eq!(shown(bob.person.view(request, "b").await.unwrap()), (2, 2));
-        assert_eq!(over(bob.person.view(request, "c").await.unwrap()), State::Exhausted);
+        assert_eq!(
+            over(bob.person.view(request, "c").await.unwrap()),
+            State::Exhausted
+        );
         assert_eq!(state(&anna, request).await, State::Exhausted);
 
         // Nothing is transferred again.
@@ -90,13 +122,23 @@ fn a_picture_is_shared_looked_at_used_up_extended_and_taken_back() {
         bob.person.looked(request).await.unwrap();
         anna.person.extend(request, anna.terms(9)).await.unwrap();
         anna.person.revoke(request).await.unwrap();
-        assert_eq!(over(bob.person.view(request, "e").await.unwrap()), State::Revoked);
+        assert_eq!(
+            over(bob.person.view(request, "e").await.unwrap()),
+            State::Revoked
+        );
         assert_eq!(state(&bob, request).await, State::Revoked);
-        let late = anna.person.extend(request, anna.terms(10)).await.unwrap_err();
+        let late = anna
+            .person
+            .extend(request, anna.terms(10))
+            .await
+            .unwrap_err();
         assert!(matches!(late.details(), Some(PersonError::Over { .. })));
 
         let looks = |audit: Vec<distri_services::images::person::Audited>| {
-            audit.iter().filter(|entry| entry.what.starts_with("looked")).count()
+            audit
+                .iter()
+                .filter(|entry| entry.what.starts_with("looked"))
+                .count()
         };
         assert_eq!(looks(anna.person.audit(request).await.unwrap()), 3);
         assert_eq!(looks(bob.person.audit(request).await.unwrap()), 3);
@@ -114,11 +156,18 @@ fn row_12_at_zero_only_the_cover_shows_with_the_true_reason() {
         let image = anna.publishes("A cat").await;
         let cover = sharing::cover();
         let shared = async |views, expires_ms| {
-            let request = bob.person.request(anna.person.key(), image, 1, "").await.unwrap();
+            let request = bob
+                .person
+                .request(anna.person.key(), image, 1, "")
+                .await
+                .unwrap();
             anna.person.settle().await.unwrap();
             let terms = Terms { views, expires_ms };
             let cover = Some(cover.clone());
-            anna.person.decide(request, Answer::Approve { terms, cover }).await.unwrap();
+            anna.person
+                .decide(request, Answer::Approve { terms, cover })
+                .await
+                .unwrap();
             bob.person.settle().await.unwrap();
             bob.person.fetch(request, &mut |_| {}).await.unwrap();
             request
@@ -129,16 +178,28 @@ fn row_12_at_zero_only_the_cover_shows_with_the_true_reason() {
         anna.person.revoke(revoked).await.unwrap();
 
         for (request, why) in [(used_up, State::Exhausted), (revoked, State::Revoked)] {
-            let View::Over { state, cover: seen } = bob.person.view(request, "z").await.unwrap() else {
+            let View::Over { state, cover: seen } = bob.person.view(request, "z").await.unwrap()
+            else {
                 panic!("a picture was shown");
             };
 
             assert_eq!(state, why);
             assert_eq!(seen, bob.person.cover(request).await.unwrap());
             // What is shown is the cover, to within the one step by which it carries the message.
-            let (seen, cover) = (Picture::decode(&seen).unwrap(), Picture::decode(&cover).unwrap());
-            let steps = seen.to_rgba8().iter().zip(cover.to_rgba8()).map(|(a, b)| a.abs_diff(b)).max();
-            assert_eq!((seen.width(), seen.height(), steps), (cover.width(), cover.height(), Some(1)));
+            let (seen, cover) = (
+                Picture::decode(&seen).unwrap(),
+                Picture::decode(&cover).unwrap(),
+            );
+            let steps = seen
+                .to_rgba8()
+                .iter()
+                .zip(cover.to_rgba8())
+                .map(|(a, b)| a.abs_diff(b))
+                .max();
+            assert_eq!(
+                (seen.width(), seen.height(), steps),
+                (cover.width(), cover.height(), Some(1))
+            );
         }
     });
 }
@@ -150,7 +211,11 @@ fn row_5_a_viewer_that_dies_at_any_moment_spends_one_view_for_one_look() {
         let anna = world.someone("anna").await;
         let mut bob = world.someone("bob").await;
         let image = anna.publishes("A cat").await;
-        let request = bob.person.request(anna.person.key(), image, 500, "").await.unwrap();
+        let request = bob
+            .person
+            .request(anna.person.key(), image, 500, "")
+            .await
+            .unwrap();
         anna.person.settle().await.unwrap();
         anna.approves(request, 500).await;
         bob.person.settle().await.unwrap();
@@ -175,7 +240,11 @@ fn row_5_a_viewer_that_dies_at_any_moment_spends_one_view_for_one_look() {
             };
             bob = bob.restarted().await;
             looks += 1;
-            assert_eq!(shown(bob.person.view(request, "first").await.unwrap()).0, looks, "{polls}");
+            assert_eq!(
+                shown(bob.person.view(request, "first").await.unwrap()).0,
+                looks,
+                "{polls}"
+            );
             bob.person.looked(request).await.unwrap();
             if let Some(done) = done {
                 done.unwrap();
@@ -197,7 +266,11 @@ fn row_6_copies_and_backups_of_a_profile_give_no_views() {
         let anna = world.someone("anna").await;
         let bob = world.someone("bob").await;
         let image = anna.publishes("A cat").await;
-        let request = bob.person.request(anna.person.key(), image, 2, "").await.unwrap();
+        let request = bob
+            .person
+            .request(anna.person.key(), image, 2, "")
+            .await
+            .unwrap();
         anna.person.settle().await.unwrap();
         anna.approves(request, 2).await;
         bob.person.settle().await.unwrap();
@@ -209,10 +282,16 @@ fn row_6_copies_and_backups_of_a_profile_give_no_views() {
         let folder = bob.gone().await;
         let copy = world.started(backup.clone()).await;
         assert_eq!(shown(copy.person.view(request, "b").await.unwrap()), (2, 2));
-        assert_eq!(over(copy.person.view(request, "c").await.unwrap()), State::Exhausted);
+        assert_eq!(
+            over(copy.person.view(request, "c").await.unwrap()),
+            State::Exhausted
+        );
         copy.gone().await;
         bob = world.started(folder).await;
-        assert_eq!(over(bob.person.view(request, "d").await.unwrap()), State::Exhausted);
+        assert_eq!(
+            over(bob.person.view(request, "d").await.unwrap()),
+            State::Exhausted
+        );
         let grants = anna.person.grants().await.unwrap();
         assert_eq!(grants[0].used, 2);
     });
@@ -240,18 +319,31 @@ fn row_2_a_lying_node_is_noticed_and_the_last_good_record_kept() {
         let now = bob.person.user(key).await.unwrap();
         assert_ne!(now, before);
         users.put(key.to_string(), &old_user).await.unwrap();
-        assert!(lie(bob.person.user(key).await.unwrap_err()), "an old record");
+        assert!(
+            lie(bob.person.user(key).await.unwrap_err()),
+            "an old record"
+        );
         let text = old_user.to_string().replace("anna", "anne");
         let forged: serde_json::Value = serde_json::from_str(&text).unwrap();
         users.put(key.to_string(), &forged).await.unwrap();
-        assert!(lie(bob.person.user(key).await.unwrap_err()), "a forged record");
+        assert!(
+            lie(bob.person.user(key).await.unwrap_err()),
+            "a forged record"
+        );
         users.delete(key.to_string()).await.unwrap();
-        assert_eq!(bob.person.user(key).await.unwrap(), now, "the last good one is kept");
+        assert_eq!(
+            bob.person.user(key).await.unwrap(),
+            now,
+            "the last good one is kept"
+        );
 
         anna.person.unpublish(image).await.unwrap();
         assert!(bob.person.offered(key, image).await.is_err());
         entries.put(entry_id.as_str(), &old_entry).await.unwrap();
-        assert!(lie(bob.person.offered(key, image).await.unwrap_err()), "an old offer");
+        assert!(
+            lie(bob.person.offered(key, image).await.unwrap_err()),
+            "an old offer"
+        );
         let gallery = bob.person.catalog(Search::default()).await.unwrap();
         assert_eq!((gallery.entries.len(), gallery.lies.len()), (0, 1));
     });
@@ -272,9 +364,19 @@ fn row_13_names_never_become_paths() {
             "x".repeat(4096),
         ];
         for name in names {
-            let draft = Draft::new(&picture(), &name, Some(&name), PreviewKind::None, Visibility::Public);
+            let draft = Draft::new(
+                &picture(),
+                &name,
+                Some(&name),
+                PreviewKind::None,
+                Visibility::Public,
+            );
             let image = anna.person.publish(draft.unwrap()).await.unwrap();
-            let request = bob.person.request(anna.person.key(), image, 1, &name).await.unwrap();
+            let request = bob
+                .person
+                .request(anna.person.key(), image, 1, &name)
+                .await
+                .unwrap();
             anna.person.settle().await.unwrap();
             anna.approves(request, 1).await;
             bob.person.settle().await.unwrap();
@@ -283,7 +385,11 @@ fn row_13_names_never_become_paths() {
             bob.person.looked(request).await.unwrap();
         }
 
-        let new: Vec<_> = bob.files().into_iter().filter(|file| !before.contains(file)).collect();
+        let new: Vec<_> = bob
+            .files()
+            .into_iter()
+            .filter(|file| !before.contains(file))
+            .collect();
         let fit = |name: &str, end: &str| {
             let stem = name.strip_suffix(end);
             stem.is_some_and(|stem| stem.bytes().all(|byte| byte.is_ascii_alphanumeric()))
@@ -298,10 +404,17 @@ fn row_13_names_never_become_paths() {
             };
             assert!(is_fit, "{path}");
         }
-        assert_eq!(new.iter().filter(|path| path.starts_with("files/")).count(), 5);
+        assert_eq!(
+            new.iter().filter(|path| path.starts_with("files/")).count(),
+            5
+        );
         for device in ["/dev/zero", "/dev/null", "/"] {
             let read = Draft::of_file(device.into(), None, PreviewKind::None, Visibility::Public);
-            assert_eq!(read.await.unwrap_err().code(), Code::FailedPrecondition, "{device}");
+            assert_eq!(
+                read.await.unwrap_err().code(),
+                Code::FailedPrecondition,
+                "{device}"
+            );
         }
     });
 }
@@ -316,7 +429,10 @@ fn a_profile_is_its_owners_alone_and_used_by_one_program() {
         anna.publishes("A cat").await;
 
         for path in anna.files() {
-            let mode = std::fs::metadata(anna.folder.join(&path)).unwrap().permissions().mode();
+            let mode = std::fs::metadata(anna.folder.join(&path))
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o077, 0, "{path}");
         }
         let second = distri_services::images::person::Profile::open(&anna.folder).await;
@@ -334,7 +450,11 @@ fn row_10_works_whoever_is_away() {
         // Bob has seen Anna once.
         bob.person.user(anna.person.key()).await.unwrap();
         // And Anna has approved once, so she knows the cloud's keys.
-        let first = bob.person.request(anna.person.key(), image, 1, "").await.unwrap();
+        let first = bob
+            .person
+            .request(anna.person.key(), image, 1, "")
+            .await
+            .unwrap();
         anna.person.settle().await.unwrap();
         anna.approves(first, 1).await;
 
@@ -346,7 +466,11 @@ fn row_10_works_whoever_is_away() {
             // While Anna decides, Bob and the cloud are there or not.
             let (bob_there, cloud_there_then) = (on(2), on(3));
             let owner = anna.person.key();
-            let anna_away = if anna_there { Err(anna) } else { Ok(anna.gone().await) };
+            let anna_away = if anna_there {
+                Err(anna)
+            } else {
+                Ok(anna.gone().await)
+            };
             if !cloud_there {
                 world.cloud_off();
             }
@@ -360,7 +484,11 @@ fn row_10_works_whoever_is_away() {
             };
             anna.settled().await;
 
-            let bob_away = if bob_there { Err(bob) } else { Ok(bob.gone().await) };
+            let bob_away = if bob_there {
+                Err(bob)
+            } else {
+                Ok(bob.gone().await)
+            };
             if !cloud_there_then {
                 world.cloud_off();
             }
@@ -385,7 +513,10 @@ fn row_10_works_whoever_is_away() {
         let decided = anna.person.grants().await.unwrap();
         assert_eq!(decided.len(), 17, "each request has one decision");
         assert_eq!(bob.person.grants().await.unwrap().len(), 17);
-        assert_eq!(world.letters_left().await, 0, "each letter was delivered, and once");
+        assert_eq!(
+            world.letters_left().await,
+            0,
+            "each letter was delivered, and once"
+        );
     });
 }
-

@@ -105,15 +105,25 @@ fn what_no_honest_program_signs_is_refused_though_it_is_signed() {
 
     assert!(user_with(&|_| {}) && entry_with(&|_| {}));
     assert!(!user_with(&|user| user.devices.clear()));
-    assert!(!user_with(&|user| user.devices = vec![PublicKey::from_bytes([0; 32])]));
-    assert!(!user_with(&|user| user.devices = (20..29).map(|n| identity(n).public()).collect()));
-    assert!(!user_with(&|user| user.devices = vec![identity(5).public(); 2]));
-    assert!(!user_with(&|user| user.sealing = SealingKey::from_array([0; 32])));
+    assert!(!user_with(
+        &|user| user.devices = vec![PublicKey::from_bytes([0; 32])]
+    ));
+    assert!(!user_with(
+        &|user| user.devices = (20..29).map(|n| identity(n).public()).collect()
+    ));
+    assert!(!user_with(
+        &|user| user.devices = vec![identity(5).public(); 2]
+    ));
+    assert!(!user_with(
+        &|user| user.sealing = SealingKey::from_array([0; 32])
+    ));
     assert!(!entry_with(&|offer| offer.title = "red \x1b[31m".into()));
     assert!(!entry_with(&|offer| offer.title = "x".repeat(121)));
     assert!(!entry_with(&|offer| offer.title.clear()));
     assert!(!entry_with(&|offer| offer.width = 9000));
-    assert!(!entry_with(&|offer| offer.preview = Preview::Thumbnail(vec![0; 20_000])));
+    assert!(!entry_with(
+        &|offer| offer.preview = Preview::Thumbnail(vec![0; 20_000])
+    ));
 }
 
 #[test]
@@ -124,10 +134,19 @@ fn a_letter_is_read_by_whom_it_is_for_and_by_nobody_else() {
     let opened = sealed.open(anna, &secret(1)).unwrap();
 
     assert_eq!((opened.from, &opened.message), (bob, &request()));
-    assert!(matches!(sealed.open(anna, &secret(3)), Err(LetterError::Closed { .. })));
-    assert!(matches!(sealed.open(bob, &secret(1)), Err(LetterError::Misdirected { .. })));
+    assert!(matches!(
+        sealed.open(anna, &secret(3)),
+        Err(LetterError::Closed { .. })
+    ));
+    assert!(matches!(
+        sealed.open(bob, &secret(1)),
+        Err(LetterError::Misdirected { .. })
+    ));
     assert!(sealed.sealed.len() < 1000);
-    let renamed = SealedLetter { id: LetterId::from_array([6; 16]), ..sealed.clone() };
+    let renamed = SealedLetter {
+        id: LetterId::from_array([6; 16]),
+        ..sealed.clone()
+    };
     let readdressed = SealedLetter { to: bob, ..sealed };
     assert!(renamed.open(anna, &secret(1)).is_err());
     assert!(readdressed.open(bob, &secret(1)).is_err());
@@ -135,11 +154,23 @@ fn a_letter_is_read_by_whom_it_is_for_and_by_nobody_else() {
 
 #[test]
 fn notes_that_a_terminal_would_obey_are_not_read() {
-    let why = Verdict::Rejected { why: "no\x1b]0;gotcha\x07".into() };
-    let message = Message::Decision(Decision { request: RequestId::from_array([4; 16]), verdict: why });
+    let why = Verdict::Rejected {
+        why: "no\x1b]0;gotcha\x07".into(),
+    };
+    let message = Message::Decision(Decision {
+        request: RequestId::from_array([4; 16]),
+        verdict: why,
+    });
     let (id, to) = (LetterId::from_array([5; 16]), identity(1).public());
 
-    let sealed = SealedLetter::seal(id, &identity(2), to, &secret(1).public(), message, &mut randomness(9));
+    let sealed = SealedLetter::seal(
+        id,
+        &identity(2),
+        to,
+        &secret(1).public(),
+        message,
+        &mut randomness(9),
+    );
 
     assert!(sealed.is_err());
 }
@@ -163,7 +194,10 @@ where
     ];
     for changed in decoded.into_iter().flatten() {
         if changed.check_by(record.key()).is_ok() {
-            assert_eq!((changed.unchecked(), changed.seq()), (record.unchecked(), record.seq()));
+            assert_eq!(
+                (changed.unchecked(), changed.seq()),
+                (record.unchecked(), record.seq())
+            );
         }
     }
 }

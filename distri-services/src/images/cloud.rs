@@ -18,9 +18,7 @@ use distri::{Context, id::PublicKey};
 
 pub use self::{
     catalog::{CatalogPage, Changed, ENTRIES_MAX, ImageCatalog, ImageCatalogClient, Search},
-    inbox::{
-        Arrived, ImageInbox, ImageInboxClient, KEPT, PAIR_MAX, RECIPIENT_MAX, Received,
-    },
+    inbox::{Arrived, ImageInbox, ImageInboxClient, KEPT, PAIR_MAX, RECIPIENT_MAX, Received},
     refusal::ShareRefusal,
     users::{ImageUsers, ImageUsersClient},
 };

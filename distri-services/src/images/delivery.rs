@@ -18,7 +18,10 @@ use distri::{
 };
 
 pub use self::receive::{Progress, TransferError, receive};
-use super::{disk, record::{CHUNK, Manifest}};
+use super::{
+    disk,
+    record::{CHUNK, Manifest},
+};
 use crate::permissions::GrantId;
 
 /// What an owner's peer can deliver.

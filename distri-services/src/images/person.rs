@@ -132,8 +132,8 @@ impl Person {
             Some(held) => (User::of(held, key)?.clone(), held.seq()),
         };
         user.handle = handle.clone();
-        let is_so = user.devices.contains(&device)
-            && user.sealing == self.inner.profile.sealing().public();
+        let is_so =
+            user.devices.contains(&device) && user.sealing == self.inner.profile.sealing().public();
         if !user.devices.contains(&device) {
             user.devices.push(device);
         }
@@ -192,7 +192,12 @@ impl Person {
             }
         }
         let user = latest.body().cloned();
-        user.ok_or_else(|| PersonError::NoUser { who: key.to_string() }.into())
+        user.ok_or_else(|| {
+            PersonError::NoUser {
+                who: key.to_string(),
+            }
+            .into()
+        })
     }
 
     /// The user who is called `handle`.
@@ -250,7 +255,11 @@ impl Person {
     }
 
     /// The question how a grant stands, as its owner or viewer.
-    fn ask(&self, grant: crate::permissions::GrantId, key: &distri::identity::Identity) -> Operation<Ask> {
+    fn ask(
+        &self,
+        grant: crate::permissions::GrantId,
+        key: &distri::identity::Identity,
+    ) -> Operation<Ask> {
         let ask = Ask {
             grant,
             reader: key.public(),
@@ -262,7 +271,11 @@ impl Person {
     /// Notes that the entry `id` was seen with the number `seq`; the number that was seen before, if
     /// it is higher.
     fn seen_entry(&self, id: String, seq: u64) -> Option<u64> {
-        let mut entries = self.inner.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self
+            .inner
+            .entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let seen = entries.entry(id).or_insert(seq);
         if *seen > seq {
             return Some(*seen);

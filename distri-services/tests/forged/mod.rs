@@ -72,7 +72,11 @@ fn exif(orientation: u16) -> Vec<u8> {
 }
 
 fn xmp() -> Vec<u8> {
-    format!("<x:xmpmeta xmlns:x='adobe:ns:meta/'>{}</x:xmpmeta>", Spy::XMP).into_bytes()
+    format!(
+        "<x:xmpmeta xmlns:x='adobe:ns:meta/'>{}</x:xmpmeta>",
+        Spy::XMP
+    )
+    .into_bytes()
 }
 
 /// A JPEG with EXIF, XMP, a comment and bytes after the end.
@@ -132,7 +136,12 @@ pub(crate) fn spied_webp(webp: &[u8], orientation: u16) -> Vec<u8> {
 
 pub(crate) fn with_chunk_after_header(png: &[u8], name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let header_end = 8 + 12 + 13;
-    [&png[..header_end], &chunk(name, content), &png[header_end..]].concat()
+    [
+        &png[..header_end],
+        &chunk(name, content),
+        &png[header_end..],
+    ]
+    .concat()
 }
 
 /// A chunk of a PNG.
@@ -155,7 +164,9 @@ pub(crate) fn assert_bare(file: &[u8]) {
             let length = u32::from_be_bytes(file[at..at + 4].try_into().unwrap()) as usize;
             let name = &file[at + 4..at + 8];
             assert!(
-                [b"IHDR", b"IDAT", b"IEND"].iter().any(|known| *known == name),
+                [b"IHDR", b"IDAT", b"IEND"]
+                    .iter()
+                    .any(|known| *known == name),
                 "{}",
                 String::from_utf8_lossy(name)
             );
@@ -244,7 +255,10 @@ fn progressive(width: u16, height: u16, first: &[u8]) -> Vec<u8> {
     let picture = RgbImage::from_pixel(16, 16, Rgb([90, 120, 30]));
     let mut cursor = std::io::Cursor::new(&mut jpeg);
     picture.write_to(&mut cursor, ImageFormat::Jpeg).unwrap();
-    let at = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    let at = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xFF, 0xC0])
+        .unwrap();
     let length = 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
     let frame = [first, &frame(0xC2, width, height)].concat();
     jpeg.splice(at..at + length, frame);

@@ -61,7 +61,11 @@ pub(crate) fn cover() -> Vec<u8> {
     file(&RgbImage::from_fn(400, 300, |x, y| {
         grain = grain.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let speck = (grain >> 28) as u8;
-        Rgb([90 + speck + (x / 8) as u8, 120 + speck, 60 + speck + (y / 4) as u8])
+        Rgb([
+            90 + speck + (x / 8) as u8,
+            120 + speck,
+            60 + speck + (y / 4) as u8,
+        ])
     }))
 }
 
@@ -93,7 +97,11 @@ impl World {
     /// Somebody who has joined.
     pub(crate) async fn someone(&self, handle: &str) -> Someone {
         let someone = self.started(self.folder.path().join(handle)).await;
-        someone.person.join(&Handle::new(handle).unwrap()).await.unwrap();
+        someone
+            .person
+            .join(&Handle::new(handle).unwrap())
+            .await
+            .unwrap();
         someone
     }
 
@@ -129,7 +137,9 @@ impl Place {
         // Whoever had it before is about to let go of it.
         let profile = self
             .cluster
-            .eventually("the profile is free", async || Profile::open(&folder).await.ok())
+            .eventually("the profile is free", async || {
+                Profile::open(&folder).await.ok()
+            })
             .await;
         let identity = profile.device().clone();
         let mut config = Config::default();
@@ -217,7 +227,13 @@ impl Someone {
     }
 
     pub(crate) async fn publishes(&self, title: &str) -> ImageId {
-        let draft = Draft::new(&picture(), "x.png", Some(title), PreviewKind::Blur, Visibility::Public);
+        let draft = Draft::new(
+            &picture(),
+            "x.png",
+            Some(title),
+            PreviewKind::Blur,
+            Visibility::Public,
+        );
         self.person.publish(draft.unwrap()).await.unwrap()
     }
 

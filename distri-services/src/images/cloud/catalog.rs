@@ -2,9 +2,7 @@
 
 use distri::{
     Context, Result, Stream,
-    directory::{
-        CollectionSpec, Document, Event, Filter, Operation, Refusal, Transaction, Who,
-    },
+    directory::{CollectionSpec, Document, Event, Filter, Operation, Refusal, Transaction, Who},
     id::PublicKey,
     signed::Signed,
 };
@@ -180,7 +178,11 @@ impl ImageCatalog {
                         break;
                     };
                     let filter = Filter::gt("@revision", json(&last)?);
-                    page = entries.find(filter).sort("@revision").limit(PAGE_MAX).await?;
+                    page = entries
+                        .find(filter)
+                        .sort("@revision")
+                        .limit(PAGE_MAX)
+                        .await?;
                 }
                 let mut watch = entries.watch().after(revision).await?;
                 loop {
@@ -255,7 +257,9 @@ async fn next(cx: &Context, record: &Signed<Entry>) -> Result<Option<Transaction
         let (expected, found) = (1, record.seq());
         return Err(ShareRefusal::Gap { expected, found }.into());
     }
-    let count = entries.count(Filter::eq("owner", owner.to_string())).await?;
+    let count = entries
+        .count(Filter::eq("owner", owner.to_string()))
+        .await?;
     if count >= ENTRIES_MAX {
         let limit = ENTRIES_MAX;
         return Err(ShareRefusal::CatalogFull { owner, limit }.into());

@@ -211,7 +211,11 @@ async fn waiting(directory: &Directory, to: PublicKey, after: u64) -> Result<Pag
         .and(Filter::gt("@created_revision", json(&after)?))
         .and(Filter::gt("expires_ms", json(&now_ms())?));
     let letters = directory.collection::<KeptLetter>(LETTERS);
-    letters.find(filter).sort("@created_revision").limit(50).await
+    letters
+        .find(filter)
+        .sort("@created_revision")
+        .limit(50)
+        .await
 }
 
 fn arrived(document: Document<KeptLetter>) -> Arrived {

@@ -2,9 +2,7 @@
 
 use distri::{
     Context, Result,
-    directory::{
-        CollectionSpec, Condition, Directory, Json, Operation, Refusal, Transaction, Who,
-    },
+    directory::{CollectionSpec, Condition, Directory, Json, Operation, Refusal, Transaction, Who},
     id::PublicKey,
     signed::{RecordError, Signed},
 };
@@ -119,7 +117,9 @@ async fn next(cx: &Context, record: &Signed<User>) -> Result<Option<Transaction>
         return Err(ShareRefusal::Gap { expected, found }.into());
     }
 
-    let before = held.as_ref().map_or(&[][..], |held| &held.unchecked().devices);
+    let before = held
+        .as_ref()
+        .map_or(&[][..], |held| &held.unchecked().devices);
     let belongs = json(&Belongs { user: key })?;
     let document = json(&KeptUser {
         record: record.clone(),
@@ -136,13 +136,20 @@ async fn next(cx: &Context, record: &Signed<User>) -> Result<Option<Transaction>
             .insert(HANDLES, user.handle.folded(), belongs.clone())
             .insert(USERS, id, document),
     };
-    for &device in user.devices.iter().filter(|device| !before.contains(device)) {
+    for &device in user
+        .devices
+        .iter()
+        .filter(|device| !before.contains(device))
+    {
         if device != cx.caller().key {
             return Err(ShareRefusal::NotFromDevice { device }.into());
         }
         change = change.insert(DEVICES, device.to_string(), belongs.clone());
     }
-    for device in before.iter().filter(|device| !user.devices.contains(device)) {
+    for device in before
+        .iter()
+        .filter(|device| !user.devices.contains(device))
+    {
         change = change.delete(DEVICES, device.to_string());
     }
     Ok(Some(change))
@@ -175,12 +182,10 @@ fn refused(error: distri::Error, record: &Signed<User>) -> Result<()> {
             let handle = record.unchecked().handle.to_string();
             Err(ShareRefusal::HandleTaken { handle }.into())
         }
-        Some(Refusal::Exists { collection, id, .. }) if collection == DEVICES => {
-            match id.parse() {
-                Ok(device) => Err(ShareRefusal::DeviceTaken { device }.into()),
-                Err(_) => Err(error),
-            }
-        }
+        Some(Refusal::Exists { collection, id, .. }) if collection == DEVICES => match id.parse() {
+            Ok(device) => Err(ShareRefusal::DeviceTaken { device }.into()),
+            Err(_) => Err(error),
+        },
         Some(Refusal::Exists { .. } | Refusal::Revision { .. } | Refusal::Missing { .. }) => Ok(()),
         _ => Err(error),
     }

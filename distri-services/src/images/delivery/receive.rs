@@ -82,7 +82,11 @@ pub async fn receive(
 ) -> Result<(), TransferError> {
     let of = core.file_length;
     if is_whole(core, target).await? {
-        progress(Progress { done: of, of, arrived: 0 });
+        progress(Progress {
+            done: of,
+            of,
+            arrived: 0,
+        });
         return Ok(());
     }
     let grant = core.grant;
@@ -96,7 +100,11 @@ pub async fn receive(
 
     let mut part = Part::open(target, manifest).await?;
     let mut arrived = 0;
-    progress(Progress { done: part.length(), of, arrived });
+    progress(Progress {
+        done: part.length(),
+        of,
+        arrived,
+    });
     if part.next < part.manifest.count() {
         let pieces = delivery.pieces(fetch, part.next).await;
         let mut pieces = pieces.map_err(TransferError::Peer)?;
@@ -105,7 +113,11 @@ pub async fn receive(
             let piece = piece(&mut pieces, &mut rest, &part).await?;
             arrived += piece.len() as u64;
             part = part.append(piece).await?;
-            progress(Progress { done: part.length(), of, arrived });
+            progress(Progress {
+                done: part.length(),
+                of,
+                arrived,
+            });
         }
     }
     part.finish(core, target).await
@@ -176,7 +188,12 @@ impl Part {
                 }
                 next += 1;
             }
-            let mut part = Self { path: path.clone(), file, manifest, next };
+            let mut part = Self {
+                path: path.clone(),
+                file,
+                manifest,
+                next,
+            };
             part.cut_off().map_err(failed)?;
             Ok(part)
         });

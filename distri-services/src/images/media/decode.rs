@@ -207,7 +207,13 @@ fn pixel_chunks(file: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(file);
     }
     let parts = kept.into_iter().map(|range| &file[range]);
-    Cow::Owned([&file[..8]].into_iter().chain(parts).collect::<Vec<_>>().concat())
+    Cow::Owned(
+        [&file[..8]]
+            .into_iter()
+            .chain(parts)
+            .collect::<Vec<_>>()
+            .concat(),
+    )
 }
 
 /// Says whether the first picture in a WebP is a lossy one.

@@ -113,7 +113,10 @@ impl Person {
         };
         // Refused here what its owner would not read.
         self.letter_of(&asked)?;
-        self.inner.profile.save(Shelf::Asked, &request, &asked).await?;
+        self.inner
+            .profile
+            .save(Shelf::Asked, &request, &asked)
+            .await?;
         match self.post_requests().await {
             Ok(()) => {}
             Err(error) if is_away(&error) => return Ok(request),
@@ -194,7 +197,10 @@ impl Person {
         for device in owner.devices {
             let peer = self.inner.client.peer(device);
             let delivery = ImageDeliveryClient::new(&peer);
-            match self.fetch_from(&delivery, &asked, &approval, progress).await {
+            match self
+                .fetch_from(&delivery, &asked, &approval, progress)
+                .await
+            {
                 Ok(()) => return Ok(()),
                 Err(error) => last = Some(error),
             }
@@ -279,7 +285,10 @@ impl Person {
         match status.await {
             Ok(status) => {
                 asked.known = Some(Known::from(&status));
-                self.inner.profile.save(Shelf::Asked, &asked.request, asked).await?;
+                self.inner
+                    .profile
+                    .save(Shelf::Asked, &asked.request, asked)
+                    .await?;
                 Ok(false)
             }
             Err(error) => Ok(is_away(&error)),
@@ -295,7 +304,10 @@ impl Person {
                 if let Some(Reply::Approved(allowed)) = &mut given.reply {
                     allowed.known = Some(Known::from(&status));
                 }
-                self.inner.profile.save(Shelf::Given, &given.request.request, given).await?;
+                self.inner
+                    .profile
+                    .save(Shelf::Given, &given.request.request, given)
+                    .await?;
                 Ok(false)
             }
             Err(error) => Ok(is_away(&error)),
@@ -349,7 +361,11 @@ impl Person {
                 if let Some(known) = allowed.known {
                     (views, used, expires_ms) = (known.views, known.used, Some(known.expires_ms));
                 }
-                if allowed.revoked { State::Revoked } else { state_of(allowed.known) }
+                if allowed.revoked {
+                    State::Revoked
+                } else {
+                    state_of(allowed.known)
+                }
             }
         };
         Ok(Grant {

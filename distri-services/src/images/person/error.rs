@@ -107,7 +107,9 @@ pub enum PersonError {
 impl ServiceError for PersonError {
     fn code(&self) -> Code {
         match self {
-            Self::NoUser { .. } | Self::NotOffered { .. } | Self::NoRequest { .. } => Code::NotFound,
+            Self::NoUser { .. } | Self::NotOffered { .. } | Self::NoRequest { .. } => {
+                Code::NotFound
+            }
             Self::NotJoined
             | Self::Answered { .. }
             | Self::NotApproved { .. }

@@ -245,7 +245,12 @@ mod tests {
         for _ in 0..KEPT {
             log.tell(PersonEvent::Catalog);
         }
-        assert_eq!(state(2), Some(Told::Forgotten { cursor: 3 + KEPT as u64 }));
+        assert_eq!(
+            state(2),
+            Some(Told::Forgotten {
+                cursor: 3 + KEPT as u64
+            })
+        );
         assert!(matches!(state(3), Some(Told::Events { .. })));
     }
 }

@@ -1,17 +1,8 @@
 //! What is offered, by the person and by others.
 
-use distri::{
-    Error, Result,
-    id::PublicKey,
-    signed::Signed,
-};
+use distri::{Error, Result, id::PublicKey, signed::Signed};
 
-use super::{
-    Person, PersonError, Who,
-    kept::OwnImage,
-    letters::randomness,
-    profile::Shelf,
-};
+use super::{Person, PersonError, Who, kept::OwnImage, letters::randomness, profile::Shelf};
 use crate::{
     images::{
         cloud::Search,
@@ -117,7 +108,9 @@ impl Person {
         let image = ImageId::from_array(randomness()?.id());
         let offer = Some(draft.offer);
         let record = Signed::sign(profile.user(), 1, Entry { image, offer })?;
-        profile.write_file(profile.picture(image), draft.prepared.file).await?;
+        profile
+            .write_file(profile.picture(image), draft.prepared.file)
+            .await?;
         let own = OwnImage {
             record,
             sent: false,
@@ -220,7 +213,11 @@ impl Person {
         let entry = Entry::of(record, owner).map_err(|error| lie(error.to_string()))?;
         let id = format!("{owner}/{}", entry.image);
         if let Some(seen) = self.seen_entry(id, record.seq()) {
-            let what = format!("entry {} of {}, and {seen} is known", record.seq(), entry.image);
+            let what = format!(
+                "entry {} of {}, and {seen} is known",
+                record.seq(),
+                entry.image
+            );
             return Err(lie(what).into());
         }
         let Some(offer) = entry.offer.clone() else {
@@ -238,12 +235,20 @@ impl Person {
     }
 
     pub(super) async fn offers(&self, image: ImageId) -> Result<bool> {
-        let own = self.inner.profile.load::<OwnImage>(Shelf::Images, &image).await?;
+        let own = self
+            .inner
+            .profile
+            .load::<OwnImage>(Shelf::Images, &image)
+            .await?;
         Ok(own.is_some_and(|own| own.record.unchecked().offer.is_some()))
     }
 
     pub(super) async fn title_of(&self, image: ImageId) -> Result<String> {
-        let own = self.inner.profile.load::<OwnImage>(Shelf::Images, &image).await?;
+        let own = self
+            .inner
+            .profile
+            .load::<OwnImage>(Shelf::Images, &image)
+            .await?;
         let offer = own.and_then(|own| own.record.unchecked().offer.clone());
         Ok(offer.map_or_else(|| "(withdrawn)".to_owned(), |offer| offer.title))
     }

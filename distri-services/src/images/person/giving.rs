@@ -175,8 +175,11 @@ impl Person {
             image: request.image.to_string(),
         })?;
         let cloud = self.cloud_keys().await?;
-        let (stego, allowed) = disk(move || make(&request, terms, &picture, cover, &cloud)).await??;
-        profile.write_file(profile.stego(allowed.core().grant), stego).await?;
+        let (stego, allowed) =
+            disk(move || make(&request, terms, &picture, cover, &cloud)).await??;
+        profile
+            .write_file(profile.stego(allowed.core().grant), stego)
+            .await?;
         Ok(allowed)
     }
 
@@ -231,7 +234,9 @@ impl Person {
             Some(Reply::Rejected { why, .. }) => Verdict::Rejected { why: why.clone() },
             Some(Reply::Approved(allowed)) => {
                 if !allowed.registered {
-                    let made = self.ledger().grant(allowed.first.clone(), allowed.share.clone());
+                    let made = self
+                        .ledger()
+                        .grant(allowed.first.clone(), allowed.share.clone());
                     match made.await {
                         Ok(status) => allowed.known = Some(Known::from(&status)),
                         Err(error) if is_away(&error) => return Err(error),
@@ -249,7 +254,9 @@ impl Person {
                         viewer: allowed.core().viewer,
                         manifest: allowed.manifest.clone(),
                     };
-                    profile.save(Shelf::Parcels, &allowed.core().grant, &parcel).await?;
+                    profile
+                        .save(Shelf::Parcels, &allowed.core().grant, &parcel)
+                        .await?;
                     allowed.registered = true;
                     profile.save(Shelf::Given, &request, &given).await?;
                     return Box::pin(self.carry_out(given)).await;
@@ -266,7 +273,8 @@ impl Person {
             }
         };
         let decision = Message::Decision(Decision { request, verdict });
-        self.post(letter_id("decision", request, 0), given.from, decision).await?;
+        self.post(letter_id("decision", request, 0), given.from, decision)
+            .await?;
         match &mut given.reply {
             Some(Reply::Rejected { told, .. }) => *told = true,
             Some(Reply::Approved(allowed)) => allowed.told = true,
@@ -381,7 +389,10 @@ impl Person {
                 envelope: split.envelope,
             }
         });
-        self.inner.profile.save(Shelf::Given, &request, &given).await?;
+        self.inner
+            .profile
+            .save(Shelf::Given, &request, &given)
+            .await?;
         self.carry_out(given).await
     }
 
@@ -405,7 +416,10 @@ impl Person {
             seq: seq.max(allowed.seq) + 1,
         };
         allowed.pending = Some(Pending::Revoke(sign(op, &owner)));
-        self.inner.profile.save(Shelf::Given, &request, &given).await?;
+        self.inner
+            .profile
+            .save(Shelf::Given, &request, &given)
+            .await?;
         self.carry_out(given).await
     }
 
@@ -432,7 +446,9 @@ impl Person {
     pub(super) async fn status_of(&self, given: &Given) -> Result<GrantStatus> {
         let mut given = given.clone();
         let (owner, allowed) = parts(&mut given)?;
-        self.ledger().status(self.ask(allowed.core().grant, &owner)).await
+        self.ledger()
+            .status(self.ask(allowed.core().grant, &owner))
+            .await
     }
 
     /// What was done with a grant, as the ledger proves it: of the person's own grants and of those
@@ -441,7 +457,12 @@ impl Person {
     /// # Errors
     /// [`PersonError::FalseAudit`], [`PersonError::NoRequest`], [`PersonError::NotApproved`].
     pub async fn audit(&self, request: RequestId) -> Result<Vec<Audited>> {
-        let (core, key) = match self.inner.profile.load::<Given>(Shelf::Given, &request).await? {
+        let (core, key) = match self
+            .inner
+            .profile
+            .load::<Given>(Shelf::Given, &request)
+            .await?
+        {
             Some(mut given) => {
                 let (owner, allowed) = parts(&mut given)?;
                 (allowed.core().clone(), owner)
@@ -452,17 +473,26 @@ impl Person {
                     return Err(PersonError::NotApproved { request, why: None }.into());
                 };
                 let key = asked.viewer.identity();
-                let key = key.ok_or_else(|| PersonError::Damaged { what: "the viewer's key".into() })?;
+                let key = key.ok_or_else(|| PersonError::Damaged {
+                    what: "the viewer's key".into(),
+                })?;
                 (approval.core.clone(), key)
             }
         };
         let mut entries: Vec<Dated> = Vec::new();
         let head = loop {
             let after = entries.last().map(|dated| dated.entry.index);
-            let page = self.ledger().audit(self.ask(core.grant, &key), after).await?;
+            let page = self
+                .ledger()
+                .audit(self.ask(core.grant, &key), after)
+                .await?;
             let is_last = page.entries.is_empty();
             entries.extend(page.entries);
-            if is_last || entries.last().is_some_and(|last| last.entry.index >= page.head.index) {
+            if is_last
+                || entries
+                    .last()
+                    .is_some_and(|last| last.entry.index >= page.head.index)
+            {
                 break page.head;
             }
         };
@@ -481,7 +511,9 @@ fn parts(given: &mut Given) -> Result<(Identity, &mut Allowed)> {
         return Err(PersonError::NotApproved { request, why: None }.into());
     };
     let owner = allowed.owner.identity();
-    let owner = owner.ok_or_else(|| PersonError::Damaged { what: "the owner's key".into() })?;
+    let owner = owner.ok_or_else(|| PersonError::Damaged {
+        what: "the owner's key".into(),
+    })?;
     Ok((owner, allowed))
 }
 
@@ -523,7 +555,9 @@ fn make(
     let manifest = Manifest::of(&hidden.image)?;
     let (core, secrets) = sealed.granted(&hidden.image, manifest.hash());
     let keys = (cloud.epoch, cloud.sealing);
-    let split = secrets.split(&core, 0, keys, &mut randomness).map_err(failed)?;
+    let split = secrets
+        .split(&core, 0, keys, &mut randomness)
+        .map_err(failed)?;
     let Terms { views, expires_ms } = terms;
     let grant = permissions::Grant {
         core,
@@ -577,10 +611,12 @@ fn audited(dated: &Dated) -> Audited {
             let what = format!("looked ({view} of {of})");
             ("viewer", what, Some(redeem.signature))
         }
-        Deed::Acknowledged(op) => {
-            ("viewer", "closed the picture".into(), Some(op.signature))
-        }
-        Deed::Exhausted => ("cloud", "deleted its half of the key: all views used".into(), None),
+        Deed::Acknowledged(op) => ("viewer", "closed the picture".into(), Some(op.signature)),
+        Deed::Exhausted => (
+            "cloud",
+            "deleted its half of the key: all views used".into(),
+            None,
+        ),
         Deed::Expired => ("cloud", "deleted its half of the key: expired".into(), None),
     };
     Audited {

@@ -6,9 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     images::record::{Approval, Entry, Manifest, Request, SealedLetter},
-    permissions::{
-        self, Envelope, GrantCore, GrantState, GrantStatus, ImageId, RequestId, Share,
-    },
+    permissions::{self, Envelope, GrantCore, GrantState, GrantStatus, ImageId, RequestId, Share},
 };
 
 /// 32 secret bytes, base64 on disk.

@@ -44,13 +44,19 @@ impl Person {
     pub(super) async fn post(&self, id: LetterId, to: PublicKey, message: Message) -> Result<()> {
         let profile = &self.inner.profile;
         let name = id.to_string();
-        if profile.load::<Outgoing>(Shelf::Outbox, &name).await?.is_some() {
+        if profile
+            .load::<Outgoing>(Shelf::Outbox, &name)
+            .await?
+            .is_some()
+        {
             return Ok(());
         }
         let key = self.user(to).await?.sealing;
         let from = profile.user();
         let letter = SealedLetter::seal(id, from, to, &key, message, &mut randomness()?)?;
-        profile.save(Shelf::Outbox, &name, &Outgoing { letter }).await
+        profile
+            .save(Shelf::Outbox, &name, &Outgoing { letter })
+            .await
     }
 
     /// Sends what is in the outbox. What the cloud has no room for now stays; what it refuses for
@@ -137,7 +143,9 @@ impl Person {
             reply: None,
         };
         profile.save(Shelf::Given, &id, &given).await?;
-        self.inner.events.tell(PersonEvent::Requested { request: id });
+        self.inner
+            .events
+            .tell(PersonEvent::Requested { request: id });
         Ok(())
     }
 
@@ -174,7 +182,10 @@ impl Person {
             (core.request == asked.request, "request"),
             (core.image == asked.image, "image"),
             (Some(core.viewer) == viewer, "viewer"),
-            (core.viewer_sealing == self.inner.profile.sealing().public(), "viewer's key"),
+            (
+                core.viewer_sealing == self.inner.profile.sealing().public(),
+                "viewer's key",
+            ),
         ] {
             if !is_so {
                 return Err(what);

@@ -145,7 +145,11 @@ impl Person {
     /// As any call; it is closed later then.
     pub async fn looked(&self, request: RequestId) -> Result<()> {
         let _gate = self.inner.gate.lock().await;
-        let kept = self.inner.profile.load::<KeptLook>(Shelf::Looks, &request).await?;
+        let kept = self
+            .inner
+            .profile
+            .load::<KeptLook>(Shelf::Looks, &request)
+            .await?;
         match kept {
             Some(kept) if kept.shown => self.close_look(&kept).await,
             _ => Ok(()),
@@ -175,7 +179,13 @@ impl Person {
         let core = &approval.core;
         let viewer = viewer_of(asked)?;
         let epoch = approval.envelope.epoch;
-        Ok(Look::begin(core.grant, core.hash(), epoch, &viewer, &mut randomness()?))
+        Ok(Look::begin(
+            core.grant,
+            core.hash(),
+            epoch,
+            &viewer,
+            &mut randomness()?,
+        ))
     }
 
     /// Asks the ledger for the view. The inner error is one that it will never take back.
@@ -231,7 +241,10 @@ impl Person {
         };
         if let Some(before) = &mut asked.known {
             before.state = known;
-            self.inner.profile.save(Shelf::Asked, &request, &asked).await?;
+            self.inner
+                .profile
+                .save(Shelf::Asked, &request, &asked)
+                .await?;
         }
         let cover = self.cover(request).await?;
         Ok(View::Over { state, cover })
@@ -240,7 +253,10 @@ impl Person {
     async fn ended(&self, asked: &Asked) -> Result<Option<(State, GrantState)>> {
         let (_, approval) = self.granted(asked.request).await?;
         let viewer = viewer_of(asked)?;
-        let status = self.ledger().status(self.ask(approval.core.grant, &viewer)).await?;
+        let status = self
+            .ledger()
+            .status(self.ask(approval.core.grant, &viewer))
+            .await?;
         Ok(match Known::from(&status).state {
             GrantState::Exhausted => Some((State::Exhausted, GrantState::Exhausted)),
             GrantState::Expired => Some((State::Expired, GrantState::Expired)),
@@ -252,7 +268,9 @@ impl Person {
     /// What is hidden in the stego image, found before a view is spent.
     async fn found(&self, request: RequestId, approval: &Approval) -> Result<Content> {
         let profile = &self.inner.profile;
-        let file = profile.read_file(profile.stego(approval.core.grant)).await?;
+        let file = profile
+            .read_file(profile.stego(approval.core.grant))
+            .await?;
         let file = file.ok_or(PersonError::NotDelivered { request })?;
         let (approval, secret) = (approval.clone(), profile.sealing().clone());
         disk(move || Content::find(request, approval, &secret, &file)).await?
@@ -294,7 +312,9 @@ impl Content {
     fn open(&self, half: &crate::permissions::CloudHalf, shown: Shown) -> Result<Seen> {
         let core = &self.approval.core;
         let failed = |error: &dyn std::error::Error| unopenable(self.request, error);
-        let key = self.opened.content_key(core, self.approval.envelope.epoch, half);
+        let key = self
+            .opened
+            .content_key(core, self.approval.envelope.epoch, half);
         let key = key.map_err(|error| failed(&error))?;
         let file = open_content(core, &key, &self.ciphertext).map_err(|error| failed(&error))?;
         let picture = Picture::decode(&file).map_err(|error: MediaError| failed(&error))?;

@@ -207,7 +207,10 @@ impl Profile {
         self.load_at(self.path(shelf, id)).await
     }
 
-    async fn load_at<T: DeserializeOwned + Send + 'static>(&self, path: PathBuf) -> Result<Option<T>> {
+    async fn load_at<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: PathBuf,
+    ) -> Result<Option<T>> {
         disk(move || load_now(&path)).await?
     }
 
@@ -236,7 +239,10 @@ impl Profile {
             let mut paths = Vec::new();
             for entry in std::fs::read_dir(&folder).map_err(read)? {
                 let path = entry.map_err(read)?.path();
-                if path.extension().is_some_and(|extension| extension == "json") {
+                if path
+                    .extension()
+                    .is_some_and(|extension| extension == "json")
+                {
                     paths.push(path);
                 }
             }
@@ -252,11 +258,15 @@ impl Profile {
     }
 
     pub(super) async fn write_file(&self, path: PathBuf, bytes: Vec<u8>) -> Result<()> {
-        disk(move || files::write(&path, &bytes)).await?.map_err(failed)
+        disk(move || files::write(&path, &bytes))
+            .await?
+            .map_err(failed)
     }
 
     pub(super) async fn read_file(&self, path: PathBuf) -> Result<Option<Vec<u8>>> {
-        disk(move || files::read_if_there(&path, FILE_MAX)).await?.map_err(failed)
+        disk(move || files::read_if_there(&path, FILE_MAX))
+            .await?
+            .map_err(failed)
     }
 
     pub(super) async fn remove_file(&self, path: PathBuf) -> Result<()> {
@@ -269,7 +279,12 @@ pub(super) fn load_now<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         return Ok(None);
     };
     let bytes = Zeroizing::new(bytes);
-    let what = || path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let what = || {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| Error::from(PersonError::Damaged { what: what() }).with_source(error))
@@ -279,7 +294,9 @@ async fn save_at<T: Serialize>(path: PathBuf, value: &T) -> Result<()> {
     let bytes = serde_json::to_vec(value)
         .map_err(|error| Error::internal("something has no JSON form", error))?;
     let bytes = Zeroizing::new(bytes);
-    disk(move || files::write(&path, &bytes)).await?.map_err(failed)
+    disk(move || files::write(&path, &bytes))
+        .await?
+        .map_err(failed)
 }
 
 /// The secret in the file `path`, made if there is none.
@@ -288,7 +305,11 @@ fn secret(path: &Path) -> Result<Zeroizing<[u8; 32]>> {
     if let Some(bytes) = files::read_if_there(path, 64).map_err(failed)? {
         let bytes = Zeroizing::new(bytes);
         if bytes.len() != 32 {
-            let what = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let what = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             return Err(PersonError::Damaged { what }.into());
         }
         seed.copy_from_slice(&bytes);

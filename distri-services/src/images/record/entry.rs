@@ -94,7 +94,10 @@ impl Offer {
         }
         let sides = [self.width, self.height];
         if sides.iter().any(|side| !(1..=SIDE_MAX).contains(side)) {
-            let problem = format!("is {} x {}: expected 1 to {SIDE_MAX}", self.width, self.height);
+            let problem = format!(
+                "is {} x {}: expected 1 to {SIDE_MAX}",
+                self.width, self.height
+            );
             return Err(Unfit::new("the size", problem));
         }
         if !self.preview.is_fit() {
@@ -114,7 +117,10 @@ mod tests {
         for bytes in [0, 1, 1023, 1024, 70_000, 1 << 20, (1 << 20) + 1, 60_000_000] {
             let told = Offer::about(bytes);
 
-            assert!(told >= bytes && told <= bytes + (bytes / 16).max(1024), "{bytes} {told}");
+            assert!(
+                told >= bytes && told <= bytes + (bytes / 16).max(1024),
+                "{bytes} {told}"
+            );
         }
     }
 }

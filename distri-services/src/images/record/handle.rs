@@ -26,7 +26,13 @@ pub struct InvalidHandle {
 /// Writings whose letters a handle may have, each in its ranges of precomposed letters.
 const SCRIPTS: &[&[(char, char)]] = &[
     // Latin
-    &[('a', 'z'), ('A', 'Z'), ('\u{C0}', '\u{D6}'), ('\u{D8}', '\u{F6}'), ('\u{F8}', '\u{17F}')],
+    &[
+        ('a', 'z'),
+        ('A', 'Z'),
+        ('\u{C0}', '\u{D6}'),
+        ('\u{D8}', '\u{F6}'),
+        ('\u{F8}', '\u{17F}'),
+    ],
     // Greek
     &[('\u{386}', '\u{386}'), ('\u{388}', '\u{3CE}')],
     // Cyrillic
@@ -36,11 +42,19 @@ const SCRIPTS: &[&[(char, char)]] = &[
     // Hebrew
     &[('\u{5D0}', '\u{5EA}')],
     // Arabic
-    &[('\u{620}', '\u{63F}'), ('\u{641}', '\u{64A}'), ('\u{671}', '\u{6D3}')],
+    &[
+        ('\u{620}', '\u{63F}'),
+        ('\u{641}', '\u{64A}'),
+        ('\u{671}', '\u{6D3}'),
+    ],
     // Georgian
     &[('\u{10D0}', '\u{10FA}')],
     // Japanese, and Chinese, which shares its characters
-    &[('\u{3041}', '\u{3096}'), ('\u{30A1}', '\u{30FA}'), ('\u{4E00}', '\u{9FFF}')],
+    &[
+        ('\u{3041}', '\u{3096}'),
+        ('\u{30A1}', '\u{30FA}'),
+        ('\u{4E00}', '\u{9FFF}'),
+    ],
     // Korean
     &[('\u{AC00}', '\u{D7A3}')],
 ];
@@ -68,7 +82,9 @@ impl Handle {
             }
             if matches!(character, '-' | '_' | '.') {
                 if edge {
-                    return Err(invalid("expected a letter or digit before `-`, `_` and `.`"));
+                    return Err(invalid(
+                        "expected a letter or digit before `-`, `_` and `.`",
+                    ));
                 }
                 edge = true;
                 continue;
@@ -157,7 +173,16 @@ mod tests {
 
     #[test]
     fn handles_are_of_one_script_and_compare_without_case() {
-        for good in ["anna", "Anna.B-2", "Ёлка", "Γιώργος", "田中さん", "홍길동", "44", "éric"] {
+        for good in [
+            "anna",
+            "Anna.B-2",
+            "Ёлка",
+            "Γιώργος",
+            "田中さん",
+            "홍길동",
+            "44",
+            "éric",
+        ] {
             assert!(Handle::new(good).is_ok(), "{good}");
         }
         let same = |a, b| Handle::new(a).unwrap().folded() == Handle::new(b).unwrap().folded();
@@ -170,8 +195,23 @@ mod tests {
     #[test]
     fn what_could_pass_for_another_is_no_handle() {
         for bad in [
-            "", "a", "paul\u{200d}", "р\u{0430}ul", "an na", "-anna", "anna-", "an--na", "a\u{301}b",
-            "ａｎｎａ", "anna\u{202e}", "../x", "a/b", "İbo", "ﬁsh", "x\u{1b}[2J", "𝐚nna",
+            "",
+            "a",
+            "paul\u{200d}",
+            "р\u{0430}ul",
+            "an na",
+            "-anna",
+            "anna-",
+            "an--na",
+            "a\u{301}b",
+            "ａｎｎａ",
+            "anna\u{202e}",
+            "../x",
+            "a/b",
+            "İbo",
+            "ﬁsh",
+            "x\u{1b}[2J",
+            "𝐚nna",
         ] {
             assert!(Handle::new(bad).is_err(), "{bad:?}");
         }

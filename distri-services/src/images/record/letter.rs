@@ -12,9 +12,7 @@ use distri::{
 use super::Unfit;
 use crate::{
     images::media::{NOTE_MAX, clean_text},
-    permissions::{
-        Envelope, GrantCore, ImageId, Randomness, RequestId, SealingKey, SealingSecret,
-    },
+    permissions::{Envelope, GrantCore, ImageId, Randomness, RequestId, SealingKey, SealingSecret},
 };
 
 /// Bytes of a sealed letter, at most.
@@ -94,7 +92,13 @@ pub struct SealedLetter {
 
 impl fmt::Debug for SealedLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedLetter({} to {}, {} bytes)", self.id, self.to.short(), self.sealed.len())
+        write!(
+            f,
+            "SealedLetter({} to {}, {} bytes)",
+            self.id,
+            self.to.short(),
+            self.sealed.len()
+        )
     }
 }
 

@@ -109,9 +109,18 @@ mod tests {
     #[test]
     fn no_two_manifests_have_one_hash_and_misshapen_ones_are_refused() {
         let one = Manifest::of(&[7; 10]).unwrap();
-        let other = Manifest { length: 11, ..one.clone() };
-        let short = Manifest { chunks: Vec::new(), ..one.clone() };
-        let large = Manifest { length: u64::MAX, ..one.clone() };
+        let other = Manifest {
+            length: 11,
+            ..one.clone()
+        };
+        let short = Manifest {
+            chunks: Vec::new(),
+            ..one.clone()
+        };
+        let large = Manifest {
+            length: u64::MAX,
+            ..one.clone()
+        };
 
         assert_ne!(one.hash(), other.hash());
         assert!(short.check().is_err() && large.check().is_err());
