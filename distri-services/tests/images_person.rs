@@ -224,9 +224,10 @@ fn row_5_a_viewer_that_dies_at_any_moment_spends_one_view_for_one_look() {
         let mut looks = 0;
         let mut polls = 1;
         loop {
+            let attempt = polls.to_string();
             // The program dies after so many steps of a look; it is started again and looks.
             let done = {
-                let mut look = std::pin::pin!(bob.person.view(request, "first"));
+                let mut look = std::pin::pin!(bob.person.view(request, &attempt));
                 let mut left = polls;
                 std::future::poll_fn(|cx| {
                     left -= 1;
@@ -241,7 +242,7 @@ fn row_5_a_viewer_that_dies_at_any_moment_spends_one_view_for_one_look() {
             bob = bob.restarted().await;
             looks += 1;
             assert_eq!(
-                shown(bob.person.view(request, "first").await.unwrap()).0,
+                shown(bob.person.view(request, &attempt).await.unwrap()).0,
                 looks,
                 "{polls}"
             );

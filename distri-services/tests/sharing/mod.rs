@@ -118,9 +118,7 @@ impl World {
     }
 
     pub(crate) async fn cloud_on(&self) {
-        for node in self.cluster.down() {
-            self.cluster.restart(node).await;
-        }
+        self.cluster.mend().await;
         self.cluster.all_vote().await;
     }
 

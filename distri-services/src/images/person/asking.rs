@@ -110,6 +110,7 @@ impl Person {
             outcome: Outcome::Waiting,
             known: None,
             delivered: false,
+            closed: None,
         };
         // Refused here what its owner would not read.
         self.letter_of(&asked)?;

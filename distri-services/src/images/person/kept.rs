@@ -86,6 +86,9 @@ pub(super) struct Asked {
     /// The stego image is here and whole.
     #[serde(default)]
     pub(super) delivered: bool,
+    /// The last attempt whose view is closed: asked for again, it spends no other.
+    #[serde(default)]
+    pub(super) closed: Option<String>,
 }
 
 /// What came of a request.

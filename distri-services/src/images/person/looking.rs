@@ -58,7 +58,7 @@ pub struct Seen {
 
 impl Person {
     /// Looks: spends a view, if there is one. The same `attempt` again, within a quarter of an hour
-    /// and before another attempt is made, spends nothing more and gives the same view. So does any
+    /// and before its view is closed, gives the same view; after that it is refused. So does any
     /// attempt after one that was interrupted before the picture was here.
     ///
     /// # Errors
@@ -80,6 +80,9 @@ impl Person {
     async fn view_now(&self, request: RequestId, attempt: &str) -> Result<View> {
         let profile = &self.inner.profile;
         let (asked, approval) = self.granted(request).await?;
+        if asked.closed.as_deref() == Some(attempt) {
+            return Err(PersonError::ViewClosed { request }.into());
+        }
         let content = self.found(request, &approval).await?;
 
         let mut resumed = profile.load::<KeptLook>(Shelf::Looks, &request).await?;
@@ -172,6 +175,12 @@ impl Person {
             // What the ledger will never take needs not be told again.
             Ok(()) | Err(_) => {}
         }
+        let mut asked = self.asked(kept.request).await?;
+        asked.closed = Some(kept.attempt.clone());
+        self.inner
+            .profile
+            .save(Shelf::Asked, &kept.request, &asked)
+            .await?;
         self.inner.profile.forget(Shelf::Looks, &kept.request).await
     }
 
