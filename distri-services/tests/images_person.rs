@@ -319,6 +319,7 @@ fn row_2_a_lying_node_is_noticed_and_the_last_good_record_kept() {
         let anna = anna.with_another_device().await;
         let now = bob.person.user(key).await.unwrap();
         assert_ne!(now, before);
+        let good_user = users.get(key.to_string()).await.unwrap().unwrap().value;
         users.put(key.to_string(), &old_user).await.unwrap();
         assert!(
             lie(bob.person.user(key).await.unwrap_err()),
@@ -338,6 +339,7 @@ fn row_2_a_lying_node_is_noticed_and_the_last_good_record_kept() {
             "the last good one is kept"
         );
 
+        users.put(key.to_string(), &good_user).await.unwrap();
         anna.person.unpublish(image).await.unwrap();
         assert!(bob.person.offered(key, image).await.is_err());
         entries.put(entry_id.as_str(), &old_entry).await.unwrap();
