@@ -2,7 +2,7 @@
 //!
 //! [`ImageDelivery`] is the service on the owner's peer; it delivers what its [`Shelf`] has, to
 //! those who prove that it was granted to them: the request is signed by the viewer's key of that
-//! grant and names the device whose link it comes over, so nobody else can use it. [`receive`] is the
+//! grant and names the device whose link it comes over, so nobody else can use it. [`receive()`] is the
 //! viewer's side: every piece is held against the manifest before it touches the file, a file that
 //! was begun is gone on with after a cut or a restart, and what does not end whole never gets its
 //! name.
