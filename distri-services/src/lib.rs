@@ -4,7 +4,9 @@
 //! - [`stego`]: seals a payload and hides it in a cover image; opens it again, exactly.
 //! - [`permissions`]: who may look at an image, how often, until when; the cloud counts, and sees
 //!   neither the image nor the whole key.
+//! - [`images`]: people share pictures with each other, for a limited number of views.
 
+pub mod images;
 pub mod permissions;
 pub mod stego;
 mod text;

@@ -135,6 +135,12 @@ impl Look {
         self.pending.redeem.body.grant
     }
 
+    /// What closes the view, whenever it was shown.
+    #[must_use]
+    pub fn ack(&self) -> &Signed<Ack> {
+        &self.pending.ack
+    }
+
     /// It is on disk, for good.
     pub fn saved(&mut self) {
         if matches!(self.state, State::Unsaved) {
