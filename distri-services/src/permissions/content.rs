@@ -287,7 +287,7 @@ mod tests {
             let mut bytes = padded(&image);
             let padded = bytes.len();
 
-            assert!(padded % 256 == 0 && padded >= length + LENGTH);
+            assert!(padded.is_multiple_of(256) && padded >= length + LENGTH);
             assert!(
                 padded <= length + LENGTH + 256.max(length / 8),
                 "{length} {padded}"
