@@ -246,18 +246,18 @@ impl Part {
 
 impl From<TransferError> for distri::Error {
     fn from(error: TransferError) -> Self {
-        use distri::{Code, Error};
+        use distri::Code;
         match error {
             TransferError::Peer(error) => error,
-            TransferError::Cut { .. } => Error::new(Code::Unavailable, error.to_string()),
+            TransferError::Cut { .. } => Self::new(Code::Unavailable, error.to_string()),
             TransferError::Disk(_) => {
-                Error::new(Code::FailedPrecondition, error.to_string()).with_source(error)
+                Self::new(Code::FailedPrecondition, error.to_string()).with_source(error)
             }
             TransferError::Manifest
             | TransferError::Unfit(_)
             | TransferError::Damaged { .. }
             | TransferError::OtherFile(_) => {
-                Error::new(Code::DataLoss, error.to_string()).with_source(error)
+                Self::new(Code::DataLoss, error.to_string()).with_source(error)
             }
         }
     }

@@ -86,11 +86,12 @@ impl Person {
         let content = self.found(request, &approval).await?;
 
         let mut resumed = profile.load::<KeptLook>(Shelf::Looks, &request).await?;
-        if let Some(kept) = &resumed {
-            if kept.shown && kept.attempt != attempt {
-                self.close_look(kept).await?;
-                resumed = None;
-            }
+        if let Some(kept) = &resumed
+            && kept.shown
+            && kept.attempt != attempt
+        {
+            self.close_look(kept).await?;
+            resumed = None;
         }
         let was_begun = resumed.is_some();
         let was_shown = resumed.as_ref().is_some_and(|kept| kept.shown);
