@@ -108,9 +108,9 @@ impl Someone {
 
 async fn cloud(sim: &Sim) -> Cluster {
     sim.cluster(3)
-        .service(|| ImageUsers)
-        .service(|| ImageCatalog)
-        .service(|| ImageInbox)
+        .service(ImageUsers::default)
+        .service(ImageCatalog::default)
+        .service(ImageInbox::default)
         .start()
         .await
 }

@@ -42,9 +42,9 @@ const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// }
 ///
 /// # async fn example(client: distri::Client, image: bytes::Bytes) -> Result<bytes::Bytes> {
-/// let thumbnails = ThumbnailsClient::new(client);
+/// let (thumbnails, image) = (&ThumbnailsClient::new(client), &image);
 /// let small = Whole::within(Duration::from_secs(60))
-///     .run(|left| async {
+///     .run(|left| async move {
 ///         let small = thumbnails.shrink(Blob::from(image.clone())).timeout(left);
 ///         small.await?.bytes(16 << 20).await
 ///     })

@@ -15,6 +15,7 @@ mod users;
 use std::time::SystemTime;
 
 use distri::{Context, id::PublicKey};
+use serde::Deserialize;
 
 pub use self::{
     catalog::{CatalogPage, Changed, ENTRIES_MAX, ImageCatalog, ImageCatalogClient, Search},
@@ -22,6 +23,11 @@ pub use self::{
     refusal::ShareRefusal,
     users::{ImageUsers, ImageUsersClient},
 };
+
+/// What can be set of these services.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoSettings {}
 
 /// How often a change is tried again that others were faster with.
 const TRIES: u32 = 16;

@@ -1,7 +1,7 @@
 //! What is offered, by whom.
 
 use distri::{
-    Context, Result, Stream,
+    Context, NodeHandle, Result, Stream,
     directory::{CollectionSpec, Document, Event, Filter, Operation, Refusal, Transaction, Who},
     id::PublicKey,
     signed::Signed,
@@ -9,7 +9,7 @@ use distri::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ShareRefusal, TRIES, WAITING, now_ms,
+    NoSettings, ShareRefusal, TRIES, WAITING, now_ms,
     users::{follows, is_registered, json},
 };
 use crate::{
@@ -30,7 +30,10 @@ const PAGE_MAX: u32 = 100;
 
 /// Keeps what is offered.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ImageCatalog;
+pub struct ImageCatalog {
+    /// The node keeps no directory, so there is nothing to keep it in.
+    idle: bool,
+}
 
 /// An entry as it is kept. What is beside the record is for searching and is made of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,7 +84,7 @@ pub struct Changed {
 }
 
 /// Keeps what is offered, by whom, as its owners sign it.
-#[distri::service(collections = Self::collections)]
+#[distri::service(init = Self::open, collections = Self::collections)]
 impl ImageCatalog {
     /// Keeps `record`: the first of an image, or the next. The same record again changes nothing.
     #[method(idempotent)]
@@ -208,7 +211,19 @@ impl ImageCatalog {
 }
 
 impl ImageCatalog {
+    #[allow(
+        clippy::unused_async,
+        reason = "a service is opened by an async function"
+    )]
+    async fn open(node: &NodeHandle, _: NoSettings) -> Result<Self> {
+        let idle = !node.keeps_directory();
+        Ok(Self { idle })
+    }
+
     fn collections(&self) -> Vec<CollectionSpec> {
+        if self.idle {
+            return Vec::new();
+        }
         let entries = CollectionSpec::new(ENTRIES)
             .index(["listed", "since_ms"])
             .index(["owner", "since_ms"]);

@@ -1,7 +1,7 @@
 //! Letters that wait for those who are away.
 
 use distri::{
-    Context, Result, Stream,
+    Context, NodeHandle, Result, Stream,
     directory::{
         CollectionSpec, Directory, Document, Event, Filter, Operation, Refusal, Transaction, Who,
     },
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::{
-    ShareRefusal, TRIES, WAITING, caller, now_ms,
+    NoSettings, ShareRefusal, TRIES, WAITING, caller, now_ms,
     users::{self, json},
 };
 use crate::images::record::{LetterId, SealedLetter};
@@ -34,7 +34,10 @@ const SWEPT: u32 = 4;
 
 /// Carries letters.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ImageInbox;
+pub struct ImageInbox {
+    /// The node keeps no directory, so there is nothing to keep it in.
+    idle: bool,
+}
 
 /// A letter as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,7 +76,7 @@ pub struct Arrived {
 }
 
 /// Carries sealed letters between users; keeps them for those who are away.
-#[distri::service(collections = Self::collections)]
+#[distri::service(init = Self::open, collections = Self::collections)]
 impl ImageInbox {
     /// Keeps `letter` until its recipient acknowledges it, 30 days at most, or `keep_ms` if that is
     /// less. The same letter again changes nothing.
@@ -193,7 +196,19 @@ impl ImageInbox {
 }
 
 impl ImageInbox {
+    #[allow(
+        clippy::unused_async,
+        reason = "a service is opened by an async function"
+    )]
+    async fn open(node: &NodeHandle, _: NoSettings) -> Result<Self> {
+        let idle = !node.keeps_directory();
+        Ok(Self { idle })
+    }
+
     fn collections(&self) -> Vec<CollectionSpec> {
+        if self.idle {
+            return Vec::new();
+        }
         let letters = CollectionSpec::new(LETTERS)
             .index(["to"])
             .index(["expires_ms"]);

@@ -1,14 +1,14 @@
 //! Who is who: users by their key, by their handle, by their device.
 
 use distri::{
-    Context, Result,
+    Context, NodeHandle, Result,
     directory::{CollectionSpec, Condition, Directory, Json, Operation, Refusal, Transaction, Who},
     id::PublicKey,
     signed::{RecordError, Signed},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ShareRefusal, TRIES};
+use super::{NoSettings, ShareRefusal, TRIES};
 use crate::images::record::{Handle, User};
 
 const USERS: &str = "image-users";
@@ -17,7 +17,10 @@ const DEVICES: &str = "image-devices";
 
 /// Keeps who is who.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ImageUsers;
+pub struct ImageUsers {
+    /// The node keeps no directory, so there is nothing to keep it in.
+    idle: bool,
+}
 
 /// A user as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,7 +35,7 @@ struct Belongs {
 }
 
 /// Keeps who is who: users by key, handle and device, as they sign it themselves.
-#[distri::service(collections = Self::collections)]
+#[distri::service(init = Self::open, collections = Self::collections)]
 impl ImageUsers {
     /// Keeps `record`, the first of a user or the next. New devices register themselves: the call
     /// that adds one is made by it. The same record again changes nothing.
@@ -69,7 +72,19 @@ impl ImageUsers {
 }
 
 impl ImageUsers {
+    #[allow(
+        clippy::unused_async,
+        reason = "a service is opened by an async function"
+    )]
+    async fn open(node: &NodeHandle, _: NoSettings) -> Result<Self> {
+        let idle = !node.keeps_directory();
+        Ok(Self { idle })
+    }
+
     fn collections(&self) -> Vec<CollectionSpec> {
+        if self.idle {
+            return Vec::new();
+        }
         [USERS, HANDLES, DEVICES]
             .map(|name| CollectionSpec::new(name).read(Who::Node).write(Who::Node))
             .into()
