@@ -144,6 +144,23 @@ impl<T: Send + 'static> StreamSender<T> {
     pub async fn closed(&self) {
         self.sender.closed().await;
     }
+
+    /// Does `work`, which sends with a clone of this, until it ends or the receiver is gone. If it
+    /// fails, its error is the last that the receiver gets.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops `work` where it stands.
+    pub async fn drive(self, work: impl Future<Output = Result<()>>) {
+        let done = tokio::select! {
+            biased;
+            () = self.closed() => return,
+            done = work => done,
+        };
+        if let Err(error) = done {
+            // The receiver may have gone meanwhile; then nobody is there to be told.
+            let _ = self.fail(error).await;
+        }
+    }
 }
 
 fn receiver_gone() -> Error {
@@ -347,6 +364,38 @@ mod tests {
         assert_eq!(stream.next().await.unwrap().unwrap(), 3);
         assert_eq!(stream.next().await.unwrap().unwrap(), 4);
         assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn work_that_fails_tells_the_receiver_last() {
+        let (sender, mut stream) = Stream::<u32>::channel(4);
+        let out = sender.clone();
+
+        let driven = sender.drive(async move {
+            out.send(1).await?;
+            Err(Error::not_found("no more"))
+        });
+        driven.await;
+
+        assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+        let last = stream.next().await.unwrap().unwrap_err();
+        assert_eq!(last.code(), Code::NotFound);
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn work_ends_when_the_receiver_is_gone() {
+        let (sender, stream) = Stream::<u32>::channel(4);
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        let driven = sender.drive(async move {
+            let _held = held;
+            std::future::pending().await
+        });
+
+        drop(stream);
+        driven.await;
+
+        assert!(dropped.await.is_err(), "the work was dropped");
     }
 
     #[tokio::test]

@@ -14,7 +14,11 @@ mod users;
 
 use std::time::SystemTime;
 
-use distri::{Context, id::PublicKey};
+use distri::{
+    Context,
+    directory::{CollectionSpec, Who},
+    id::PublicKey,
+};
 use serde::Deserialize;
 
 pub use self::{
@@ -28,6 +32,14 @@ pub use self::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoSettings {}
+
+/// Collections that only nodes touch; none on a node that is `idle`.
+fn only_nodes<const N: usize>(idle: bool, of: [CollectionSpec; N]) -> Vec<CollectionSpec> {
+    if idle {
+        return Vec::new();
+    }
+    of.map(|spec| spec.read(Who::Node).write(Who::Node)).into()
+}
 
 /// How often a change is tried again that others were faster with.
 const TRIES: u32 = 16;

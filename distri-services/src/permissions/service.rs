@@ -6,7 +6,6 @@
 //! is read again first.
 
 use std::{
-    future::Future,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -582,32 +581,14 @@ impl Permissions {
         let filter = Filter::one_of("grant", grants);
         let (sender, stream) = Stream::channel(AHEAD);
         let store = Store::at(cx.node().directory());
-        let told = tell(store, filter, cursor.unwrap_or(0), sender);
-        drop(cx.node().spawn(told));
+        let out = sender.clone();
+        let told = async move { tell_all(&store, &filter, cursor.unwrap_or(0), &out).await };
+        drop(cx.node().spawn(sender.drive(told)));
         Ok(stream)
     }
 }
 
-/// Tells entries until whoever listens has gone.
-async fn tell(store: Store, filter: Filter, cursor: u64, sender: distri::StreamSender<Dated>) {
-    let closed = sender.clone();
-    let telling = async {
-        if let Err(error) = tell_all(&store, &filter, cursor, &sender).await {
-            // Whoever listens may have gone too.
-            sender.fail(error).await.ok();
-        }
-    };
-    until_closed(closed.closed(), telling).await;
-}
-
-async fn until_closed(closed: impl Future<Output = ()>, telling: impl Future<Output = ()>) {
-    tokio::select! {
-        biased;
-        () = closed => {}
-        () = telling => {}
-    }
-}
-
+/// Tells entries for as long as it is let.
 async fn tell_all(
     store: &Store,
     filter: &Filter,

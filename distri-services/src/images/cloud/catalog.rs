@@ -2,14 +2,14 @@
 
 use distri::{
     Context, NodeHandle, Result, Stream,
-    directory::{CollectionSpec, Document, Event, Filter, Operation, Refusal, Transaction, Who},
+    directory::{CollectionSpec, Document, Event, Filter, Operation, Refusal, Transaction},
     id::PublicKey,
     signed::Signed,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NoSettings, ShareRefusal, TRIES, WAITING, now_ms,
+    NoSettings, ShareRefusal, TRIES, WAITING, now_ms, only_nodes,
     users::{follows, is_registered, json},
 };
 use crate::{
@@ -168,44 +168,34 @@ impl ImageCatalog {
         };
         let (sender, stream) = Stream::channel(WAITING);
         let first = missed.await?;
-        cx.node().spawn(async move {
-            let told = async {
-                let mut page = first;
-                let revision = page.revision;
-                loop {
-                    let last = page.documents.last().map(|found| found.revision);
-                    for document in page.documents {
-                        sender.send(changed(document)).await?;
-                    }
-                    let (Some(_), Some(last)) = (page.cursor, last) else {
-                        break;
-                    };
-                    let filter = Filter::gt("@revision", json(&last)?);
-                    page = entries
-                        .find(filter)
-                        .sort("@revision")
-                        .limit(PAGE_MAX)
-                        .await?;
+        let out = sender.clone();
+        drop(cx.node().spawn(sender.drive(async move {
+            let mut page = first;
+            let revision = page.revision;
+            loop {
+                let last = page.documents.last().map(|found| found.revision);
+                for document in page.documents {
+                    out.send(changed(document)).await?;
                 }
-                let mut watch = entries.watch().after(revision).await?;
-                loop {
-                    for event in watch.next().await?.events {
-                        if let Event::Put(document) = event {
-                            sender.send(changed(document)).await?;
-                        }
-                    }
-                }
-            };
-            let ended: Result<()> = tokio::select! {
-                biased;
-                () = sender.closed() => return,
-                ended = told => ended,
-            };
-            if let Err(error) = ended {
-                // The reader may be gone; then nobody is there to be told.
-                let _ = sender.fail(error).await;
+                let (Some(_), Some(last)) = (page.cursor, last) else {
+                    break;
+                };
+                let filter = Filter::gt("@revision", json(&last)?);
+                page = entries
+                    .find(filter)
+                    .sort("@revision")
+                    .limit(PAGE_MAX)
+                    .await?;
             }
-        });
+            let mut watch = entries.watch().after(revision).await?;
+            loop {
+                for event in watch.next().await?.events {
+                    if let Event::Put(document) = event {
+                        out.send(changed(document)).await?;
+                    }
+                }
+            }
+        })));
         Ok(stream)
     }
 }
@@ -221,13 +211,10 @@ impl ImageCatalog {
     }
 
     fn collections(&self) -> Vec<CollectionSpec> {
-        if self.idle {
-            return Vec::new();
-        }
         let entries = CollectionSpec::new(ENTRIES)
             .index(["listed", "since_ms"])
             .index(["owner", "since_ms"]);
-        vec![entries.read(Who::Node).write(Who::Node)]
+        only_nodes(self.idle, [entries])
     }
 }
 

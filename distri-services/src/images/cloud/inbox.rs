@@ -3,7 +3,7 @@
 use distri::{
     Context, NodeHandle, Result, Stream,
     directory::{
-        CollectionSpec, Directory, Document, Event, Filter, Operation, Refusal, Transaction, Who,
+        CollectionSpec, Directory, Document, Event, Filter, Operation, Refusal, Transaction,
     },
     id::PublicKey,
 };
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use super::{
-    NoSettings, ShareRefusal, TRIES, WAITING, caller, now_ms,
+    NoSettings, ShareRefusal, TRIES, WAITING, caller, now_ms, only_nodes,
     users::{self, json},
 };
 use crate::images::record::{LetterId, SealedLetter};
@@ -142,41 +142,31 @@ impl ImageInbox {
         let directory = cx.node().directory();
         let first = waiting(&directory, to, after.unwrap_or(0)).await?;
         let (sender, stream) = Stream::channel(WAITING);
-        cx.node().spawn(async move {
-            let told = async {
-                let mut page = first;
-                let revision = page.revision;
-                loop {
-                    let last = page.documents.last().map(|found| found.created_revision);
-                    for document in page.documents {
-                        sender.send(arrived(document)).await?;
-                    }
-                    let (Some(_), Some(last)) = (page.cursor, last) else {
-                        break;
-                    };
-                    page = waiting(&directory, to, last).await?;
+        let out = sender.clone();
+        drop(cx.node().spawn(sender.drive(async move {
+            let mut page = first;
+            let revision = page.revision;
+            loop {
+                let last = page.documents.last().map(|found| found.created_revision);
+                for document in page.documents {
+                    out.send(arrived(document)).await?;
                 }
-                let letters = directory.collection::<KeptLetter>(LETTERS);
-                let own = Filter::eq("to", to.to_string());
-                let mut watch = letters.watch().filter(own).after(revision).await?;
-                loop {
-                    for event in watch.next().await?.events {
-                        if let Event::Put(document) = event {
-                            sender.send(arrived(document)).await?;
-                        }
-                    }
-                }
-            };
-            let ended: Result<()> = tokio::select! {
-                biased;
-                () = sender.closed() => return,
-                ended = told => ended,
-            };
-            if let Err(error) = ended {
-                // The reader may be gone; then nobody is there to be told.
-                let _ = sender.fail(error).await;
+                let (Some(_), Some(last)) = (page.cursor, last) else {
+                    break;
+                };
+                page = waiting(&directory, to, last).await?;
             }
-        });
+            let letters = directory.collection::<KeptLetter>(LETTERS);
+            let own = Filter::eq("to", to.to_string());
+            let mut watch = letters.watch().filter(own).after(revision).await?;
+            loop {
+                for event in watch.next().await?.events {
+                    if let Event::Put(document) = event {
+                        out.send(arrived(document)).await?;
+                    }
+                }
+            }
+        })));
         Ok(stream)
     }
 
@@ -206,16 +196,10 @@ impl ImageInbox {
     }
 
     fn collections(&self) -> Vec<CollectionSpec> {
-        if self.idle {
-            return Vec::new();
-        }
         let letters = CollectionSpec::new(LETTERS)
             .index(["to"])
             .index(["expires_ms"]);
-        let counts = CollectionSpec::new(COUNTS);
-        [letters, counts]
-            .map(|spec| spec.read(Who::Node).write(Who::Node))
-            .into()
+        only_nodes(self.idle, [letters, CollectionSpec::new(COUNTS)])
     }
 }
 

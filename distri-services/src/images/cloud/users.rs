@@ -2,13 +2,13 @@
 
 use distri::{
     Context, NodeHandle, Result,
-    directory::{CollectionSpec, Condition, Directory, Json, Operation, Refusal, Transaction, Who},
+    directory::{CollectionSpec, Condition, Directory, Json, Operation, Refusal, Transaction},
     id::PublicKey,
     signed::{RecordError, Signed},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{NoSettings, ShareRefusal, TRIES};
+use super::{NoSettings, ShareRefusal, TRIES, only_nodes};
 use crate::images::record::{Handle, User};
 
 const USERS: &str = "image-users";
@@ -82,12 +82,8 @@ impl ImageUsers {
     }
 
     fn collections(&self) -> Vec<CollectionSpec> {
-        if self.idle {
-            return Vec::new();
-        }
-        [USERS, HANDLES, DEVICES]
-            .map(|name| CollectionSpec::new(name).read(Who::Node).write(Who::Node))
-            .into()
+        let all = [USERS, HANDLES, DEVICES].map(CollectionSpec::new);
+        only_nodes(self.idle, all)
     }
 }
 
