@@ -39,7 +39,7 @@
 //! to the shell is [`Exit`]. Each command has its module; shared are `global` (flags, and the
 //! configuration they make), `failure` (how errors are told), `output` (what goes to stdout), `log`,
 //! `schema` (what can be read off a method's JSON Schema), `member` (a node as one names it), `again`
-//! (what is shown again and again), `time`, `amount` and `shell` (text forms) and [`ProgressLine`].
+//! (what is shown again and again), `serving` (what `node` and `peer` share), `time`, `amount` and `shell` (text forms) and [`ProgressLine`].
 
 use std::{future::Future, process::ExitCode};
 
@@ -70,6 +70,8 @@ mod progress;
 mod remove;
 mod schema;
 mod services;
+#[cfg(any(feature = "node", feature = "peer"))]
+mod serving;
 mod shell;
 mod stats;
 mod status;

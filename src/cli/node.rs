@@ -1,19 +1,14 @@
 //! `node`: starts a node, says what it is, and serves until it is told to stop.
 
 use clap::Args;
-use distri_core::{
-    Config, Node,
-    config::{ClientAccess, LogFormat, duration},
-    transport::Endpoint,
-};
+use distri_core::{Config, Node, transport::Endpoint};
 use serde_json::json;
 
 use super::{
     Exit, Failure, Global,
     failure::program,
-    global::join,
     log::Verbosity,
-    output::{Output, tell},
+    serving::{Flags, clients, first_line, row, stop_with, talk},
     stop::Stop,
 };
 
@@ -53,21 +48,7 @@ pub(super) async fn run(args: NodeArgs, global: &Global) -> Result<(), Failure> 
         () = stop.asked() => {}
         () = node.removed() => return Err(leave(&node, &config).await),
     }
-    let wait = duration::format(config.limits.drain);
-    talk(
-        &config,
-        &format!("stopping: finishing calls for at most {wait}; once more stops at once"),
-    );
-    tokio::select! {
-        () = node.shutdown() => {
-            talk(&config, "stopped");
-            Ok(())
-        }
-        () = stop.asked() => {
-            talk(&config, "stopped at once");
-            Err(Failure::silent(Exit::Interrupted))
-        }
-    }
+    stop_with(&config, &mut stop, node.shutdown()).await
 }
 
 /// The end of a node that its cluster no longer has.
@@ -85,33 +66,20 @@ async fn leave(node: &Node, config: &Config) -> Failure {
 }
 
 fn load(args: &NodeArgs, global: &Global) -> Result<Config, Failure> {
-    let mut loader = global.loader();
-    for (flag, key, value) in [
-        ("--listen", "node.listen", &args.listen),
-        ("--advertise", "node.advertise", &args.advertise),
-        ("--name", "node.name", &args.name),
-        ("--identity", "node.identity", &args.identity),
-    ] {
-        if let Some(value) = value {
-            loader = loader.flag(flag, key, value);
-        }
-    }
-    if !args.cloud_node.is_empty() {
-        let nodes: Vec<Endpoint> = global
-            .node
-            .iter()
-            .chain(&args.cloud_node)
-            .cloned()
-            .collect();
-        loader = loader.flag("--cloud-node", "cloud.nodes", join(&nodes));
-    }
-    Ok(loader.load()?)
+    let flags = Flags {
+        section: "node",
+        listen: &args.listen,
+        advertise: &args.advertise,
+        name: &args.name,
+        identity: &args.identity,
+        cloud_node: &args.cloud_node,
+    };
+    Ok(flags.loader(global).load()?)
 }
 
 /// Says what the node is: its endpoint as the first line of stdout, for programs that start nodes,
 /// and the rest to people.
 fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure> {
-    let output = Output::new(global);
     let services: Vec<&str> = node
         .services()
         .iter()
@@ -133,11 +101,7 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
             node.name(),
             node.key().short(),
             node.address(),
-            if services.is_empty() {
-                "none".to_owned()
-            } else {
-                services.join(", ")
-            },
+            row(&services, "none"),
             match listed {
                 0 => "this node alone".to_owned(),
                 1 => "1 other node".to_owned(),
@@ -148,38 +112,23 @@ fn announce(node: &Node, config: &Config, global: &Global) -> Result<(), Failure
                 None if listed == 0 => "in memory, gone when the node ends".to_owned(),
                 None => "none".to_owned(),
             },
-            match config.access.clients {
-                ClientAccess::Open => "any key",
-                ClientAccess::Listed => "listed keys",
-            },
+            clients(config),
             match node.admin_address() {
                 Some(address) => format!("http://{address}/metrics, /healthz, /readyz"),
                 None => "none".to_owned(),
             },
         ),
     );
-    let line = if global.json {
-        output.json_line(&json!({
+    first_line(
+        global,
+        &endpoint.to_string(),
+        &json!({
             "endpoint": endpoint.to_string(),
             "key": node.key().to_string(),
             "address": endpoint.address.to_string(),
             "name": node.name(),
             "services": services,
             "admin": node.admin_address().map(|address| address.to_string()),
-        }))
-    } else {
-        output.line(&endpoint.to_string())
-    };
-    match line {
-        // Who started the node may not care for the line.
-        Err(failure) if failure.exit() == Exit::Done => Ok(()),
-        other => other,
-    }
-}
-
-/// Talks to people, unless stderr is for programs.
-fn talk(config: &Config, text: &str) {
-    if config.log.format != LogFormat::Json {
-        tell(text);
-    }
+        }),
+    )
 }

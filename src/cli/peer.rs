@@ -1,19 +1,14 @@
 //! `peer`: starts a peer, says what it is, and serves until it is told to stop.
 
 use clap::Args;
-use distri_core::{
-    Config,
-    config::{ClientAccess, LogFormat, duration},
-    peer::Peer,
-    transport::Endpoint,
-};
+use distri_core::{Config, peer::Peer, transport::Endpoint};
 use serde_json::json;
 
 use super::{
     Exit, Failure, Global,
-    global::{join, node_of_folder},
+    global::node_of_folder,
     log::Verbosity,
-    output::{Output, tell},
+    serving::{Flags, clients, first_line, row, stop_with, talk},
     stop::Stop,
 };
 
@@ -62,45 +57,19 @@ pub(super) async fn run(args: PeerArgs, global: &Global) -> Result<(), Failure> 
         () = stop.asked() => {}
         () = heard => {}
     }
-    let wait = duration::format(config.limits.drain);
-    talk(
-        &config,
-        &format!("stopping: finishing calls for at most {wait}; once more stops at once"),
-    );
-    tokio::select! {
-        () = peer.shutdown() => {
-            talk(&config, "stopped");
-            Ok(())
-        }
-        () = stop.asked() => {
-            talk(&config, "stopped at once");
-            Err(Failure::silent(Exit::Interrupted))
-        }
-    }
+    stop_with(&config, &mut stop, peer.shutdown()).await
 }
 
 fn load(args: &PeerArgs, global: &Global) -> Result<Config, Failure> {
-    let mut loader = global.loader();
-    for (flag, key, value) in [
-        ("--listen", "peer.listen", &args.listen),
-        ("--advertise", "peer.advertise", &args.advertise),
-        ("--name", "peer.name", &args.name),
-        ("--identity", "peer.identity", &args.identity),
-    ] {
-        if let Some(value) = value {
-            loader = loader.flag(flag, key, value);
-        }
-    }
-    if !args.cloud_node.is_empty() {
-        let nodes: Vec<Endpoint> = global
-            .node
-            .iter()
-            .chain(&args.cloud_node)
-            .cloned()
-            .collect();
-        loader = loader.flag("--cloud-node", "cloud.nodes", join(&nodes));
-    }
-    let mut config = loader.load()?;
+    let flags = Flags {
+        section: "peer",
+        listen: &args.listen,
+        advertise: &args.advertise,
+        name: &args.name,
+        identity: &args.identity,
+        cloud_node: &args.cloud_node,
+    };
+    let mut config = flags.loader(global).load()?;
     if config.cloud.nodes.is_empty() {
         config.cloud.nodes.extend(node_of_folder(&config));
     }
@@ -110,7 +79,6 @@ fn load(args: &PeerArgs, global: &Global) -> Result<Config, Failure> {
 /// Says what the peer is: its key and address as the first line of stdout, for programs that start
 /// peers, and the rest to people.
 fn announce(peer: &Peer, config: &Config, global: &Global) -> Result<(), Failure> {
-    let output = Output::new(global);
     let services: Vec<&str> = peer
         .services()
         .iter()
@@ -125,43 +93,24 @@ fn announce(peer: &Peer, config: &Config, global: &Global) -> Result<(), Failure
              stop      ctrl-c, which finishes calls in flight; twice stops at once",
             peer.name(),
             peer.key(),
-            if texts.is_empty() {
-                "none that others can dial".to_owned()
-            } else {
-                texts.join(", ")
-            },
-            services.join(", "),
+            row(&texts, "none that others can dial"),
+            row(&services, "none"),
             match config.cloud.nodes.len() {
                 0 => "none: nobody will find this peer".to_owned(),
                 1 => "1 node".to_owned(),
                 many => format!("{many} nodes"),
             },
-            match config.access.clients {
-                ClientAccess::Open => "any key",
-                ClientAccess::Listed => "listed keys",
-            },
+            clients(config),
         ),
     );
-    let line = if global.json {
-        output.json_line(&json!({
+    first_line(
+        global,
+        &peer.key().to_string(),
+        &json!({
             "key": peer.key().to_string(),
             "name": peer.name(),
             "addresses": addresses,
             "services": services,
-        }))
-    } else {
-        output.line(&peer.key().to_string())
-    };
-    match line {
-        // Who started the peer may not care for the line.
-        Err(failure) if failure.exit() == Exit::Done => Ok(()),
-        other => other,
-    }
-}
-
-/// Talks to people, unless stderr is for programs.
-fn talk(config: &Config, text: &str) {
-    if config.log.format != LogFormat::Json {
-        tell(text);
-    }
+        }),
+    )
 }
