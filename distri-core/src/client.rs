@@ -33,6 +33,7 @@ mod guide;
 mod once;
 pub(crate) mod pool;
 mod repeat;
+mod routes;
 mod whole;
 
 pub use call::{Call, Gather, JsonCall, JsonReply};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pool::Route;
+use super::routes::Route;
 use crate::{error::Error, id::PublicKey, service::Elsewhere};
 
 /// How long a call is sent about before its refusal is told: while a leader is elected, or a key moves.

@@ -1,8 +1,8 @@
 //! The links that a client or node keeps to the nodes of a cloud.
 //!
 //! One task per node dials it, waits until the link ends, and dials again after a pause that grows
-//! with each failure. Of what the links say of themselves a table of routes is made, in which a
-//! call finds the nodes that offer its method.
+//! with each failure. Of what the links say of themselves the table of routes is made
+//! ([`super::routes`]).
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the tasks that keep links alive"
@@ -21,13 +21,16 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
-use super::{budget::Budget, once::OnceCalls};
+use super::{
+    budget::Budget,
+    once::OnceCalls,
+    routes::{self, Routes},
+};
 use crate::{
     config::Limits,
     directory::Session,
     error::{Code, Error, Result},
-    hash::IdMap,
-    id::{MethodId, PublicKey, SchemaHash},
+    id::PublicKey,
     node::{HostsNothing, host::Host},
     peer::Whereabouts,
     rpc::{CallId, Link, Serve},
@@ -139,112 +142,6 @@ pub enum NodeState {
     Connecting,
     /// There is no link to it.
     Down,
-}
-
-/// Which nodes offer a method.
-#[derive(Default)]
-pub(crate) struct Routes {
-    by_method: IdMap<MethodId, Vec<Route>>,
-    services: BTreeSet<String>,
-    /// Those that linked nodes have and do not serve now.
-    resting: BTreeSet<String>,
-    links: Vec<Link>,
-}
-
-/// A node that offers a method.
-#[derive(Clone)]
-pub(crate) struct Route {
-    pub(crate) target: Target,
-    pub(crate) hash: SchemaHash,
-    /// The number of the fence, if the node says that it leads the service.
-    pub(crate) leads: Option<u64>,
-    /// The node may not answer: it is chosen where there is no other.
-    pub(crate) doubtful: bool,
-}
-
-/// Where a call can go.
-#[derive(Clone)]
-pub(crate) enum Target {
-    /// To a node over a link.
-    Link(Link),
-    /// To the services of this process.
-    Local(Weak<Host>, PublicKey),
-}
-
-impl Target {
-    pub(crate) fn key(&self) -> PublicKey {
-        match self {
-            Self::Link(link) => link.peer(),
-            Self::Local(_, key) => *key,
-        }
-    }
-
-    /// True if it takes any call.
-    pub(crate) fn is_ready(&self) -> bool {
-        match self {
-            Self::Link(link) => link.is_ready(),
-            Self::Local(host, _) => host.upgrade().is_some_and(|host| !host.is_draining()),
-        }
-    }
-
-    /// True if it is the node that calls.
-    pub(crate) fn is_here(&self) -> bool {
-        matches!(self, Self::Local(..))
-    }
-
-    /// True if it takes some calls at least: those that a node serves until it is gone.
-    pub(crate) fn is_there(&self) -> bool {
-        match self {
-            Self::Link(link) => link.is_there(),
-            Self::Local(host, _) => host.upgrade().is_some(),
-        }
-    }
-
-    /// True if calls wait for it, and it gives no sign of life.
-    pub(crate) fn is_silent(&self) -> bool {
-        match self {
-            Self::Link(link) => link.is_silent(),
-            Self::Local(..) => false,
-        }
-    }
-
-    pub(crate) fn load(&self) -> u32 {
-        match self {
-            Self::Link(link) => link.load(),
-            // While it drains, others serve what is called from here, if there are any.
-            Self::Local(host, _) => host
-                .upgrade()
-                .filter(|host| !host.is_draining())
-                .map_or(u32::MAX, |host| host.in_flight()),
-        }
-    }
-}
-
-impl Routes {
-    /// The nodes that offer `method`, ready or not.
-    pub(crate) fn of(&self, method: MethodId) -> &[Route] {
-        self.by_method.get(&method).map_or(&[], Vec::as_slice)
-    }
-
-    /// True if some node that takes calls is linked.
-    pub(crate) fn any_ready(&self) -> bool {
-        self.links.iter().any(Link::is_ready)
-    }
-
-    /// True if some linked node offers the service `name`.
-    pub(crate) fn has_service(&self, name: &str) -> bool {
-        self.services.contains(name)
-    }
-
-    /// True if some linked node has the service `name`, and does not serve it now.
-    pub(crate) fn is_resting(&self, name: &str) -> bool {
-        self.resting.contains(name)
-    }
-
-    /// The services that linked nodes offer.
-    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
-        self.services.iter().map(String::as_str)
-    }
 }
 
 impl Pool {
@@ -520,20 +417,7 @@ impl Pool {
         let mut routes = Routes::default();
         let local = lock(&self.local).clone();
         if let Some(host) = local.upgrade() {
-            let leads: BTreeMap<_, _> = host.leads().into_iter().collect();
-            for descriptor in host.descriptors() {
-                routes.services.insert(descriptor.name.clone());
-                for method in &descriptor.methods {
-                    let target = Target::Local(local.clone(), self.me);
-                    let route = Route {
-                        target,
-                        hash: method.schema_hash,
-                        leads: leads.get(&descriptor.name).copied(),
-                        doubtful: false,
-                    };
-                    routes.by_method.entry(method.id).or_default().push(route);
-                }
-            }
+            routes.add_local(&host, self.me);
         }
         let links: Vec<_> = lock(&self.members)
             .values()
@@ -542,29 +426,8 @@ impl Pool {
         let absent = self.absent(&links);
         self.give_up(&links);
         for link in links {
-            let Some(hello) = link.hello_now() else {
-                continue;
-            };
-            let status = link.status().unwrap_or_default();
             let doubtful = absent.contains(&link.peer());
-            for service in &hello.services {
-                if status.not_serving.contains(&service.name) {
-                    routes.resting.insert(service.name.clone());
-                    continue;
-                }
-                routes.services.insert(service.name.clone());
-                let leads = status.leads.iter().find(|(name, _)| *name == service.name);
-                for (method, hash) in &service.methods {
-                    let route = Route {
-                        target: Target::Link(link.clone()),
-                        hash: *hash,
-                        leads: leads.map(|(_, fence)| *fence),
-                        doubtful,
-                    };
-                    routes.by_method.entry(*method).or_default().push(route);
-                }
-            }
-            routes.links.push(link);
+            routes.add_link(link, doubtful);
         }
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
         self.changed.notify_waiters();
@@ -592,16 +455,11 @@ impl Pool {
 
     /// The nodes of which most of those linked say so. A node knows better by itself.
     fn most_say(&self, links: &[Link], so: impl Fn(&KnownNode) -> bool) -> BTreeSet<PublicKey> {
-        let mut votes = BTreeMap::<PublicKey, i64>::new();
         if self.options.learns {
-            for status in links.iter().filter_map(Link::status) {
-                for node in &status.nodes {
-                    *votes.entry(node.key).or_default() += if so(node) { 1 } else { -1 };
-                }
-            }
+            routes::most_say(links, so)
+        } else {
+            BTreeSet::new()
         }
-        votes.retain(|_, sum| *sum > 0);
-        votes.into_keys().collect()
     }
 
     /// From now on these nodes are known not to answer, and those of `down` not to come back to the

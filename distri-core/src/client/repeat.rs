@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::{
     call::Plan,
-    pool::{Pool, Route, Target},
+    pool::Pool,
+    routes::{Route, Target},
 };
 use crate::{
     error::{Code, Error, Result},

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::Plan;
 use crate::{
     client::{
-        pool::{Route, Target},
         repeat::{Failure, Former},
+        routes::{Route, Target},
     },
     directory::CallWrites,
     error::{Code, Error, Result},

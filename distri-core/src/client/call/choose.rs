@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::Plan;
 use crate::{
-    client::{guide::Guide, pool::Route},
+    client::{guide::Guide, routes::Route},
     error::{Code, Error, Result},
     id::PublicKey,
     message::Codec,

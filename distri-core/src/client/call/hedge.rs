@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 use super::{EncodeArguments, Plan, What, attempt::Encoded};
 use crate::{
     client::{
-        pool::Route,
         repeat::{Failure, Fate},
+        routes::Route,
     },
     error::{Code, Error, Result},
     id::PublicKey,
