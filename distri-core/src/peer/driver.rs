@@ -59,6 +59,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a peer that stops waits until the cloud knows.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How long a peer that stops waits at least for its links to part: for replies to be read.
+const PART: Duration = Duration::from_millis(500);
+
 /// How often replies that are kept too long are let go.
 const TEND: Duration = Duration::from_secs(1);
 
@@ -423,8 +426,7 @@ async fn announce(voice: Arc<Voice>) {
                         error = crate::error::chain(&error),
                         "the cloud does not know where this peer is"
                     );
-                    let jitter = world::dice() % (pause.as_millis() as u64).max(1);
-                    let wait = pause / 2 + Duration::from_millis(jitter);
+                    let wait = world::about(pause);
                     pause = (pause * 2).min(PAUSE_MAX);
                     wait
                 }
@@ -587,19 +589,27 @@ impl Running {
         if told && let Err(error) = farewell.await {
             tracing::debug!(%error, "the cloud will learn by the lease that the peer is gone");
         }
+        // What is finished here may call the cloud, so those links stay until then.
+        let until = world::now() + self.gate.limits.drain;
+        if tokio::time::timeout_at(until, self.host.idle())
+            .await
+            .is_err()
+        {
+            let (in_flight, waited) = (self.host.serving(), self.gate.limits.drain);
+            tracing::warn!(in_flight, ?waited, "calls did not finish in time");
+        }
         let links = self.gate.lock().clone();
         links.iter().for_each(Link::go_away);
         self.pool.go_away();
-        let until = world::now() + self.gate.limits.drain;
         let all_ended = async {
             for link in &links {
                 link.closed().await;
             }
             self.pool.ended().await;
         };
-        if tokio::time::timeout_at(until, all_ended).await.is_err() {
-            let (in_flight, waited) = (self.host.in_flight(), self.gate.limits.drain);
-            tracing::warn!(in_flight, ?waited, "calls did not finish in time");
+        let wait = until.saturating_duration_since(world::now()).max(PART);
+        if tokio::time::timeout(wait, all_ended).await.is_err() {
+            tracing::debug!("links did not part in time");
         }
         self.close();
         self.host.stop().await;

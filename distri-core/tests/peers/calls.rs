@@ -134,6 +134,22 @@ async fn a_key_that_nobody_has_is_said_to_be_unknown_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_stops_finishes_calls_that_ask_the_cloud() {
+    let cluster = Cluster::of(1, 5).await;
+    let alice = started(prepared(&cluster.network, &identity(1), nodes(&cluster), 1)).await;
+    let client = cluster.new_client().await;
+    let desk = DeskClient::new(client.peer(alice.key()));
+
+    let (asked, ()) = tokio::join!(desk.asks_the_cloud(2000), async {
+        // It goes over the same link, so when it is answered the other has begun.
+        desk.number().await.unwrap();
+        alice.shutdown().await;
+    });
+
+    asked.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_said_goodbye_is_away_and_one_that_is_back_is_called_again() {
     let cluster = Cluster::of(1, 4).await;
     let alice = started(prepared(&cluster.network, &identity(1), nodes(&cluster), 1)).await;

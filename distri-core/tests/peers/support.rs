@@ -28,6 +28,13 @@ impl Desk {
         Ok(self.0)
     }
 
+    /// How many peers the cloud knows, asked after so long.
+    #[method(idempotent)]
+    async fn asks_the_cloud(&self, cx: &Context, ms: u64) -> Result<usize> {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        Ok(cx.node().client().peers().await?.len())
+    }
+
     /// Which desk it is, after so long.
     #[method(idempotent)]
     async fn slowly(&self, ms: u64) -> Result<u32> {
