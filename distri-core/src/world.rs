@@ -105,6 +105,12 @@ pub(crate) fn jitter(most: Duration) -> Duration {
     Duration::from_micros(dice() % most.max(1))
 }
 
+/// A time around `pause`, from half of it to half as much again, so that those who wait for the same
+/// do not come back together.
+pub(crate) fn about(pause: Duration) -> Duration {
+    pause / 2 + jitter(pause)
+}
+
 /// Fills `bytes` with what nobody can guess.
 ///
 /// # Panics

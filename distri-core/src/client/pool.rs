@@ -636,7 +636,8 @@ impl Pool {
     fn tried(&self, key: PublicKey, trouble: Option<String>) {
         if let Some(member) = lock(&self.members).get_mut(&key) {
             member.tried = true;
-            if member.link.is_none() {
+            // A link that was made and has ended since left its reason.
+            if member.link.is_none() && trouble.is_some() {
                 member.trouble = trouble;
             }
         }
@@ -693,12 +694,15 @@ impl Pool {
                 address: node.address.clone(),
             });
         }
-        if let Some(member) = lock(&self.members).get_mut(&link.peer())
+        let mut members = lock(&self.members);
+        if let Some(member) = members.get_mut(&link.peer())
             && member.link.as_ref().is_some_and(|held| held.is_same(link))
+            && !member.heard
+            && link.has_reported(status)
         {
-            member.heard |= link.has_reported(status);
+            member.heard = true;
+            self.changed.notify_waiters();
         }
-        self.changed.notify_waiters();
     }
 }
 
@@ -731,8 +735,7 @@ async fn keep(pool: Weak<Pool>, key: PublicKey) {
                 pool.forget(&link);
             }
         }
-        let jitter = world::dice() % pause.as_millis().max(1) as u64;
-        tokio::time::sleep(pause / 2 + Duration::from_millis(jitter)).await;
+        world::pause(world::about(pause)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }

@@ -64,8 +64,7 @@ async fn follow(cloud: Client, pool: Weak<Pool>, whereabouts: Arc<Whereabouts>, 
         record.whereabouts.course().unasked(error.message());
         record.whereabouts.wake(&pool);
         drop(pool);
-        let jitter = world::dice() % (pause.as_millis() as u64).max(1);
-        world::pause(pause / 2 + Duration::from_millis(jitter)).await;
+        world::pause(world::about(pause)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
 }

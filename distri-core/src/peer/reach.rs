@@ -69,8 +69,7 @@ async fn keep(pool: Weak<Pool>, whereabouts: Arc<Whereabouts>, key: PublicKey) {
                 whereabouts.course().unreached(&aim, tried);
                 whereabouts.wake(&pool);
                 drop(pool);
-                let jitter = world::dice() % (pause.as_millis() as u64).max(1);
-                let wait = pause / 2 + Duration::from_millis(jitter);
+                let wait = world::about(pause);
                 pause = (pause * 2).min(PAUSE_MAX);
                 tokio::select! {
                     biased;

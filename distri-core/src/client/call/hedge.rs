@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::{EncodeArguments, Plan, What, attempt::Encoded};
@@ -18,7 +19,7 @@ use crate::{
     id::PublicKey,
     message::{Codec, Message},
     placement,
-    service::{MethodDescriptor, Placement},
+    service::Placement,
     stats::calls::Making,
     world,
 };
@@ -109,7 +110,7 @@ impl Plan {
         let What::Typed(_, method) = &self.what else {
             return None;
         };
-        if streams_back(method) {
+        if streams_back(&method.result) {
             return None;
         }
         let other = self.other_than(first)?;
@@ -135,9 +136,14 @@ impl Plan {
     }
 }
 
-/// True if the result has a blob or a stream: half of it may be on its way when the other answers.
-fn streams_back(method: &MethodDescriptor) -> bool {
-    method.result.to_string().contains("\"x-distri\"")
+/// True if a result of this schema has a blob or a stream: half of it may be on its way when the other
+/// answers.
+fn streams_back(schema: &Value) -> bool {
+    match schema {
+        Value::Object(here) => here.contains_key("x-distri") || here.values().any(streams_back),
+        Value::Array(here) => here.iter().any(streams_back),
+        _ => false,
+    }
 }
 
 fn may_be_done(failure: &Failure) -> bool {
