@@ -6,7 +6,7 @@
 //!     --bench permissions
 //! ```
 
-#[path = "../distri-services/tests/granting/mod.rs"]
+#[path = "../distri-services/tests/permissions/granting.rs"]
 mod granting;
 #[path = "permissions/measure.rs"]
 mod measure;

@@ -10,52 +10,22 @@ extern crate distri_core as distri;
 
 #[path = "peers_iroh/alone.rs"]
 mod alone;
+#[path = "peers/support.rs"]
+mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use distri::{
-    Client, Config, Context, Node, Result,
+    Client, Config,
     identity::Identity,
-    peer::{Peer, PeerState, RemotePeer},
+    peer::{Peer, PeerState},
     transport::{
         Address, Endpoint,
         iroh::{Iroh, IrohOptions},
     },
 };
+use support::{Desk, DeskClient, answers, node_over_tcp, within};
 use tokio::time::Instant;
-
-/// How long a test waits for what must come to be.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// What peers host here.
-struct Desk(u32);
-
-#[distri::service(register = false)]
-impl Desk {
-    /// Who calls.
-    async fn who(&self, cx: &Context) -> Result<String> {
-        Ok(cx.caller().key.to_string())
-    }
-
-    /// Which desk it is.
-    #[method(idempotent)]
-    async fn number(&self) -> Result<u32> {
-        Ok(self.0)
-    }
-}
-
-async fn node() -> Node {
-    let mut config = Config::default();
-    config.node.listen = Address::new("127.0.0.1:0");
-    Node::builder()
-        .config(config)
-        .identity(Identity::generate())
-        .without_registry()
-        .found()
-        .start()
-        .await
-        .unwrap()
-}
 
 /// A peer that is reached over QUIC only, at `at`.
 async fn peer(identity: &Identity, nodes: Vec<Endpoint>, desk: u32, at: &str) -> Peer {
@@ -95,28 +65,9 @@ async fn client(nodes: Vec<Endpoint>) -> Client {
         .unwrap()
 }
 
-async fn answers(peer: &RemotePeer, desk: u32) {
-    within(async {
-        loop {
-            match DeskClient::new(peer).number().await {
-                Ok(number) if number == desk => return,
-                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    })
-    .await;
-}
-
-async fn within<F: Future>(future: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("not within {PATIENCE:?}"),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_call_each_other_over_quic_and_know_who_calls() {
-    let node = node().await;
+    let node = node_over_tcp(|_| {}).await;
     let nodes = vec![node.endpoint()];
     let alice = peer(&Identity::generate(), nodes.clone(), 1, "127.0.0.1:0").await;
     let bob = peer(&Identity::generate(), nodes.clone(), 2, "127.0.0.1:0").await;
@@ -144,7 +95,7 @@ async fn peers_call_each_other_over_quic_and_know_who_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_11_a_killed_peer_is_found_again_over_quic_while_the_old_link_is_held() {
-    let node = node().await;
+    let node = node_over_tcp(|_| {}).await;
     let nodes = vec![node.endpoint()];
     let identity = Identity::generate();
     let client = client(nodes.clone()).await;

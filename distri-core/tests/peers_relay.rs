@@ -8,10 +8,13 @@
 
 extern crate distri_core as distri;
 
+#[path = "peers/support.rs"]
+mod support;
+
 use std::{sync::Arc, time::Duration};
 
 use distri::{
-    Client, Config, Node, Result,
+    Client, Config, Node,
     identity::Identity,
     peer::{Boot, Peer, PeerState, Presence, RemotePeer},
     signed::Signed,
@@ -20,34 +23,7 @@ use distri::{
         iroh::{Iroh, IrohOptions},
     },
 };
-
-/// How long a test waits for what must come to be.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct Desk(u32);
-
-#[distri::service(register = false)]
-impl Desk {
-    /// Which desk it is.
-    #[method(idempotent)]
-    async fn number(&self) -> Result<u32> {
-        Ok(self.0)
-    }
-}
-
-async fn node() -> Node {
-    let mut config = Config::default();
-    config.node.listen = Address::new("127.0.0.1:0");
-    config.node.relay = Some(Address::new("127.0.0.1:0"));
-    Node::builder()
-        .config(config)
-        .identity(Identity::generate())
-        .without_registry()
-        .found()
-        .start()
-        .await
-        .unwrap()
-}
+use support::{Desk, DeskClient, answers, node_over_tcp, within};
 
 /// A transport that has no way but the node's relay.
 fn relayed(identity: &Identity, node: &Node) -> Arc<Iroh> {
@@ -76,28 +52,9 @@ async fn peer(node: &Node, desk: u32) -> Peer {
     peer
 }
 
-async fn answers(peer: &RemotePeer, desk: u32) {
-    within(async {
-        loop {
-            match DeskClient::new(peer).number().await {
-                Ok(number) if number == desk => return,
-                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    })
-    .await;
-}
-
-async fn within<F: Future>(future: F) -> F::Output {
-    match tokio::time::timeout(PATIENCE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("not within {PATIENCE:?}"),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_without_a_direct_way_are_linked_by_the_relay_and_strangers_are_refused() {
-    let node = node().await;
+    let node = node_over_tcp(|config| config.node.relay = Some(Address::new("127.0.0.1:0"))).await;
     let alice = peer(&node, 1).await;
     let bob = peer(&node, 2).await;
 

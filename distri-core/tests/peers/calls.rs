@@ -13,8 +13,8 @@ use distri::{
 use super::{
     directory_support::Cluster,
     support::{
-        Desk, DeskClient, answers, client_over_tcp, identity, is_linked, prepared, prepared_tcp,
-        stands, started, within,
+        Desk, DeskClient, answers, client_over_tcp, identity, is_linked, node_over_tcp, prepared,
+        prepared_tcp, stands, started, within,
     },
 };
 
@@ -72,16 +72,7 @@ async fn peers_call_each_other_by_key_and_know_who_calls() {
 
 #[tokio::test]
 async fn the_same_over_tcp() {
-    let mut config = Config::default();
-    config.node.listen = Address::new("127.0.0.1:0");
-    let node = Node::builder()
-        .config(config)
-        .identity(Identity::generate())
-        .without_registry()
-        .found()
-        .start()
-        .await
-        .unwrap();
+    let node = node_over_tcp(|_| {}).await;
     let (alice, bob) = (Identity::generate(), Identity::generate());
     let alice = started(prepared_tcp(&alice, vec![node.endpoint()], 1)).await;
     let bob = started(prepared_tcp(&bob, vec![node.endpoint()], 2)).await;

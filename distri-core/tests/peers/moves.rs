@@ -14,8 +14,8 @@ use super::{
     calls::nodes,
     directory_support::Cluster,
     support::{
-        DeskClient, answers, client_over_tcp, identity, is_linked, prepared, prepared_tcp, stands,
-        started, within,
+        DeskClient, answers, client_over_tcp, identity, is_linked, node_over_tcp, prepared,
+        prepared_tcp, stands, started, within,
     },
 };
 
@@ -139,16 +139,7 @@ async fn a_link_is_kept_when_the_peer_only_has_one_address_more() {
 
 #[tokio::test]
 async fn a_moved_peer_is_found_again_over_tcp_too() {
-    let mut config = Config::default();
-    config.node.listen = Address::new("127.0.0.1:0");
-    let node = Node::builder()
-        .config(config)
-        .identity(Identity::generate())
-        .without_registry()
-        .found()
-        .start()
-        .await
-        .unwrap();
+    let node = node_over_tcp(|_| {}).await;
     let nodes: Vec<Endpoint> = vec![node.endpoint()];
     let identity = Identity::generate();
     let old = started(prepared_tcp(&identity, nodes.clone(), 1)).await;

@@ -1,9 +1,10 @@
-//! A service for peers to host, and peers.
+//! A service for peers to host, and peers, for all tests with peers.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{sync::Arc, time::Duration};
 
 use distri::{
-    Client, Config, Context, Result,
+    Client, Config, Context, Node, Result,
     identity::Identity,
     peer::{Peer, PeerBuilder, PeerState, RemotePeer},
     transport::{Address, Endpoint, memory::Network, tcp::Tcp},
@@ -45,6 +46,21 @@ impl Desk {
 
 pub(crate) fn identity(n: u8) -> Identity {
     Identity::from_seed(&[n; 32])
+}
+
+/// A cloud of one node, over TCP, with what `change` changes.
+pub(crate) async fn node_over_tcp(change: impl FnOnce(&mut Config)) -> Node {
+    let mut config = Config::default();
+    config.node.listen = Address::new("127.0.0.1:0");
+    change(&mut config);
+    Node::builder()
+        .config(config)
+        .identity(Identity::generate())
+        .without_registry()
+        .found()
+        .start()
+        .await
+        .unwrap()
 }
 
 /// A peer on the in-memory network, not started.

@@ -7,7 +7,7 @@ use std::{process::Command, time::Duration};
 
 use distri::{Node, identity::Identity};
 
-use super::{answers, client, node, peer};
+use super::{answers, client, node_over_tcp, peer};
 
 /// Set in the namespace.
 const INSIDE: &str = "DISTRI_TEST_ALONE";
@@ -66,7 +66,7 @@ fn inside() {
 fn run(is_alone: bool) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let node: Node = node().await;
+        let node: Node = node_over_tcp(|_| {}).await;
         let nodes = vec![node.endpoint()];
         let at = if is_alone { "0.0.0.0:0" } else { "127.0.0.1:0" };
         let alice = peer(&Identity::generate(), nodes.clone(), 1, at).await;

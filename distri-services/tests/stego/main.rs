@@ -1,11 +1,15 @@
 //! Hiding and revealing, as whoever uses it sees it: exact, faithful to the cover, and clear
 //! about what does not work. Here is what holds whatever the cover and the method; `covers` asks what a
-//! picture may be and what is said of it, `adaptive` is about the method that adapts.
+//! picture may be and what is said of it, `adaptive` is about the method that adapts,
+//! `formats` about what earlier versions hid, `hostile` about files from strangers, `service` about
+//! the service over real links.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod adaptive;
 mod covers;
-#[path = "../support/mod.rs"]
+mod formats;
+mod hostile;
+mod service;
 mod support;
 
 use std::io::Cursor;

@@ -1,10 +1,8 @@
 //! People who share pictures, with everything real but links, disks of nodes and time.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
-mod sharing;
 
 use std::{future::Future, task::Poll};
 
+use crate::sharing::{self, Someone, World, picture};
 use distri::{Code, testing::simulate};
 use distri_services::{
     images::{
@@ -15,7 +13,6 @@ use distri_services::{
     },
     permissions::RequestId,
 };
-use sharing::{Someone, World, picture};
 
 /// The state in which `someone` sees the request.
 async fn state(someone: &Someone, request: RequestId) -> State {

@@ -1,5 +1,4 @@
 //! What was hidden by earlier versions opens today.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use distri_services::stego::{Error, Key, Mark, Method, NotStego, Settings};
 

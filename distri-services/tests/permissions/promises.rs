@@ -1,8 +1,5 @@
 //! What a grant promises, each promise under everything that can go wrong: whole clusters in the
 //! simulation. The numbers are those of the table in `docs/permissions.md`.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
-mod granting;
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +10,12 @@ use std::{
     time::Duration,
 };
 
+use crate::granting::{self, Granted, PICTURE, ack_of, redeem_at_last, redeem_of, refusal};
 use distri::{
     Config,
     testing::{Chaos, Cluster, Sim, assert_eventually, simulate},
 };
 use distri_services::permissions::{Deed, GrantState, LedgerError, Look, PermissionsClient, Step};
-use granting::{Granted, PICTURE, ack_of, redeem_at_last, redeem_of, refusal};
 
 /// Longer than any storm.
 const PATIENCE: Duration = Duration::from_secs(120);

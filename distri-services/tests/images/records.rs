@@ -1,5 +1,4 @@
 //! Records and letters: only their author can have written them, whatever arrives.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use distri::{
     id::PublicKey,

@@ -1,5 +1,4 @@
 //! Image files from strangers: what bombs do, and what leaves with a picture.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::{
     io::Cursor,
@@ -14,9 +13,7 @@ use distri_services::images::media::{
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use proptest::prelude::*;
 
-mod forged;
-
-use forged::{Spy, spied_jpeg, spied_png, spied_webp};
+use crate::forged::{self, Spy, spied_jpeg, spied_png, spied_webp};
 
 /// Four quarters of different colours, so that turning is seen, with some texture.
 fn quarters(width: u32, height: u32) -> RgbImage {
@@ -213,7 +210,7 @@ fn row_13_bombs_are_refused_in_256_mib() {
         .arg(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "row_13_bombs_are_refused_in_256_mib",
+            "media::row_13_bombs_are_refused_in_256_mib",
             "--nocapture",
         ])
         .env(BOMBS, folder.path())

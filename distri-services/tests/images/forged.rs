@@ -1,5 +1,4 @@
 //! Image files as strangers make them: with secrets beside the pixels, or made to burst.
-#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::Write;
 

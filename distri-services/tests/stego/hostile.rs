@@ -1,12 +1,9 @@
 //! Files from strangers: whatever the bytes, an error comes back, and no panic.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod support;
-
+use crate::support::{Random, Recipe, hide, key, recipes};
 use distri_services::stego::{Cover, HideOptions, Limits, Settings};
 use image::{ColorType, ImageFormat};
 use proptest::prelude::*;
-use support::{Random, Recipe, hide, key, recipes};
 
 fn small() -> Settings {
     let limits = Limits {

@@ -1,5 +1,4 @@
 //! A cloud, and people with profiles and peers in it.
-#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
     io::Cursor,
@@ -45,7 +44,7 @@ pub(crate) struct Someone {
 struct Place {
     cluster: Cluster,
     nodes: Vec<Endpoint>,
-    folder: Arc<tempfile::TempDir>,
+    _folder: Arc<tempfile::TempDir>,
 }
 
 /// The picture that is shared.
@@ -90,7 +89,7 @@ impl World {
         Place {
             cluster: self.cluster.clone(),
             nodes: self.nodes.clone(),
-            folder: self.folder.clone(),
+            _folder: self.folder.clone(),
         }
     }
 

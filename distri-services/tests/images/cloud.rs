@@ -1,5 +1,4 @@
 //! The cloud's part of sharing, on simulated clusters: users, catalogue, letters.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::time::Duration;
 

@@ -1,7 +1,4 @@
 //! What the cloud has of an image: everything that three nodes, left on their disks.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
-mod granting;
 
 use std::{
     fs,
@@ -9,12 +6,12 @@ use std::{
     time::Duration,
 };
 
+use crate::granting::{Granted, PICTURE, ack_of, redeem_at_last, redeem_of};
 use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER, HEXUPPER};
 use distri::{Client, Config, Node, transport::Address};
 use distri_services::permissions::{
     ContentKey, PermissionsClient, SealError, SealingSecret, open_content,
 };
-use granting::{Granted, PICTURE, ack_of, redeem_at_last, redeem_of};
 use zeroize::Zeroizing;
 
 /// A node whose key, secret and data are where `init` and `join` put them.

@@ -1,6 +1,4 @@
 //! Covers of every kind, drawn at random or made to order.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::Cursor;
 

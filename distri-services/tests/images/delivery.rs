@@ -1,5 +1,4 @@
 //! A stego image goes from peer to peer, over the in-memory network.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::{
     path::{Path, PathBuf},

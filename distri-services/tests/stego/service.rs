@@ -1,20 +1,17 @@
 //! The stego service as its callers see it: a node and a client in one process, over real links.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
-
-mod support;
 
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use crate::support::{Random, Recipe, decode, encode, key};
 use bytes::Bytes;
 use distri::{
     Blob, Client, Code, Config, Node, config::Loader, identity::Identity, transport::Address,
 };
 use distri_services::stego::{Error, Format, HideOptions, Key, NotStego, Size, StegoClient};
 use image::{ColorType, ImageFormat};
-use support::{Random, Recipe, decode, encode, key};
 
 /// A node that offers what is linked, with `[services.stego]` as given, and a client of it.
 async fn cloud(config: &str) -> (Node, StegoClient) {

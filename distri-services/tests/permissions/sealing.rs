@@ -1,6 +1,5 @@
 //! The cryptography of a grant, as a stranger would use it: the whole way of a key, and who cannot go it.
 //! In `forms`: its formats frozen byte for byte, and every decoder against bytes that nobody meant.
-#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod forms;
 

@@ -1,0 +1,11 @@
+//! The permissions service: `sealing` is about the cryptography alone, `promises` about whole clusters in
+//! the simulation, `disks` about what nodes leave on theirs.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod disks;
+mod granting;
+#[path = "../../../benches/permissions/measure.rs"]
+mod measure;
+mod measured;
+mod promises;
+mod sealing;
