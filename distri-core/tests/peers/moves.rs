@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use distri::{
-    Config, Node,
     identity::Identity,
     peer::{Peer, PeerEvent, PeerState, RemotePeer},
     transport::{Address, Endpoint},
