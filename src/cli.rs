@@ -98,6 +98,8 @@ pub use remove::RemoveArgs;
 pub use services::ServicesArgs;
 pub use stats::StatsArgs;
 pub use status::{StatusArgs, TopArgs};
+#[cfg(any(feature = "node", feature = "peer"))]
+pub use stop::Stop;
 pub use token::TokenArgs;
 
 /// How a program calls itself in `--help` and `--version`.

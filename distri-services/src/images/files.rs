@@ -7,7 +7,14 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
+
+/// How the names of files end that are being written.
+pub(crate) const UNDER_WAY: &str = "new";
+
+/// Writes of this program so far, which tells two of them apart.
+static WRITES: AtomicU64 = AtomicU64::new(0);
 
 /// A file that could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,9 +97,11 @@ pub(crate) fn read_if_there(path: &Path, max: usize) -> Result<Option<Vec<u8>>, 
 
 /// Replaces the content of `path`, wholly or not at all, for good.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let beside = path.with_extension("new");
+    let (program, nr) = (std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
+    // Of two that write the same file at once, the later one has its way.
+    let beside = path.with_extension(format!("{program}-{nr}.{UNDER_WAY}"));
     let failed = |error| FileError::new("write", &beside, error);
-    // What an earlier crash left behind, or somebody put there.
+    // What a crash of a program with the same number left behind, or somebody put there.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}

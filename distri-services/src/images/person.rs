@@ -9,7 +9,7 @@
 //! A request and the grant that answers it have one id, that of the request; by it both sides call
 //! them. Files in a profile are named by ids alone, whatever others call their pictures.
 //!
-//! `profile` is the folder, `kept` what is in it; `gallery` is what is offered, `letters` how people
+//! `profile` is the folder, `kept` what is in it, `gate` lets one change it at a time; `gallery` is what is offered, `letters` how people
 //! write to each other, `asking` the viewer's side, `giving` the owner's, `looking` how a view is
 //! spent, `shelf` what is delivered, `events` what happened.
 
@@ -17,6 +17,7 @@ mod asking;
 mod error;
 mod events;
 mod gallery;
+mod gate;
 mod giving;
 mod kept;
 mod letters;
@@ -35,6 +36,7 @@ use distri::{
     signed::{Latest, Signed},
 };
 
+use self::gate::Gate;
 pub use self::{
     asking::{Grant, GrantSide, State},
     error::PersonError,
@@ -45,6 +47,7 @@ pub use self::{
     profile::Profile,
     shelf::ProfileShelf,
 };
+
 use super::{
     cloud::{ImageCatalogClient, ImageInboxClient, ImageUsersClient},
     disk,
@@ -62,7 +65,7 @@ struct Inner {
     profile: Profile,
     client: Client,
     /// One change of the profile at a time.
-    gate: tokio::sync::Mutex<()>,
+    gate: Gate,
     /// The newest number of each entry of the catalogue that was seen since the program was started,
     /// so that an older one is noticed.
     entries: Mutex<BTreeMap<String, u64>>,
@@ -83,9 +86,9 @@ impl Person {
     pub fn new(profile: Profile, client: impl Into<Client>) -> Self {
         Self {
             inner: Arc::new(Inner {
+                gate: profile.gate(),
                 profile,
                 client: client.into(),
-                gate: tokio::sync::Mutex::new(()),
                 entries: Mutex::default(),
                 events: EventLog::new(),
             }),
@@ -116,7 +119,7 @@ impl Person {
     /// # Errors
     /// [`ShareRefusal`](super::cloud::ShareRefusal); as any call.
     pub async fn join(&self, handle: &Handle) -> Result<Who> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let (key, device) = (self.key(), self.inner.profile.device().public());
         let users = self.users();
         let held = users.user(key).await?;
@@ -227,7 +230,7 @@ impl Person {
     /// # Errors
     /// What could not be done now, if it was because the cloud is away; it is tried again next time.
     pub async fn settle(&self) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         self.settle_now().await
     }
 

@@ -87,7 +87,7 @@ impl Person {
         views: u32,
         note: &str,
     ) -> Result<RequestId> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         self.me().await?;
         let title = match self.offered(owner, image).await {
             Ok(entry) => entry.offer.title,
@@ -189,6 +189,7 @@ impl Person {
         request: RequestId,
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<()> {
+        let _only = self.inner.profile.fetching(&request).await?;
         let (asked, approval) = self.granted(request).await?;
         if asked.delivered {
             return Ok(());
@@ -224,7 +225,7 @@ impl Person {
         receive(delivery, device, &approval.core, &viewer, &target, progress)
             .await
             .map_err(distri::Error::from)?;
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let mut asked = self.asked(request).await?;
         asked.delivered = true;
         profile.save(Shelf::Asked, &request, &asked).await?;
@@ -256,7 +257,7 @@ impl Person {
     /// # Errors
     /// When the profile cannot be read.
     pub async fn grants(&self) -> Result<Vec<Grant>> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let profile = &self.inner.profile;
         let mut all = Vec::new();
         let mut away = false;

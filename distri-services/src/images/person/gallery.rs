@@ -102,7 +102,7 @@ impl Person {
     /// # Errors
     /// [`PersonError::NotJoined`]; as any call, and then it is offered when the cloud is back.
     pub async fn publish(&self, draft: Draft) -> Result<ImageId> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         self.me().await?;
         let profile = &self.inner.profile;
         let image = ImageId::from_array(randomness()?.id());
@@ -125,7 +125,7 @@ impl Person {
     /// # Errors
     /// [`PersonError::NotOffered`]; as any call, and then it is withdrawn when the cloud is back.
     pub async fn unpublish(&self, image: ImageId) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let profile = &self.inner.profile;
         let held = profile.load::<OwnImage>(Shelf::Images, &image).await?;
         let held = held.ok_or_else(|| not_offered(image))?;

@@ -132,7 +132,7 @@ impl Person {
     /// [`PersonError::NoRequest`], [`PersonError::Answered`]; [`crate::stego::Error`] if the picture
     /// does not fit into the cover; [`LedgerError`].
     pub async fn decide(&self, request: RequestId, answer: Answer) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let profile = &self.inner.profile;
         let given = profile.load::<Given>(Shelf::Given, &request).await?;
         let mut given = given.ok_or(PersonError::NoRequest { request })?;
@@ -349,7 +349,7 @@ impl Person {
     /// revocation; [`LedgerError`]. If the cloud is away, its error: the change is made when it is
     /// back, and is not in force before.
     pub async fn extend(&self, request: RequestId, terms: Terms) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let mut given = self.approved(request).await?;
         let status = self.status_of(&given).await?;
         let (owner, allowed) = parts(&mut given)?;
@@ -402,7 +402,7 @@ impl Person {
     /// As [`Person::extend`]. If the cloud is away, its error: the grant is revoked when it is back,
     /// and not before.
     pub async fn revoke(&self, request: RequestId) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let mut given = self.approved(request).await?;
         let seq = match self.status_of(&given).await {
             Ok(status) => status.seq,

@@ -66,7 +66,7 @@ impl Person {
     /// view was spent. If the ledger cannot be reached, its error: whether a view was spent is not
     /// known, and looking again spends no other.
     pub async fn view(&self, request: RequestId, attempt: &str) -> Result<View> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         match self.view_now(request, attempt).await {
             Err(error) if is_stale(&error) => {
                 // The owner has given new keys, which are in a letter that was not read yet.
@@ -148,7 +148,7 @@ impl Person {
     /// # Errors
     /// As any call; it is closed later then.
     pub async fn looked(&self, request: RequestId) -> Result<()> {
-        let _gate = self.inner.gate.lock().await;
+        let _gate = self.inner.gate.lock().await?;
         let kept = self
             .inner
             .profile

@@ -3,11 +3,13 @@
 //! ```text
 //! user.key sealing.key device.key    secrets, 32 bytes each
 //! profile.json  cloud.json           the handle; the cloud's keys as they were last told
-//! lock                               held while a program uses the profile
+//! lock                               held while programs use the profile
+//! gate                               held while one of those that share it changes something
 //! images/ID.json  images/ID.bin      what the person offers, and the picture itself
 //! asked/ID.json                      requests of the person, and what came of them
 //! given/ID.json   parcels/GRANT.json requests to the person, and what was answered; what is delivered
 //! files/GRANT.png                    stego images, made here or fetched
+//! files/ID.lock                      held while one of the programs that share it fetches that image
 //! looks/ID.json                      views that are not over
 //! outbox/ID.json                     letters on their way
 //! users/KEY.json                     the newest records of others
@@ -17,7 +19,7 @@
 //! the disk as its owner has the keys.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -26,14 +28,18 @@ use distri::{Code, Error, Result, id::PublicKey, identity::Identity, signed::Sig
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use super::{super::files, PersonError, disk};
+use super::{
+    super::files,
+    PersonError, disk,
+    gate::{self, Gate},
+};
 use crate::{
     images::{
         FileError,
         media::FILE_MAX,
         record::{Handle, User},
     },
-    permissions::{CloudKeys, GrantId, SealingSecret},
+    permissions::{CloudKeys, GrantId, RequestId, SealingSecret},
 };
 
 /// Bytes of any of the small files: one is never near it.
@@ -50,6 +56,8 @@ struct Inner {
     user: Identity,
     device: Identity,
     sealing: SealingSecret,
+    /// Other programs use it at the same time.
+    is_shared: bool,
     /// Unlocked when it is closed.
     _lock: File,
 }
@@ -96,30 +104,54 @@ struct About {
 }
 
 impl Profile {
-    /// Opens the profile in `folder`, and makes one with new keys if there is none.
+    /// Opens the profile in `folder` for this program alone, and makes one with new keys if there is
+    /// none.
     ///
     /// # Errors
     /// [`Code::FailedPrecondition`] if another program uses it, or it cannot be read.
     pub async fn open(folder: impl Into<PathBuf>) -> Result<Self> {
         let folder = folder.into();
-        disk(move || Self::open_now(folder)).await?
+        disk(move || {
+            make_folders(&folder)?;
+            let lock = gate::opened(&folder.join("lock")).map_err(failed)?;
+            if lock.try_lock().is_err() {
+                return Err(in_use(&folder));
+            }
+            sweep(&folder)?;
+            Self::of(folder, lock, false)
+        })
+        .await?
     }
 
-    fn open_now(folder: PathBuf) -> Result<Self> {
-        files::folder(&folder).map_err(failed)?;
-        for shelf in Shelf::ALL {
-            files::folder(&folder.join(shelf.name())).map_err(failed)?;
-        }
-        files::folder(&folder.join("files")).map_err(failed)?;
-        let path = folder.join("lock");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        let lock = files::private(&mut options).open(&path);
-        let lock = lock.map_err(|error| failed(FileError::new("open", &path, error)))?;
-        if lock.try_lock().is_err() {
-            let message = format!("another program uses the profile {}", folder.display());
-            return Err(Error::new(Code::FailedPrecondition, message));
-        }
+    /// Opens the profile in `folder` as one of several programs of the same person, which change it
+    /// one at a time; makes one with new keys if there is none. Waits while another one changes it.
+    ///
+    /// They all have the key of the device, so one of them at most may be a peer.
+    ///
+    /// # Errors
+    /// [`Code::FailedPrecondition`] if a program has it for itself, or it cannot be read.
+    pub async fn open_shared(folder: impl Into<PathBuf>) -> Result<Self> {
+        let folder = folder.into();
+        disk(move || {
+            make_folders(&folder)?;
+            // Nobody else opens it, or changes anything, until the keys are made.
+            let _gate = gate::locked(&folder.join("gate")).map_err(failed)?;
+            let lock = gate::opened(&folder.join("lock")).map_err(failed)?;
+            if lock.try_lock().is_ok() {
+                sweep(&folder)?;
+                let path = folder.join("lock");
+                let unlocked = lock.unlock();
+                unlocked.map_err(|error| failed(FileError::new("unlock", &path, error)))?;
+            }
+            if lock.try_lock_shared().is_err() {
+                return Err(in_use(&folder));
+            }
+            Self::of(folder, lock, true)
+        })
+        .await?
+    }
+
+    fn of(folder: PathBuf, lock: File, is_shared: bool) -> Result<Self> {
         let sealing = secret(&folder.join("sealing.key"))?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -127,9 +159,33 @@ impl Profile {
                 device: Identity::from_seed(&*secret(&folder.join("device.key"))?),
                 sealing: SealingSecret::from_seed(sealing),
                 folder,
+                is_shared,
                 _lock: lock,
             }),
         })
+    }
+
+    /// The gate of those who change it.
+    pub(super) fn gate(&self) -> Gate {
+        let among = self.inner.is_shared.then(|| self.folder().join("gate"));
+        Gate::new(among)
+    }
+
+    /// Waits until no other program of those that share it fetches this image. The turn ends when
+    /// what is returned is dropped.
+    pub(super) async fn fetching(&self, request: &RequestId) -> Result<Option<File>> {
+        if !self.inner.is_shared {
+            return Ok(None);
+        }
+        let path = self.folder().join("files").join(format!("{request}.lock"));
+        let locked = disk(move || gate::locked(&path)).await?;
+        locked.map(Some).map_err(failed)
+    }
+
+    /// The person's key.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.inner.user.public()
     }
 
     /// Where it is.
@@ -152,7 +208,11 @@ impl Profile {
         &self.inner.sealing
     }
 
-    pub(super) async fn handle(&self) -> Result<Option<Handle>> {
+    /// What the person is called, if they have joined a cloud.
+    ///
+    /// # Errors
+    /// When the profile cannot be read.
+    pub async fn handle(&self) -> Result<Option<Handle>> {
         let about: Option<About> = self.load_at(self.folder().join("profile.json")).await?;
         Ok(about.and_then(|about| about.handle))
     }
@@ -237,7 +297,7 @@ impl Profile {
         disk(move || {
             let read = |error| failed(FileError::new("read", &folder, error));
             let mut paths = Vec::new();
-            for entry in std::fs::read_dir(&folder).map_err(read)? {
+            for entry in fs::read_dir(&folder).map_err(read)? {
                 let path = entry.map_err(read)?.path();
                 if path
                     .extension()
@@ -272,6 +332,38 @@ impl Profile {
     pub(super) async fn remove_file(&self, path: PathBuf) -> Result<()> {
         disk(move || files::remove(&path)).await?.map_err(failed)
     }
+}
+
+fn make_folders(folder: &Path) -> Result<()> {
+    files::folder(folder).map_err(failed)?;
+    for shelf in Shelf::ALL {
+        files::folder(&folder.join(shelf.name())).map_err(failed)?;
+    }
+    files::folder(&folder.join("files")).map_err(failed)
+}
+
+/// Removes what programs that died in the middle of writing have left behind. Nobody uses the profile.
+fn sweep(folder: &Path) -> Result<()> {
+    let shelves = Shelf::ALL.map(Shelf::name);
+    let folders = shelves.into_iter().chain(["", "files"]);
+    for folder in folders.map(|name| folder.join(name)) {
+        let read = |error| failed(FileError::new("read", &folder, error));
+        for entry in fs::read_dir(&folder).map_err(read)? {
+            let path = entry.map_err(read)?.path();
+            if path
+                .extension()
+                .is_some_and(|ending| ending == files::UNDER_WAY)
+            {
+                files::remove(&path).map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn in_use(folder: &Path) -> Error {
+    let message = format!("another program uses the profile {}", folder.display());
+    Error::new(Code::FailedPrecondition, message)
 }
 
 pub(super) fn load_now<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
@@ -331,5 +423,46 @@ impl std::fmt::Debug for Profile {
             .field("folder", &self.inner.folder)
             .field("user", &self.inner.user.public())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_profile_is_one_programs_alone_or_that_of_several_who_share_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profile");
+
+        let (one, other) = tokio::join!(Profile::open_shared(&path), Profile::open_shared(&path));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert_eq!(one.key(), other.key());
+        assert_eq!(one.device().public(), other.device().public());
+        let refused = Profile::open(&path).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        drop((one, other));
+
+        let alone = Profile::open(&path).await.unwrap();
+        assert!(Profile::open_shared(&path).await.is_err());
+        assert!(Profile::open(&path).await.is_err());
+        drop(alone);
+        Profile::open_shared(&path).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_program_left_half_written_is_gone_with_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Profile::open(folder.path()).await.unwrap());
+        let half = folder.path().join("asked").join("x.77-1.new");
+        fs::write(&half, "{").unwrap();
+
+        let shared = Profile::open_shared(folder.path()).await.unwrap();
+        assert!(!half.exists());
+        fs::write(&half, "{").unwrap();
+        // Another one may be writing it now.
+        drop(Profile::open_shared(folder.path()).await.unwrap());
+        assert!(half.exists());
+        drop(shared);
     }
 }
