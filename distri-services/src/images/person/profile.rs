@@ -3,6 +3,7 @@
 //! ```text
 //! user.key sealing.key device.key    secrets, 32 bytes each
 //! profile.json  cloud.json           the handle; the cloud's keys as they were last told
+//! heard.json                         how far was heard of what becomes of grants
 //! lock                               held while a program uses the profile
 //! images/ID.json  images/ID.bin      what the person offers, and the picture itself
 //! asked/ID.json                      requests of the person, and what came of them
@@ -26,7 +27,7 @@ use distri::{Code, Error, Result, id::PublicKey, identity::Identity, signed::Sig
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use super::{super::files, PersonError, disk};
+use super::{super::files, PersonError, disk, kept::KeptCursor};
 use crate::{
     images::{
         FileError,
@@ -171,6 +172,15 @@ impl Profile {
 
     pub(super) async fn save_cloud(&self, keys: &CloudKeys) -> Result<()> {
         save_at(self.folder().join("cloud.json"), keys).await
+    }
+
+    pub(super) async fn heard(&self) -> Result<KeptCursor> {
+        let heard = self.load_at(self.folder().join("heard.json")).await?;
+        Ok(heard.unwrap_or_default())
+    }
+
+    pub(super) async fn save_heard(&self, heard: KeptCursor) -> Result<()> {
+        save_at(self.folder().join("heard.json"), &heard).await
     }
 
     pub(super) async fn known_user(&self, key: PublicKey) -> Result<Option<Signed<User>>> {
