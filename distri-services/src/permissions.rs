@@ -35,6 +35,7 @@ mod split;
 mod store;
 mod turns;
 
+pub(crate) use self::audit::Tally;
 pub use self::{
     audit::{AuditError, Dated, Deed, Entry, Head, verify_audit},
     bytes::{
@@ -53,6 +54,8 @@ pub use self::{
     receipt::{Receipt, Release, Released},
     refusal::LedgerError,
     sealing::SealingSecret,
-    service::{AuditPage, GrantPage, Part, Permissions, PermissionsClient, PermissionsConfig},
+    service::{
+        AuditPage, GrantPage, Part, Permissions, PermissionsClient, PermissionsConfig, WATCHED_MAX,
+    },
     split::{CloudHalf, Envelope, Opened, OwnerHalf, OwnerSecrets, Share, Split},
 };

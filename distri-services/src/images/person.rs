@@ -11,11 +11,12 @@
 //!
 //! `profile` is the folder, `kept` what is in it, `gate` lets one change it at a time; `gallery` is what is offered, `letters` how people
 //! write to each other, `asking` the viewer's side, `giving` the owner's, `looking` how a view is
-//! spent, `shelf` what is delivered, `events` what happened.
+//! spent, `shelf` what is delivered, `events` what happened, `following` what becomes of grants.
 
 mod asking;
 mod error;
 mod events;
+mod following;
 mod gallery;
 mod gate;
 mod giving;
@@ -70,6 +71,7 @@ struct Inner {
     /// so that an older one is noticed.
     entries: Mutex<BTreeMap<String, u64>>,
     events: EventLog,
+    following: following::Following,
 }
 
 /// Who somebody is.
@@ -91,6 +93,7 @@ impl Person {
                 client: client.into(),
                 entries: Mutex::default(),
                 events: EventLog::new(),
+                following: following::Following::default(),
             }),
         }
     }

@@ -1,6 +1,8 @@
 //! What was done with a grant, in order, each entry bound to all before it: whoever has the owner's and
 //! the viewer's keys and the last hash notices an entry that is missing, added or changed.
 
+use std::collections::BTreeSet;
+
 use distri::id::PublicKey;
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
     error::SealError,
     grant::GrantCore,
     hash::{self, hash},
+    ledger::GrantState,
     operations::{Ack, Grant, Redeem, Rekey, Revoke, SetViews, Signed},
 };
 
@@ -99,6 +102,13 @@ pub enum AuditError {
         index: u64,
         /// What of it.
         source: SealError,
+    },
+    /// An entry says that something was done which the ledger's rules did not allow then: a view too
+    /// many, one view counted twice, an older operation after a newer one.
+    #[error("what entry {index} of the audit says cannot have been done then")]
+    Impossible {
+        /// Which one, from 1.
+        index: u64,
     },
     /// Entries at the end are missing, or others are there.
     #[error("the audit ends with entry {found}, not as the grant says with {expected}")]
@@ -199,22 +209,61 @@ impl Deed {
     }
 }
 
-/// Checks a whole audit, from the first entry to `head`, as the grant of `core` has it.
-///
-/// # Errors
-/// [`AuditError`] names the first entry that is wrong.
-pub fn verify_audit(core: &GrantCore, entries: &[Dated], head: &Head) -> Result<(), AuditError> {
-    let (mut last, mut at_ms) = (Head::NONE, 0);
-    for Dated {
-        entry, at_ms: now, ..
-    } in entries
-    {
-        let index = last.index + 1;
+/// What the entries of an audit come to, from the first on. Each is taken only if it follows from those
+/// before, is by whom it says, and was allowed then.
+#[distri::message]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) head: Head,
+    /// When the last entry took effect.
+    pub(crate) at_ms: u64,
+    /// Of the owner's last operation.
+    pub(crate) seq: u64,
+    pub(crate) epoch: u32,
+    pub(crate) views: u32,
+    pub(crate) used: u32,
+    pub(crate) expires_ms: u64,
+    pub(crate) revoked: bool,
+    /// The cloud has said that it deleted its half.
+    pub(crate) ended: bool,
+}
+
+impl Tally {
+    /// Of a grant of which nothing is known yet.
+    pub(crate) const NONE: Self = Self {
+        head: Head::NONE,
+        at_ms: 0,
+        seq: 0,
+        epoch: 0,
+        views: 0,
+        used: 0,
+        expires_ms: 0,
+        revoked: false,
+        ended: false,
+    };
+
+    /// How the grant stands after the last entry.
+    pub(crate) fn state(&self) -> GrantState {
+        if self.revoked {
+            GrantState::Revoked
+        } else if self.used >= self.views {
+            GrantState::Exhausted
+        } else if self.ended {
+            GrantState::Expired
+        } else {
+            GrantState::Active
+        }
+    }
+
+    /// Takes the next entry of the audit of the grant of `core`. What is refused changes nothing.
+    pub(crate) fn take(&mut self, core: &GrantCore, dated: &Dated) -> Result<(), AuditError> {
+        let Dated { entry, at_ms, .. } = dated;
+        let index = self.head.index + 1;
         let follows = entry.grant == core.grant
             && entry.index == index
-            && entry.previous == last.hash
-            && entry.previous_ms == at_ms
-            && *now >= at_ms;
+            && entry.previous == self.head.hash
+            && entry.previous_ms == self.at_ms
+            && *at_ms >= self.at_ms;
         if !follows {
             return Err(AuditError::Broken { index });
         }
@@ -222,9 +271,111 @@ pub fn verify_audit(core: &GrantCore, entries: &[Dated], head: &Head) -> Result<
             .deed
             .verify(core)
             .map_err(|source| AuditError::NotSigned { index, source })?;
-        last = entry.head();
-        at_ms = *now;
+        let next = self
+            .after(&entry.deed)
+            .ok_or(AuditError::Impossible { index })?;
+        *self = Self {
+            head: entry.head(),
+            at_ms: *at_ms,
+            ..next
+        };
+        Ok(())
     }
+
+    /// What `deed` makes of it; `None` if the ledger's rules do not allow it.
+    fn after(&self, deed: &Deed) -> Option<Self> {
+        let is_first = self.head.index == 0;
+        let by_owner = |seq| !is_first && !self.revoked && seq > self.seq;
+        let is_alive = !is_first && !self.revoked && !self.ended;
+        let (is_allowed, next) = match deed {
+            Deed::Granted(op) => {
+                let next = Self {
+                    seq: op.body.seq,
+                    epoch: op.body.epoch,
+                    views: op.body.views,
+                    expires_ms: op.body.expires_ms,
+                    ..self.clone()
+                };
+                (is_first, next)
+            }
+            Deed::ViewsSet(op) => {
+                let next = Self {
+                    seq: op.body.seq,
+                    views: op.body.views,
+                    expires_ms: op.body.expires_ms,
+                    ..self.clone()
+                };
+                (by_owner(op.body.seq) && !self.ended, next)
+            }
+            Deed::Rekeyed(op) => {
+                let next = Self {
+                    seq: op.body.seq,
+                    epoch: op.body.epoch,
+                    views: op.body.views,
+                    expires_ms: op.body.expires_ms,
+                    ended: false,
+                    ..self.clone()
+                };
+                let is_next = self.epoch.checked_add(1) == Some(op.body.epoch);
+                (by_owner(op.body.seq) && is_next, next)
+            }
+            Deed::Revoked(op) => {
+                let next = Self {
+                    seq: op.body.seq,
+                    revoked: true,
+                    ..self.clone()
+                };
+                (by_owner(op.body.seq), next)
+            }
+            Deed::Redeemed { redeem, view, of } => {
+                let next = Self {
+                    used: *view,
+                    ..self.clone()
+                };
+                let is_next = self.used < self.views
+                    && self.used.checked_add(1) == Some(*view)
+                    && *of == self.views
+                    && redeem.body.epoch == self.epoch;
+                (is_alive && is_next, next)
+            }
+            Deed::Acknowledged(_) => (self.used > 0, self.clone()),
+            Deed::Exhausted => {
+                let next = Self {
+                    ended: true,
+                    ..self.clone()
+                };
+                (is_alive && self.used >= self.views, next)
+            }
+            Deed::Expired => {
+                let next = Self {
+                    ended: true,
+                    ..self.clone()
+                };
+                (is_alive, next)
+            }
+        };
+        is_allowed.then_some(next)
+    }
+}
+
+/// Checks a whole audit, from the first entry to `head`, as the grant of `core` has it: that nothing is
+/// missing or changed, who signed it, and that it is what the ledger's rules allow.
+///
+/// # Errors
+/// [`AuditError`] names the first entry that is wrong.
+pub fn verify_audit(core: &GrantCore, entries: &[Dated], head: &Head) -> Result<(), AuditError> {
+    let mut tally = Tally::NONE;
+    let mut views = BTreeSet::new();
+    for dated in entries {
+        tally.take(core, dated)?;
+        if let Deed::Redeemed { redeem, .. } = &dated.entry.deed
+            && !views.insert(redeem.body.redeem)
+        {
+            let index = dated.entry.index;
+            return Err(AuditError::Impossible { index });
+        }
+    }
+    let last = tally.head;
     if last != *head {
         if last.index == head.index {
             return Err(AuditError::Broken { index: last.index });

@@ -39,8 +39,8 @@ const TRIES: u32 = 64;
 /// Entries or grants of a page.
 const PAGE: u32 = 200;
 
-/// Grants that one watch follows.
-const WATCHED_MAX: usize = 256;
+/// Grants that one watch follows, at most. More take several watches.
+pub const WATCHED_MAX: usize = 256;
 
 /// Entries on their way to one who watches.
 const AHEAD: usize = 64;
@@ -354,20 +354,22 @@ impl Permissions {
     /// The grant that is asked about, if the one who asks may know.
     async fn asked(&self, cx: &Context, ask: &Signed<Ask>) -> Result<Document<GrantRecord>> {
         self.needs_directory()?;
-        let Ask {
-            grant,
-            reader,
-            link,
-        } = ask.body;
-        ask.verify(reader)
-            .map_err(|error| LedgerError::of_seal(error, 0))?;
-        let found = known(&Store::of(cx), grant).await?;
-        let core = &found.value.core;
-        if link != cx.caller().key || ![core.owner, core.viewer].contains(&reader) {
-            return Err(LedgerError::NotYours.into());
-        }
+        let found = known(&Store::of(cx), ask.body.grant).await?;
+        may_ask(cx, ask, &found.value)?;
         Ok(found)
     }
+}
+
+/// Refuses whoever may not know of a grant. Who may never changes.
+fn may_ask(cx: &Context, ask: &Signed<Ask>, record: &GrantRecord) -> Result<()> {
+    let Ask { reader, link, .. } = ask.body;
+    ask.verify(reader)
+        .map_err(|error| LedgerError::of_seal(error, 0))?;
+    let core = &record.core;
+    if link != cx.caller().key || ![core.owner, core.viewer].contains(&reader) {
+        return Err(LedgerError::NotYours.into());
+    }
+    Ok(())
 }
 
 /// Grants to look at images, kept by the cloud: who may look, how often, until when. The cloud has one
@@ -574,8 +576,16 @@ impl Permissions {
             let message = format!("a watch follows 1 to {WATCHED_MAX} grants");
             return Err(Error::invalid_argument(message));
         }
+        self.needs_directory()?;
+        let here = Store::of(cx);
         for ask in &asks {
-            self.asked(cx, ask).await?;
+            let grant = ask.body.grant;
+            // What is at hand says who may ask, however old it is.
+            let found = match here.grant(grant, false).await? {
+                Some(found) => found,
+                None => known(&here, grant).await?,
+            };
+            may_ask(cx, ask, &found.value)?;
         }
         let grants = asks.iter().map(|ask| ask.body.grant.to_string());
         let filter = Filter::one_of("grant", grants);

@@ -4,6 +4,7 @@
 
 mod cloud;
 mod delivery;
+mod events;
 mod forged;
 mod media;
 mod person;

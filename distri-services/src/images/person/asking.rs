@@ -109,6 +109,7 @@ impl Person {
             viewer: Seed::new(&randomness.secret()),
             outcome: Outcome::Waiting,
             known: None,
+            heard: None,
             delivered: false,
             closed: None,
         };

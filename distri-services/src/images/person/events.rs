@@ -9,8 +9,8 @@ use std::{
 use distri::{Result, id::PublicKey};
 use tokio::sync::Notify;
 
-use super::{Person, is_away};
-use crate::permissions::RequestId;
+use super::{Person, State, is_away};
+use crate::permissions::{Redeem, RequestId, Signed};
 
 /// Events that are kept for those who read them late.
 const KEPT: usize = 1024;
@@ -46,10 +46,40 @@ pub enum PersonEvent {
         /// Of so many.
         of: u32,
     },
+    /// The cloud released a view of a grant: the viewer has looked, or is about to. Told to the owner,
+    /// and to the viewer too, who learns so of views that were spent with a copy of the profile. Told
+    /// after a pause for whatever was viewed meanwhile, also while the program did not run.
+    Viewed {
+        /// The request of the grant.
+        request: RequestId,
+        /// Which view, from 1.
+        view: u32,
+        /// Of so many.
+        of: u32,
+        /// When; milliseconds since 1970, by the directory's clock.
+        at_ms: u64,
+        /// What the viewer signed for it. The signature was checked.
+        proof: Box<Signed<Redeem>>,
+    },
     /// A grant has other terms, or keys, than before.
     Changed {
         /// The request that it answers.
         request: RequestId,
+    },
+    /// A grant is over: nothing but the cover is shown from now on, unless the owner extends it.
+    Ended {
+        /// The request that it answers.
+        request: RequestId,
+        /// [`State::Exhausted`], [`State::Expired`] or [`State::Revoked`].
+        state: State,
+    },
+    /// The cloud told something of a grant that cannot be what happened; it is not believed, and the
+    /// grant not followed until the cloud tells otherwise.
+    FalseAudit {
+        /// The request that it answers.
+        request: RequestId,
+        /// What is wrong.
+        what: String,
     },
     /// What is offered has changed.
     Catalog,
@@ -93,12 +123,12 @@ pub enum Told {
 /// What happened since the program was started.
 #[derive(Debug)]
 pub struct EventLog {
-    state: Mutex<State>,
+    state: Mutex<Numbered>,
     told: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Numbered {
     /// The number of the last event.
     last: u64,
     events: VecDeque<PersonEvent>,
@@ -138,12 +168,12 @@ impl EventLog {
         self.told.notify_waiters();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Numbered> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Numbered {
     fn add(&mut self, event: PersonEvent) {
         self.last += 1;
         self.events.push_back(event);
@@ -171,8 +201,8 @@ impl State {
 
 impl Person {
     /// Follows the cloud for as long as the future is polled: reads letters as they arrive, goes on
-    /// with what was begun whenever the cloud is back, and tells of changes to the catalogue and to
-    /// grants. Never returns.
+    /// with what was begun whenever the cloud is back, and tells of changes to the catalogue and of
+    /// what becomes of grants, from where it was heard of last. Never returns.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
@@ -194,7 +224,15 @@ impl Person {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        tokio::join!(letters, catalog);
+        let grants = async {
+            loop {
+                if let Err(error) = self.follow_grants().await {
+                    self.unless_away(&error);
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        tokio::join!(letters, catalog, grants);
     }
 
     fn unless_away(&self, error: &distri::Error) {

@@ -259,6 +259,7 @@ impl Person {
                         .await?;
                     allowed.registered = true;
                     profile.save(Shelf::Given, &request, &given).await?;
+                    self.inner.following.begin();
                     return Box::pin(self.carry_out(given)).await;
                 }
                 if allowed.told {
@@ -505,7 +506,7 @@ impl Person {
 }
 
 /// The owner's key of a grant, and the grant.
-fn parts(given: &mut Given) -> Result<(Identity, &mut Allowed)> {
+pub(super) fn parts(given: &mut Given) -> Result<(Identity, &mut Allowed)> {
     let request = given.request.request;
     let Some(Reply::Approved(allowed)) = &mut given.reply else {
         return Err(PersonError::NotApproved { request, why: None }.into());
@@ -583,6 +584,7 @@ fn make(
         revoked: false,
         pending: None,
         known: None,
+        heard: None,
     };
     Ok((hidden.image, allowed))
 }

@@ -6,7 +6,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     images::record::{Approval, Entry, Manifest, Request, SealedLetter},
-    permissions::{self, Envelope, GrantCore, GrantState, GrantStatus, ImageId, RequestId, Share},
+    permissions::{
+        self, Envelope, GrantCore, GrantState, GrantStatus, ImageId, RequestId, Share, Tally,
+    },
 };
 
 /// 32 secret bytes, base64 on disk.
@@ -53,6 +55,9 @@ pub(super) struct Known {
     pub(super) views: u32,
     pub(super) used: u32,
     pub(super) expires_ms: u64,
+    /// After how many entries of its audit.
+    #[serde(default)]
+    pub(super) index: u64,
 }
 
 impl From<&GrantStatus> for Known {
@@ -62,7 +67,24 @@ impl From<&GrantStatus> for Known {
             views: status.views,
             used: status.used,
             expires_ms: status.expires_ms,
+            index: status.head.index,
         }
+    }
+}
+
+impl Known {
+    /// Takes how it stands after an entry of the audit, unless more is known.
+    pub(super) fn hear(known: &mut Option<Self>, heard: &Tally) {
+        if known.is_some_and(|known| known.index > heard.head.index) {
+            return;
+        }
+        *known = Some(Self {
+            state: heard.state(),
+            views: heard.views,
+            used: heard.used,
+            expires_ms: heard.expires_ms,
+            index: heard.head.index,
+        });
     }
 }
 
@@ -83,6 +105,9 @@ pub(super) struct Asked {
     pub(super) outcome: Outcome,
     #[serde(default)]
     pub(super) known: Option<Known>,
+    /// What the audit comes to, as far as it was heard and told.
+    #[serde(default)]
+    pub(super) heard: Option<Tally>,
     /// The stego image is here and whole.
     #[serde(default)]
     pub(super) delivered: bool,
@@ -141,6 +166,9 @@ pub(super) struct Allowed {
     pub(super) pending: Option<Pending>,
     #[serde(default)]
     pub(super) known: Option<Known>,
+    /// What the audit comes to, as far as it was heard and told.
+    #[serde(default)]
+    pub(super) heard: Option<Tally>,
 }
 
 impl Allowed {
@@ -180,6 +208,13 @@ pub(super) struct KeptLook {
     /// In the form in which `Look` saves itself. A secret.
     #[serde(with = "crate::text")]
     pub(super) look: Vec<u8>,
+}
+
+/// How far the person has heard of what becomes of their grants.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct KeptCursor {
+    /// Of every grant that was heard of at all, everything up to here.
+    pub(super) cursor: u64,
 }
 
 /// A letter on its way.

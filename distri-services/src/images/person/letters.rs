@@ -171,6 +171,7 @@ impl Person {
         };
         profile.save(Shelf::Asked, &request, &asked).await?;
         self.inner.events.tell(PersonEvent::Decided { request });
+        self.inner.following.begin();
         Ok(())
     }
 

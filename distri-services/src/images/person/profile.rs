@@ -3,6 +3,7 @@
 //! ```text
 //! user.key sealing.key device.key    secrets, 32 bytes each
 //! profile.json  cloud.json           the handle; the cloud's keys as they were last told
+//! heard.json                         how far was heard of what becomes of grants
 //! lock                               held while programs use the profile
 //! gate                               held while one of those that share it changes something
 //! images/ID.json  images/ID.bin      what the person offers, and the picture itself
@@ -32,6 +33,7 @@ use super::{
     super::files,
     PersonError, disk,
     gate::{self, Gate},
+    kept::KeptCursor,
 };
 use crate::{
     images::{
@@ -231,6 +233,15 @@ impl Profile {
 
     pub(super) async fn save_cloud(&self, keys: &CloudKeys) -> Result<()> {
         save_at(self.folder().join("cloud.json"), keys).await
+    }
+
+    pub(super) async fn heard(&self) -> Result<KeptCursor> {
+        let heard = self.load_at(self.folder().join("heard.json")).await?;
+        Ok(heard.unwrap_or_default())
+    }
+
+    pub(super) async fn save_heard(&self, heard: KeptCursor) -> Result<()> {
+        save_at(self.folder().join("heard.json"), &heard).await
     }
 
     pub(super) async fn known_user(&self, key: PublicKey) -> Result<Option<Signed<User>>> {
