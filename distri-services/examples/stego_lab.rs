@@ -5,6 +5,7 @@
 //! stego_lab costs IN OUT.f32 [--apart]          each sample's cost, f32 little endian, picture order
 //! stego_lab embed IN OUT.png --rate 0.1 [--method adaptive|matching] [--height 10] [--seed 1]
 //! stego_lab simulate IN OUT.png --rate 0.1 [--apart] [--seed 1]
+//! stego_lab analyze IN OUT.png                  what `analyze` says; hides as much as it recommends
 //! ```
 //!
 //! Prints one line of JSON with figures. `--rate` is in bits for each sample that may change, with
@@ -12,7 +13,7 @@
 
 use std::{collections::HashMap, error::Error, fs, process::ExitCode};
 
-use distri_services::stego::{HideOptions, JpegPast, Profile, lab};
+use distri_services::stego::{HideOptions, JpegPast, Key, Profile, Settings, lab};
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -40,7 +41,9 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
         }
     }
     let [command, input, output] = &plain[..] else {
-        return Err("expected costs, embed or simulate, a cover, and where to write".into());
+        return Err(
+            "expected costs, embed, simulate or analyze, a cover, and where to write".into(),
+        );
     };
     let number = |flag: &str, default: f64| -> Result<f64, Box<dyn Error>> {
         Ok(flags.get(flag).map_or(Ok(default), |text| text.parse())?)
@@ -93,6 +96,32 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
             let (image, figures) = lab::simulate(&cover, rate, apart, seed)?;
             fs::write(output, image)?;
             Ok(line("simulated", figures))
+        }
+        "analyze" => {
+            let settings = Settings::default();
+            let found = settings.analyze(&cover)?;
+            let payload: Vec<u8> = (0..found.recommended)
+                .map(|i| (i * 2_654_435_761) as u8)
+                .collect();
+            let options = HideOptions {
+                profile: Profile::Stealth,
+                uncompressed: true,
+                ..HideOptions::default()
+            };
+            let key = Key::from_bytes([1; 32]);
+            let hidden = settings.hide(&cover, &payload, &key, &options);
+            let usable = match &hidden {
+                Ok(hidden) => {
+                    fs::write(output, &hidden.image)?;
+                    settings.reveal(&hidden.image, &key)?.payload == payload
+                }
+                Err(_) => false,
+            };
+            let refusal = hidden.err().map(|error| error.to_string());
+            let mut line = serde_json::to_value(&found)?;
+            line["usable"] = usable.into();
+            line["refusal"] = refusal.into();
+            Ok(line.to_string())
         }
         other => Err(format!("no command named {other}").into()),
     }

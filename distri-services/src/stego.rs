@@ -44,7 +44,8 @@
 //!
 //! From the outside in: `service` is the edge to the network, `decode` and `png_file` turn files into pixels and back, `cover` knows
 //! pixels, `carriers` says which samples may change, `layout` which sample holds which bit,
-//! `embedding` how, `slot` where a message starts, and `seal` what the bits mean.
+//! `embedding` how, `slot` where a message starts, and `seal` what the bits mean. `over` and `parts` are
+//! for messages in several images.
 
 mod adaptive;
 mod analysis;
@@ -62,7 +63,9 @@ mod key;
 pub mod lab;
 mod layout;
 mod message;
+mod over;
 mod pack;
+mod parts;
 mod plan;
 mod png_file;
 mod sample;
@@ -84,6 +87,7 @@ pub use self::{
     embedding::Method,
     error::{DecoderError, Error, Measure, NotStego, Property, Size},
     key::{KEY_LENGTH, Key, KeyError, Mark},
+    over::{Covers, Gathered, JobOver},
     plan::{Exposure, JpegPast, Profile, Warning},
     png_file::Compression,
     service::{Secret, Stego, StegoClient, StegoConfig, StegoImage},
@@ -93,7 +97,7 @@ use self::{
     carriers::Carriers,
     cover::Picture,
     decode::{Orient, look_through, sniff},
-    message::{Effort, Packed, Written, adaptive_room, matching_room},
+    message::{Content, Effort, Found, Packed, Written, adaptive_room, matching_room},
     seal::Deriver,
     stc::Height,
 };
@@ -241,10 +245,7 @@ impl Settings {
         key: &Key,
         options: &HideOptions,
     ) -> Result<Hidden, Error> {
-        let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(seed.as_mut_slice()).map_err(|source| Error::Randomness {
-            source: Some(source),
-        })?;
+        let seed = random_seed()?;
         let job = Job {
             cover,
             payload,
@@ -266,6 +267,16 @@ impl Settings {
         job: &Job<'_>,
         begin: &mut dyn FnMut(Step) -> ControlFlow<()>,
     ) -> Result<Hidden, Error> {
+        self.hide_content(job, Content::Message, begin)
+    }
+
+    /// As [`hide_with`](Self::hide_with), of a message or of a part of one.
+    fn hide_content(
+        &self,
+        job: &Job<'_>,
+        content: Content,
+        begin: &mut dyn FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Hidden, Error> {
         let mut begin = |step| match begin(step) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Stopped),
@@ -280,7 +291,7 @@ impl Settings {
         let height = job.height()?;
         begin(Step::Decoding)?;
         let cover = Cover::decode(job.cover, &self.limits)?;
-        let packed = Packed::new(job);
+        let packed = Packed::new(job, content);
         let plan = self.plan(cover, job, &packed)?;
         let cover = &plan.cover.picture;
 
@@ -289,7 +300,7 @@ impl Settings {
         let mark = self.mark.as_ref();
         let threads = self.threads();
         let written = match plan.method {
-            Method::Matching => message::write_matching(cover, job, mark, &mut deriver)?,
+            Method::Matching => message::write_matching(cover, job, content, mark, &mut deriver)?,
             Method::Adaptive => {
                 let effort = Effort {
                     measure: cost::Measure::Hill,
@@ -309,7 +320,7 @@ impl Settings {
         decode::check_file(&image, &self.limits)?;
 
         begin(Step::Checking)?;
-        let report = self.check(&image, &plan, written, job, &mut deriver)?;
+        let report = self.check(&image, &plan, written, &packed, job, &mut deriver)?;
         Ok(Hidden { image, report })
     }
 
@@ -319,6 +330,7 @@ impl Settings {
         image: &[u8],
         plan: &Plan,
         written: Written,
+        packed: &Packed<'_>,
         job: &Job<'_>,
         deriver: &mut Deriver<'_>,
     ) -> Result<Report, Error> {
@@ -339,6 +351,7 @@ impl Settings {
         message::check(
             &delivered,
             job,
+            packed.content,
             self.mark.as_ref(),
             deriver,
             &self.limits,
@@ -397,8 +410,14 @@ impl Settings {
     /// # Errors
     ///
     /// [`Error::NotStego`], [`Error::WrongKey`], [`Error::NoMessage`], [`Error::Damaged`],
-    /// [`Error::Newer`], and those about image files.
+    /// [`Error::Newer`], those about image files, and [`Error::PartsMissing`] for one of several
+    /// images that are needed: see [`reveal_from`](Self::reveal_from).
     pub fn reveal(&self, image: &[u8], key: &Key) -> Result<Revealed, Error> {
+        self.alone(self.open(image, key)?)
+    }
+
+    /// Opens what is hidden in one image, be it a message or a part of one.
+    fn open(&self, image: &[u8], key: &Key) -> Result<Found, Error> {
         let format = sniff(image)?;
         if decode::is_lossy(image, format) {
             return Err(Error::NotStego {

@@ -507,7 +507,7 @@ impl Prices {
 
     /// The price of a sample, and whether it starts out changed.
     #[inline]
-    fn of(&self, cost: Cost, extreme: bool) -> (u8, bool) {
+    pub(crate) fn of(&self, cost: Cost, extreme: bool) -> (u8, bool) {
         if extreme {
             (self.extreme[usize::from(cost)], false)
         } else {

@@ -77,6 +77,11 @@ pub(crate) fn value(cost: Cost) -> f32 {
     f32::from_bits(u32::from(cost) << 15)
 }
 
+/// The nearest cost to a number that is not negative, for costs that come from elsewhere.
+pub(crate) fn nearest(value: f32) -> Cost {
+    rounded(value).min(WET - 1)
+}
+
 /// The nearest cost to a number that is not negative.
 #[inline(always)]
 fn rounded(value: f32) -> Cost {

@@ -78,6 +78,47 @@ pub enum Error {
         quality: Option<u8>,
     },
 
+    /// No message goes over so many covers. Send as many as are needed at least.
+    #[error("{covers} covers of which {needed} are to suffice: expected {needed} to {most} covers")]
+    Covers {
+        /// How many there are.
+        covers: usize,
+        /// How many are to suffice.
+        needed: usize,
+        /// How many there may be.
+        most: usize,
+    },
+
+    /// One of several covers was refused, so that nothing was hidden in any. Send another one in its
+    /// place.
+    #[error("nothing can be hidden in cover {number} (counted from 0)")]
+    InCover {
+        /// Its place among the covers.
+        number: usize,
+        /// Why.
+        source: Box<Self>,
+    },
+
+    /// The images are parts of one message, and too few. Find `needed` of them.
+    #[error("{has} of the {parts} parts of this message are here, {needed} are needed")]
+    PartsMissing {
+        /// Different parts that opened.
+        has: u32,
+        /// Parts that are needed.
+        needed: u32,
+        /// Parts that were made.
+        parts: u32,
+    },
+
+    /// Two of the images hold different messages for this key. Reveal them apart.
+    #[error("images {first} and {other} (counted from 0) hold different messages")]
+    PartsOfOthers {
+        /// The first image that opened.
+        first: usize,
+        /// The first that is no part of the same message.
+        other: usize,
+    },
+
     /// There is no code of this height.
     #[error("a height of {is} was asked for, there are {least} to {most}")]
     Height {

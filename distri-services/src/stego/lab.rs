@@ -1,7 +1,15 @@
 //! What an evaluation needs and a service does not: cost maps, and changes drawn at the bound of
 //! theory instead of by a code. Not part of the public interface; `examples/stego_lab.rs` offers it
-//! on the command line.
+//! on the command line. `stages` and `coding` are the parts of hiding by themselves, for those who time
+//! them.
 
+mod coding;
+mod stages;
+
+pub use self::{
+    coding::Coding,
+    stages::{Stage, Stages},
+};
 use super::{
     Cover, Error, HideOptions, Key, Limits, Method, Settings, Size,
     analysis::OVERHEAD,

@@ -36,16 +36,38 @@ pub(crate) struct Written {
     pub(crate) outcome: Option<Outcome>,
 }
 
+/// What a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// All of a message.
+    Message,
+    /// A part of one, see `parts`.
+    Part,
+}
+
+impl Content {
+    fn of(is_part: bool) -> Self {
+        if is_part { Self::Part } else { Self::Message }
+    }
+}
+
+/// What came out of a picture.
+pub(crate) struct Found {
+    pub(crate) revealed: Revealed,
+    pub(crate) content: Content,
+}
+
 /// A payload as it will be sealed.
 pub(crate) struct Packed<'a> {
     payload: &'a [u8],
     /// Shorter, if that was possible.
     packed: Option<Vec<u8>>,
     label: usize,
+    pub(crate) content: Content,
 }
 
 impl<'a> Packed<'a> {
-    pub(crate) fn new(job: &Job<'a>) -> Self {
+    pub(crate) fn new(job: &Job<'a>, content: Content) -> Self {
         let packed = if job.options.uncompressed {
             None
         } else {
@@ -55,6 +77,7 @@ impl<'a> Packed<'a> {
             payload: job.payload,
             packed,
             label: job.options.label.len(),
+            content,
         }
     }
 
@@ -93,6 +116,7 @@ fn ground_of(layout: &Layout, carriers: usize) -> Option<Ground> {
 pub(crate) fn write_matching(
     cover: &Picture,
     job: &Job<'_>,
+    content: Content,
     mark: Option<&Mark>,
     deriver: &mut Deriver<'_>,
 ) -> Result<Written, Error> {
@@ -120,6 +144,7 @@ pub(crate) fn write_matching(
             body: length(&body),
             secret: secret.clone(),
             other_place: places[1 - slot].clone(),
+            is_part: content == Content::Part,
         };
         let sealed = header.seal(slot_keys, layout.context());
         carriers.write_header(&layout, slot, &deck.header(&places[slot]), &sealed);
@@ -161,6 +186,19 @@ pub(crate) fn write_adaptive(
     effort: &Effort<'_>,
 ) -> Result<Written, Error> {
     let costs = carriers::costs(cover, effort.measure, effort.threads);
+    write_priced(cover, &costs, job, packed, mark, deriver, effort)
+}
+
+/// As [`write_adaptive`], with the costs at hand.
+pub(crate) fn write_priced(
+    cover: &Picture,
+    costs: &[Cost],
+    job: &Job<'_>,
+    packed: &Packed<'_>,
+    mark: Option<&Mark>,
+    deriver: &mut Deriver<'_>,
+    effort: &Effort<'_>,
+) -> Result<Written, Error> {
     let mut carriers = Carriers::of(cover);
     let layout = Layout::new(carriers.len(), cover.context())
         .expect("a cover with room for the payload has room for the slots");
@@ -185,7 +223,7 @@ pub(crate) fn write_adaptive(
     let outcome = carriers
         .write_adaptive(
             &site,
-            &costs,
+            costs,
             &body,
             effort.height,
             &mut random,
@@ -204,11 +242,12 @@ pub(crate) fn write_adaptive(
             secret: secret.clone(),
             parameters: outcome.parameters,
             unpacked: packed.packed.as_ref().map(|_| packed.payload.len() as u32),
+            is_part: packed.content == Content::Part,
         };
         let sealed = header.seal(&slot_keys, layout.context());
         let place = ground.slot(slot, slot_order(&slot_keys));
         carriers
-            .write_adaptive_header(&costs, &place, &sealed, &mut random)
+            .write_adaptive_header(costs, &place, &sealed, &mut random)
             .map_err(refused)?;
     }
     Ok(Written {
@@ -218,6 +257,20 @@ pub(crate) fn write_adaptive(
         bits: 8 * (body.len() + SLOTS * HEADER_SEALED),
         outcome: Some(outcome),
     })
+}
+
+/// Deals the samples of `picture` for a body of so many bits, as writing and reading do. Gives how
+/// many there are, for those who time it; `None` if they are too few.
+pub(crate) fn deal(picture: &Picture, bits: usize, order: &[u8; 32]) -> Option<usize> {
+    let carriers = Carriers::count(picture);
+    let ground = ground_of(&Layout::new(carriers, picture.context())?, carriers)?;
+    let order = ground.order(bits, Stream::new(order, 0));
+    let (mut dealt, mut segment) = (0, Vec::new());
+    for i in 0..order.segments() {
+        ground.carriers(&order, i, &mut segment);
+        dealt += std::hint::black_box(&segment).len();
+    }
+    Some(dealt)
 }
 
 /// The numbers of the public samples that are changed most gently.
@@ -275,7 +328,7 @@ pub(crate) fn reveal(
     deriver: &mut Deriver<'_>,
     limits: &super::Limits,
     threads: usize,
-) -> Result<Revealed, Error> {
+) -> Result<Found, Error> {
     let carriers = Carriers::of(picture);
     let layout = Layout::new(carriers.len(), picture.context())
         .filter(|layout| layout.free() >= BODY_OVERHEAD * 8)
@@ -314,7 +367,7 @@ fn read_matching(
     places: [&seal::Place; SLOTS],
     header: &Header,
     deriver: &Deriver<'_>,
-) -> Result<Revealed, Error> {
+) -> Result<Found, Error> {
     if header.method != Method::Matching.id() {
         return Err(Error::Newer {
             version: VERSION,
@@ -334,11 +387,14 @@ fn read_matching(
     let body = Matching::extract(carriers, &plan, length);
     let opened = seal::open_body(VERSION, body, &keys, layout.context());
     let (label, payload) = opened.ok_or(Error::Damaged)?;
-    Ok(Revealed {
+    let method = Method::Matching;
+    let revealed = Revealed {
         payload,
         label,
-        method: Method::Matching,
-    })
+        method,
+    };
+    let content = Content::of(header.is_part);
+    Ok(Found { revealed, content })
 }
 
 fn read_adaptive(
@@ -348,7 +404,7 @@ fn read_adaptive(
     deriver: &Deriver<'_>,
     limits: &super::Limits,
     threads: usize,
-) -> Result<Revealed, Error> {
+) -> Result<Found, Error> {
     let ground = ground_of(layout, carriers.len()).ok_or(Error::Damaged)?;
     let keys = deriver.body(ADAPTIVE, &header.secret);
     let site = Site {
@@ -364,26 +420,32 @@ fn read_adaptive(
         super::decode::check_file_length(unpacked.into(), limits)?;
         payload = pack::unpack(&payload, unpacked as usize).ok_or(Error::Damaged)?;
     }
-    Ok(Revealed {
+    let method = Method::Adaptive;
+    let revealed = Revealed {
         payload,
         label,
-        method: Method::Adaptive,
-    })
+        method,
+    };
+    let content = Content::of(header.is_part);
+    Ok(Found { revealed, content })
 }
 
 /// Proves that `delivered` gives back what `job` hid, whichever slot it is opened from.
 pub(crate) fn check(
     delivered: &Picture,
     job: &Job<'_>,
+    content: Content,
     mark: Option<&Mark>,
     deriver: &mut Deriver<'_>,
     limits: &super::Limits,
     threads: usize,
 ) -> Result<(), Error> {
     let failed = |what| Error::SelfCheck { what };
-    let revealed =
+    let found =
         reveal(delivered, mark, deriver, limits, threads).map_err(|_| failed(Property::Exact))?;
-    if revealed.payload != job.payload || revealed.label != job.options.label {
+    let revealed = found.revealed;
+    let same = revealed.payload == job.payload && revealed.label == job.options.label;
+    if !same || found.content != content {
         return Err(failed(Property::Exact));
     }
     let carriers = Carriers::of(delivered);

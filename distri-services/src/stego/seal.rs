@@ -10,7 +10,7 @@
 //! salt      32 bytes read from the slot's public samples, see `layout`
 //! base      the 32 bytes of the key, or Argon2id(passphrase, salt; 64 MiB, 3 passes, 1 lane)
 //! slot      HKDF-SHA256(base, salt) → header key (32), place (16: where the header lies)
-//! header    AES-256-GCM(header key, 0, picture ‖ slot, { version, method, length, secret, other place, 0… })
+//! header    AES-256-GCM(header key, 0, picture ‖ slot, { version, method, length, secret, other place, flags, 0… })
 //! body      HKDF-SHA256(key or passphrase, secret) → body key (32), order key (32: where the bits lie)
 //!           AES-256-GCM(body key, 0, picture, { length of label, label, payload })
 //! ```
@@ -46,7 +46,7 @@ pub(crate) const VERSION: u8 = 1;
 /// The format of [`AdaptiveHeader`], with a body that adapts to the picture.
 pub(crate) const ADAPTIVE: u8 = 2;
 
-/// Version, method, length of the body, secret, the other slot's place, and room for the
+/// Version, method, length of the body, secret, the other slot's place, flags, and room for the
 /// parameters of methods to come, zero for now.
 const HEADER_PLAIN: usize = 1 + 1 + 4 + 16 + 16 + 6;
 
@@ -75,6 +75,8 @@ pub(crate) struct Header {
     /// Where the other slot's header lies, so that the body can be laid around it even when that
     /// slot is damaged.
     pub(crate) other_place: Place,
+    /// The payload is a part of a message, see `parts`.
+    pub(crate) is_part: bool,
 }
 
 /// Keys of one slot.
@@ -185,6 +187,8 @@ fn expand<const N: usize>(hkdf: &Hkdf<Sha256>, version: u8, purpose: &str) -> Ze
 }
 
 impl Header {
+    const PART: u8 = 1;
+
     pub(crate) fn seal(&self, keys: &SlotKeys, context: Context) -> [u8; HEADER_SEALED] {
         let mut bytes = [0; HEADER_SEALED];
         bytes[0] = VERSION;
@@ -192,6 +196,7 @@ impl Header {
         bytes[2..6].copy_from_slice(&self.body.to_be_bytes());
         bytes[6..22].copy_from_slice(self.secret.as_slice());
         bytes[22..38].copy_from_slice(self.other_place.as_slice());
+        bytes[38] = if self.is_part { Self::PART } else { 0 };
         seal(&keys.header, &context.bytes("header"), &mut bytes);
         bytes
     }
@@ -211,17 +216,19 @@ impl Header {
         }
         let mut rest = &sealed[..];
         let [version, method] = take(&mut rest);
-        let header = Self {
+        let mut header = Self {
             method,
             body: u32::from_be_bytes(take(&mut rest)),
             secret: Zeroizing::new(take(&mut rest)),
             other_place: Zeroizing::new(take(&mut rest)),
+            is_part: false,
         };
-        let parameters: [u8; 6] = take(&mut rest);
+        let [flags, parameters @ ..]: [u8; 6] = take(&mut rest);
         sealed.zeroize();
-        if version != VERSION || parameters != [0; 6] {
+        if version != VERSION || flags & !Self::PART != 0 || parameters != [0; 5] {
             return Err(Error::Newer { version, method });
         }
+        header.is_part = flags & Self::PART != 0;
         Ok(Some(header))
     }
 }
@@ -237,12 +244,15 @@ pub(crate) struct AdaptiveHeader {
     pub(crate) parameters: Parameters,
     /// The payload's length before it was compressed, if it was.
     pub(crate) unpacked: Option<u32>,
+    /// The payload is a part of a message, see `parts`.
+    pub(crate) is_part: bool,
 }
 
 impl AdaptiveHeader {
     /// The only method of this format so far.
     const METHOD: u8 = 2;
     const PACKED: u8 = 1;
+    const PART: u8 = 2;
 
     pub(crate) fn seal(&self, keys: &SlotKeys, context: Context) -> [u8; HEADER_SEALED] {
         let mut bytes = [0; HEADER_SEALED];
@@ -253,7 +263,8 @@ impl AdaptiveHeader {
         bytes[22] = self.parameters.height.get();
         bytes[23] = self.parameters.matrix;
         bytes[24..28].copy_from_slice(&self.parameters.signs.to_be_bytes());
-        bytes[28] = self.unpacked.map_or(0, |_| Self::PACKED);
+        let part = if self.is_part { Self::PART } else { 0 };
+        bytes[28] = self.unpacked.map_or(0, |_| Self::PACKED) | part;
         bytes[29..33].copy_from_slice(&self.unpacked.unwrap_or(0).to_be_bytes());
         seal(
             &keys.header,
@@ -287,7 +298,7 @@ impl AdaptiveHeader {
         let unpacked = u32::from_be_bytes(take(&mut rest));
         let strange = version != ADAPTIVE
             || method != Self::METHOD
-            || flags & !Self::PACKED != 0
+            || flags & !(Self::PACKED | Self::PART) != 0
             || rest.iter().any(|byte| *byte != 0);
         let height = Height::new(height).filter(|_| !strange);
         sealed.zeroize();
@@ -301,6 +312,7 @@ impl AdaptiveHeader {
                 matrix,
             },
             unpacked: (flags & Self::PACKED != 0).then_some(unpacked),
+            is_part: flags & Self::PART != 0,
         }))
     }
 }
@@ -391,6 +403,7 @@ mod tests {
             body: 70_000,
             secret: Zeroizing::new([7; 16]),
             other_place: Zeroizing::new([9; 16]),
+            is_part: true,
         }
     }
 
@@ -451,7 +464,7 @@ mod tests {
     fn an_adaptive_header_says_what_was_sealed_and_opens_as_nothing_else() {
         let key = Key::from_bytes([1; 32]);
         let keys = Deriver::new(&key).slot(ADAPTIVE, &[5; 32]);
-        for unpacked in [None, Some(0), Some(123_456)] {
+        for (unpacked, is_part) in [(None, false), (Some(0), true), (Some(123_456), false)] {
             let header = AdaptiveHeader {
                 body: 70_000,
                 secret: Zeroizing::new([7; 16]),
@@ -461,6 +474,7 @@ mod tests {
                     matrix: 3,
                 },
                 unpacked,
+                is_part,
             };
             let sealed = header.seal(&keys, CONTEXT);
 
@@ -482,7 +496,7 @@ mod tests {
     fn an_adaptive_header_of_another_form_says_so() {
         let key = Key::from_bytes([1; 32]);
         let keys = Deriver::new(&key).slot(ADAPTIVE, &[5; 32]);
-        for (at, value) in [(0, 3), (1, 9), (22, 13), (28, 2), (40, 1)] {
+        for (at, value) in [(0, 3), (1, 9), (22, 13), (28, 4), (40, 1)] {
             let mut later = [0; HEADER_SEALED];
             (later[0], later[1], later[22]) = (ADAPTIVE, AdaptiveHeader::METHOD, 10);
             later[at] = value;

@@ -18,8 +18,8 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    Analysis, Capacity, Cover, Error, HideOptions, Job, Key, Limits, Mark, Method, Report,
-    Settings, Step, random_seed,
+    Analysis, Capacity, Cover, Covers, Error, HideOptions, Job, JobOver, Key, Limits, Mark, Method,
+    Report, Revealed, Settings, Step, random_seed,
 };
 
 /// `[services.stego]` in `distri.toml`.
@@ -144,6 +144,15 @@ impl Stego {
         Ok((file.bytes(max).await?, room))
     }
 
+    /// As [`take`](Self::take), of several files one after the other.
+    async fn take_all(&self, files: Vec<Blob>) -> Result<Vec<(Bytes, OwnedSemaphorePermit)>> {
+        let mut taken = Vec::new();
+        for file in files {
+            taken.push(self.take(file).await?);
+        }
+        Ok(taken)
+    }
+
     /// Waits for a free worker and has it do `work`.
     async fn work<R: Send + 'static>(
         &self,
@@ -226,13 +235,79 @@ impl Stego {
                 Ok((settings.reveal(&image, &key)?, room))
             })
             .await?;
-        let payload = Held::blob(revealed.payload, room);
-        let (label, method) = (revealed.label, revealed.method);
-        Ok(Secret {
-            payload,
-            label,
-            method,
-        })
+        Ok(secret(revealed, room))
+    }
+
+    /// Seals `payload` under `key` and hides a part of it in each of `covers`, so that any `needed` of
+    /// the images give it back; 0 is all of them. Up to 255 covers; the smallest decides how much
+    /// fits. Gives the images in the order of the covers.
+    #[method(idempotent)]
+    async fn hide_over(
+        &self,
+        cx: &Context,
+        covers: Vec<Blob>,
+        payload: Blob,
+        key: Key,
+        options: HideOptions,
+        needed: u8,
+    ) -> Result<Vec<StegoImage>> {
+        let covers = self.take_all(covers).await?;
+        let (payload, payload_room) = self.take(payload).await?;
+        let made = self
+            .work(cx, move |settings, cx| {
+                let _payload_room = payload_room;
+                let seed = random_seed()?;
+                let files: Vec<&[u8]> = covers.iter().map(|(file, _)| file.as_ref()).collect();
+                let count = files.len() as f32;
+                let job = JobOver {
+                    covers: Covers {
+                        files: &files,
+                        needed: needed.into(),
+                    },
+                    payload: &payload,
+                    key: &key,
+                    options: &options,
+                    seed: &seed,
+                    go_on: &|| !cx.is_cancelled(),
+                };
+                let hidden = settings.hide_over_with(&job, &mut |cover, step| {
+                    let (fraction, note) = progress(step);
+                    cx.progress((cover as f32 + fraction) / count, note);
+                    if cx.is_cancelled() {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                })?;
+                let rooms = covers.into_iter().map(|(_, room)| room);
+                Ok(hidden.into_iter().zip(rooms).collect::<Vec<_>>())
+            })
+            .await?;
+        let image = |(hidden, room): (super::Hidden, _)| StegoImage {
+            image: Held::blob(hidden.image, room),
+            report: hidden.report,
+        };
+        Ok(made.into_iter().map(image).collect())
+    }
+
+    /// Opens what `key` has hidden in `images` by `hide_over`, as many of them as are needed, in any
+    /// order. Images that give nothing are passed over as long as the others suffice.
+    #[method(idempotent)]
+    async fn reveal_from(&self, cx: &Context, images: Vec<Blob>, key: Key) -> Result<Secret> {
+        let mut images = self.take_all(images).await?;
+        let (revealed, room) = self
+            .work(cx, move |settings, cx| {
+                if cx.is_cancelled() {
+                    return Err(Error::Stopped);
+                }
+                cx.progress(0.0, "searching the images");
+                let files: Vec<&[u8]> = images.iter().map(|(file, _)| file.as_ref()).collect();
+                let revealed = settings.reveal_from(&files, &key)?.revealed;
+                let (_, room) = images.swap_remove(0);
+                Ok((revealed, room))
+            })
+            .await?;
+        Ok(secret(revealed, room))
     }
 
     /// Says what the image file `cover` is good for: its noise, whether it was a JPEG, how much is
@@ -302,6 +377,16 @@ impl Stream for Held {
     }
 }
 
+fn secret(revealed: Revealed, room: OwnedSemaphorePermit) -> Secret {
+    let payload = Held::blob(revealed.payload, room);
+    let (label, method) = (revealed.label, revealed.method);
+    Secret {
+        payload,
+        label,
+        method,
+    }
+}
+
 /// How far hiding is when a step begins. Reading, writing and reading again take about as long
 /// each; the rest is quick, except that a passphrase takes its time.
 fn progress(step: Step) -> (f32, &'static str) {
@@ -345,11 +430,16 @@ impl ServiceError for Error {
             | Self::UnsupportedPixels { .. }
             | Self::Animated { .. }
             | Self::LabelTooLong { .. }
+            | Self::Covers { .. }
+            | Self::PartsOfOthers { .. }
             | Self::Transparent
             | Self::Height { .. }
             | Self::Key { .. } => Code::InvalidArgument,
             Self::TooLarge { .. } => Code::TooLarge,
-            Self::CoverTooSmall { .. } | Self::JpegPast { .. } => Code::FailedPrecondition,
+            Self::CoverTooSmall { .. } | Self::JpegPast { .. } | Self::PartsMissing { .. } => {
+                Code::FailedPrecondition
+            }
+            Self::InCover { source, .. } => source.code(),
             Self::WrongKey => Code::Denied,
             Self::NoMessage | Self::NotStego { .. } => Code::NotFound,
             Self::Damaged => Code::DataLoss,

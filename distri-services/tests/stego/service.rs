@@ -256,3 +256,41 @@ async fn a_configuration_under_which_nothing_works_is_refused_at_start() {
         assert!(node.is_err(), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn a_message_over_several_covers_comes_back_without_one_of_them() {
+    let (_node, stego) = cloud("").await;
+    let payload = Random(1).bytes(30_000);
+    let covers = || (0..3).map(|i| cover(300 + 10 * i).into()).collect();
+
+    let made = stego
+        .hide_over(
+            covers(),
+            payload.clone().into(),
+            key(),
+            HideOptions::default(),
+            2,
+        )
+        .await
+        .unwrap();
+    let mut images = Vec::new();
+    for one in made {
+        images.push(one.image.bytes(1 << 30).await.unwrap());
+    }
+    let blobs = |these: &[usize]| {
+        let blob = |i: &usize| Blob::from(images[*i].clone());
+        these.iter().map(blob).collect::<Vec<_>>()
+    };
+    let found = stego.reveal_from(blobs(&[2, 0]), key()).await.unwrap();
+    let refused = stego.reveal_from(blobs(&[1]), key()).await.unwrap_err();
+
+    assert_eq!(images.len(), 3);
+    assert!(found.payload.bytes(1 << 30).await.unwrap() == payload);
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    let missing = Error::PartsMissing {
+        has: 1,
+        needed: 2,
+        parts: 3,
+    };
+    assert_eq!(refused.details::<Error>().unwrap(), missing);
+}
