@@ -1,31 +1,38 @@
-//! The stego cloud: hides photographs in photographs, on a cloud of nodes.
+//! The stego cloud: hides photographs in photographs, on a cloud of nodes, and lets people share them
+//! for a limited number of views.
 //!
 //! Without arguments it shows itself: [`demo`] starts three nodes in this process and has them
-//! work. The other commands ([`hide`], [`reveal`], [`capacity`], [`load`]) call nodes that run
-//! elsewhere, and `node` is one: distri's own command, with the stego service linked in.
+//! work. [`commands`] lists everything else: [`people`] are the verbs of those who share pictures;
+//! [`hide`], [`reveal`], [`capacity`] and [`load`] call nodes that run elsewhere; and `node` is one:
+//! distri's own command, with the standard services linked in.
 //!
 //! Where to read on: [`work`] calls the service, [`batch`] does so for many photographs at a time,
 //! [`tally`] counts what came of it, [`cloud`] is three nodes in one process, [`show`] the look.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use distri::cli::{self, Failure, Global};
 
 mod batch;
 mod capacity;
 mod cloud;
+mod commands;
+mod completions;
 mod demo;
 mod files;
 mod hide;
 mod key;
 mod load;
+mod people;
 mod photographs;
 mod progress;
 mod reveal;
 mod show;
 mod tally;
 mod work;
+
+use commands::Command;
 
 #[derive(Parser)]
 #[command(version, about, after_help = AFTER_HELP)]
@@ -38,30 +45,26 @@ struct Program {
     global: Global,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Hide a file in an image
-    Hide(hide::HideArgs),
-    /// Get a hidden file back
-    Reveal(reveal::RevealArgs),
-    /// Say how much an image can hide
-    Capacity(capacity::CapacityArgs),
-    /// Measure a cloud: clients hide and reveal photographs
-    Load(load::LoadArgs),
-    #[command(flatten)]
-    Stock(cli::Command),
-}
-
 const AFTER_HELP: &str = "\
 Without a command it starts three nodes here, has them hide and reveal a photograph, stops one of
-them in the middle of the work, and says what happened.";
+them in the middle of the work, and says what happened.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,
+            3 no node could serve, 4 timed out or outcome unknown, 130 interrupted";
 
 fn main() -> ExitCode {
+    let parsed = commands::grouped(Program::command())
+        .try_get_matches()
+        .and_then(|matches| Program::from_arg_matches(&matches));
     let Program {
         demo,
         command,
         global,
-    } = Program::parse();
+    } = match parsed {
+        Ok(program) => program,
+        // Help and version are results, and what is wrong is told as clap tells it.
+        Err(error) => error.exit(),
+    };
     let Some(command) = command else {
         return cli::run_async(&global, demo::run(demo, &global));
     };
@@ -69,11 +72,5 @@ fn main() -> ExitCode {
         let message = format!("{flag} belongs to the demonstration: write it without a command");
         return cli::run_async(&global, async { Err(Failure::usage(message)) });
     }
-    match command {
-        Command::Hide(args) => cli::run_async(&global, hide::run(args, &global)),
-        Command::Reveal(args) => cli::run_async(&global, reveal::run(args, &global)),
-        Command::Capacity(args) => cli::run_async(&global, capacity::run(args, &global)),
-        Command::Load(args) => cli::run_async(&global, load::run(args, &global)),
-        Command::Stock(stock) => cli::run(stock, &global),
-    }
+    command.run(&global, Program::command())
 }

@@ -1,8 +1,9 @@
-//! How far a batch is: a bar at a terminal, a line now and then in a log.
+//! How far work is: a bar at a terminal, a line now and then in a log; of work that cannot say how far
+//! it is, that it goes on.
 
 use std::{
     io::{self, IsTerminal, Write},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use distri::cli::ProgressLine;
@@ -53,5 +54,48 @@ impl Progress {
     /// Wipes the bar away, to make room for the result.
     pub(crate) fn clear(&self) {
         self.bar.clear();
+    }
+}
+
+/// Shows on stderr, where that is a terminal, that something goes on and for how long. Gone when
+/// dropped.
+pub(crate) struct Spinner {
+    turning: Option<tokio::task::JoinHandle<()>>,
+}
+
+/// The pictures of a spinner, one after the other.
+const TURNS: [char; 4] = ['|', '/', '-', '\\'];
+
+/// How long each is shown.
+const TURN: Duration = Duration::from_millis(120);
+
+impl Spinner {
+    /// Begins to turn beside `note`.
+    pub(crate) fn start(note: &'static str) -> Self {
+        let turn = async move {
+            let began = Instant::now();
+            for picture in TURNS.into_iter().cycle() {
+                let seconds = began.elapsed().as_secs();
+                // To the line's start, wipe it, draw it again.
+                let _ = write!(io::stderr(), "\r\x1b[2K{picture} {note} {seconds} s");
+                tokio::time::sleep(TURN).await;
+            }
+        };
+        let turning = io::stderr().is_terminal().then(|| tokio::spawn(turn));
+        Self { turning }
+    }
+
+    /// Wipes it away, to make room for the result.
+    pub(crate) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        if let Some(turning) = self.turning.take() {
+            turning.abort();
+            let _ = write!(io::stderr(), "\r\x1b[2K");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! How things look: lines on stdout, colours, tables, bars, numbers with their units.
 //!
-//! Colours only where a terminal shows them and nobody asked for none; nothing is wider than 80
-//! columns. What is said is decided elsewhere.
+//! Colours only where a terminal shows them and nobody asked for none. What this program counts is
+//! not wider than 80 columns; tables with texts of people ([`Page::fitted`]) are as wide as the
+//! terminal. What is said is decided elsewhere.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -35,6 +36,9 @@ pub(crate) enum Align {
     Left,
     Right,
 }
+
+/// What a column that gives way keeps: enough to tell titles apart.
+const LAST_MIN: usize = 12;
 
 impl Page {
     pub(crate) fn stdout() -> Self {
@@ -78,6 +82,21 @@ impl Page {
             .lines(style)
             .iter()
             .try_for_each(|line| self.line(&format!("  {line}")))
+    }
+
+    /// Writes a table whose last column gives way: where a terminal shows it, no line is longer than
+    /// there is room for.
+    pub(crate) fn fitted(&mut self, table: &Table) -> Result<(), Failure> {
+        let room = if io::stdout().is_terminal() {
+            terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+        } else {
+            None
+        };
+        let style = self.style;
+        table
+            .lines_within(style, room)
+            .iter()
+            .try_for_each(|line| self.line(line))
     }
 
     /// Writes a value as one line of JSON.
@@ -130,16 +149,26 @@ impl Table {
     }
 
     fn lines(&self, style: Style) -> Vec<String> {
+        self.lines_within(style, None)
+    }
+
+    /// The lines, with the last column cut to what `room` leaves for it, though never to less than
+    /// [`LAST_MIN`].
+    fn lines_within(&self, style: Style, room: Option<usize>) -> Vec<String> {
         let mut widths: Vec<usize> = self.head.iter().map(|cell| width(cell)).collect();
         for row in &self.rows {
             for (widest, cell) in widths.iter_mut().zip(row) {
                 *widest = (*widest).max(width(cell));
             }
         }
+        if let (Some(room), Some((last, others))) = (room, widths.split_last_mut()) {
+            let taken: usize = others.iter().map(|width| width + 2).sum();
+            *last = (*last).min(room.saturating_sub(taken).max(LAST_MIN));
+        }
         let line = |cells: &Vec<String>| {
             let cells = cells.iter().zip(widths.iter().zip(&self.align));
             let padded: Vec<_> = cells
-                .map(|(cell, (&to, &align))| pad(cell, to, align))
+                .map(|(cell, (&to, &align))| pad(&cut(cell, to), to, align))
                 .collect();
             padded.join("  ").trim_end().to_owned()
         };
@@ -150,14 +179,63 @@ impl Table {
     }
 }
 
-fn width(text: &str) -> usize {
-    text.chars().count()
+/// Columns that a terminal takes for a text: two for letters of East Asia and for pictures of the
+/// size of letters, none for marks on the letter before. Terminals differ in rare ones.
+pub(crate) fn width(text: &str) -> usize {
+    text.chars().map(columns).sum()
+}
+
+fn columns(character: char) -> usize {
+    match u32::from(character) {
+        0x0300..=0x036F
+        | 0x0483..=0x0489
+        | 0x0591..=0x05BD
+        | 0x064B..=0x065F
+        | 0x1AB0..=0x1AFF
+        | 0x1DC0..=0x1DFF
+        | 0x20D0..=0x20FF
+        | 0x3099..=0x309A
+        | 0xFE20..=0xFE2F => 0,
+        0x1100..=0x115F
+        | 0x2E80..=0x303E
+        | 0x3041..=0xA4CF
+        | 0xA960..=0xA97F
+        | 0xAC00..=0xD7A3
+        | 0xF900..=0xFAFF
+        | 0xFE30..=0xFE6F
+        | 0xFF00..=0xFF60
+        | 0xFFE0..=0xFFE6
+        | 0x1F300..=0x1F64F
+        | 0x1F680..=0x1F6FF
+        | 0x1F900..=0x1FAFF
+        | 0x20000..=0x3FFFD => 2,
+        _ => 1,
+    }
+}
+
+/// The text, or what of it has room, with `…` for the rest.
+fn cut(text: &str, to: usize) -> String {
+    if width(text) <= to {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    let mut taken = 1;
+    for character in text.chars() {
+        taken += columns(character);
+        if taken > to {
+            break;
+        }
+        short.push(character);
+    }
+    short.push('…');
+    short
 }
 
 fn pad(text: &str, to: usize, align: Align) -> String {
+    let space = " ".repeat(to.saturating_sub(width(text)));
     match align {
-        Align::Left => format!("{text:<to$}"),
-        Align::Right => format!("{text:>to$}"),
+        Align::Left => format!("{text}{space}"),
+        Align::Right => format!("{space}{text}"),
     }
 }
 
@@ -289,6 +367,24 @@ mod tests {
             table.lines(PLAIN),
             ["node   calls", "aspen      7", "×      1,234"]
         );
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_counts_columns_not_characters() {
+        let mut table = Table::new(&[("ID", Align::Left), ("TITLE", Align::Left)]);
+        table.row(["猫猫".to_owned(), "A cat that sleeps in the sun".to_owned()]);
+        table.row(["e\u{301}".to_owned(), "猫".repeat(20)]);
+
+        assert_eq!(
+            table.lines_within(PLAIN, Some(22)),
+            [
+                "ID    TITLE",
+                "猫猫  A cat that slee…",
+                "e\u{301}     猫猫猫猫猫猫猫…"
+            ]
+        );
+        assert!(table.lines_within(PLAIN, Some(3))[1].ends_with("A cat that …"));
+        assert!(table.lines_within(PLAIN, None)[1].ends_with("in the sun"));
     }
 
     #[test]
