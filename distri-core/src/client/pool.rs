@@ -238,6 +238,9 @@ impl Pool {
         let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
         let patience = limits.hello;
         let link = Link::start(bytes, true, &hello, limits, serve, traffic);
+        if self.whereabouts.is_some() {
+            link.leads_elsewhere();
+        }
         (link, patience)
     }
 
