@@ -137,6 +137,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let pool = Pool::new(PoolOptions {
         transport,
         ways: Vec::new(),
+        near: None,
         limits: config.limits.clone(),
         hello: {
             let hello = hello.clone();

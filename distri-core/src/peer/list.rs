@@ -1,4 +1,4 @@
-//! The peers of a cloud, as its directory lists them.
+//! The peers of a cloud, as its directory lists them, and those of the local network.
 
 use super::{Presence, protocol::PEERS};
 use crate::{
@@ -37,6 +37,13 @@ impl Client {
             record
         });
         Ok(good.collect())
+    }
+
+    /// The peers that are there now on the local network, by key, as each says of itself. None if this
+    /// client does not listen; and until it has listened for a second or two, perhaps not all.
+    pub fn peers_nearby(&self) -> Vec<Signed<Presence>> {
+        let near = self.pool().near();
+        near.map_or_else(Vec::new, |near| near.records())
     }
 }
 
