@@ -93,6 +93,7 @@ pub use new_cloud::NewCloudArgs;
 pub use node::NodeArgs;
 #[cfg(feature = "peer")]
 pub use peer::PeerArgs;
+pub use peers::PeersArgs;
 pub use progress::ProgressLine;
 pub use remove::RemoveArgs;
 pub use services::ServicesArgs;
@@ -130,7 +131,7 @@ pub enum Command {
     /// List the nodes of the cloud: what they do and how they are
     Nodes,
     /// List the peers of the cloud: where they are, as they say themselves
-    Peers,
+    Peers(PeersArgs),
     /// Show who is there, as the nodes see each other: alive, suspect, down
     Status(StatusArgs),
     /// Show it again and again, the busiest first
@@ -207,7 +208,7 @@ pub fn run(command: Command, global: &Global) -> ExitCode {
         Command::Call(args) => run_async(global, call::run(args, global)),
         Command::Services(args) => run_async(global, services::run(args, global)),
         Command::Nodes => run_async(global, nodes::run(global)),
-        Command::Peers => run_async(global, peers::run(global)),
+        Command::Peers(args) => run_async(global, peers::run(args, global)),
         Command::Status(args) => run_async(global, status::status(args, global)),
         Command::Top(args) => run_async(global, status::top(args, global)),
         Command::Stats(args) => run_async(global, stats::run(args, global)),

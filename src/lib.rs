@@ -63,6 +63,7 @@
 //! | `node` | yes | nodes; without it, a program only calls |
 //! | `peer` | yes | [`peer::Peer`]: programs that host services without being part of the cloud |
 //! | `iroh` | | links between peers over QUIC, through NATs and relays |
+//! | `lan` | | peers that find each other on a local network, without a cloud |
 //! | `relay` | | nodes that relay between peers |
 //! | `cli` | yes | the command line and [`main!`]; crates that only define services do without |
 //! | `services` | | the standard services, at `distri::services` |

@@ -44,22 +44,68 @@ struct Figures {
     rate: f64,
     median: Duration,
     p99: Duration,
+    /// For each call, proposals to the log that the nodes made for it.
+    proposals: f64,
+    /// For each call, reads of documents.
+    reads: f64,
+    /// For each call, microseconds of CPU of the process: nodes and client.
+    cpu: f64,
+}
+
+/// What the nodes have done together so far.
+#[derive(Clone, Copy, Default)]
+struct Done {
+    proposals: u64,
+    reads: u64,
+    cpu_ms: u64,
+}
+
+impl Done {
+    async fn of(nodes: &[Node]) -> Self {
+        let mut done = Self::default();
+        for node in nodes {
+            let stats = node.client().node_stats(Some(node.key())).await;
+            let stats = stats.expect("statistics");
+            let made = |method| {
+                let by_node = stats.made.iter();
+                let counted = by_node
+                    .filter(|made| made.service == "distri-directory" && made.method == method);
+                counted.map(|made| made.calls()).sum::<u64>()
+            };
+            done.proposals += made("write");
+            done.reads += made("get");
+            // They share one process.
+            done.cpu_ms = stats.process.map_or(0, |process| process.cpu_ms);
+        }
+        done
+    }
 }
 
 impl std::fmt::Display for Figures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let (median, p99) = (ms(self.median), ms(self.p99));
-        write!(f, "{:>10.0} {median:>10.2} {p99:>10.2}", self.rate)
+        let Self {
+            rate,
+            proposals,
+            reads,
+            cpu,
+            ..
+        } = self;
+        write!(
+            f,
+            "{rate:>10.0} {median:>10.2} {p99:>10.2} {proposals:>10.2} {reads:>10.2} {cpu:>10.0}"
+        )
     }
 }
 
 /// Has so many call in a row, for as long as a part lasts or there is something to do.
-async fn load<F, G>(writers: usize, call: F) -> Figures
+async fn load<F, G>(nodes: &[Node], writers: usize, call: F) -> Figures
 where
     F: Fn(usize) -> G + Clone + Send + 'static,
     G: Future<Output = bool> + Send,
 {
+    let before = Done::of(nodes).await;
     let begun = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();
     for writer in 0..writers {
@@ -77,14 +123,19 @@ where
         });
     }
     let done = tasks.join_all().await;
+    let after = Done::of(nodes).await;
     let ended = done.iter().map(|(_, at)| *at).max().unwrap_or(begun);
     let mut times: Vec<Duration> = done.into_iter().flat_map(|(times, _)| times).collect();
     times.sort_unstable();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
+    let each = |before: u64, after: u64| (after - before) as f64 / times.len() as f64;
     Figures {
         rate: times.len() as f64 / (ended - begun).as_secs_f64(),
         median: at(0.5),
         p99: at(0.99),
+        proposals: each(before.proposals, after.proposals),
+        reads: each(before.reads, after.reads),
+        cpu: each(before.cpu_ms, after.cpu_ms) * 1e3,
     }
 }
 
@@ -150,8 +201,8 @@ pub(crate) async fn measure() {
         .expect("a collection");
 
     println!(
-        "{:<44} {:>10} {:>10} {:>10}",
-        "64 in flight", "a second", "p50, ms", "p99, ms"
+        "{:<44} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "64 in flight", "a second", "p50, ms", "p99, ms", "proposals", "reads", "CPU, us"
     );
     let show = |what: &str, figures: &Figures| println!("{what:<44} {figures}");
     let value = Json::from(serde_json::json!({ "text": "x".repeat(245) }));
@@ -160,7 +211,7 @@ pub(crate) async fn measure() {
 
     let puts = {
         let (client, value, next) = (client.clone(), value.clone(), next.clone());
-        load(WRITERS, move |_| {
+        load(&nodes, WRITERS, move |_| {
             let bench = client.directory().collection::<Json>("bench");
             let (value, id) = (value.clone(), next().to_string());
             async move { bench.put(id, &value).await.is_ok() }
@@ -170,7 +221,7 @@ pub(crate) async fn measure() {
     show("directory: put, 256 bytes", &puts);
     let transactions = {
         let (client, value) = (client.clone(), value.clone());
-        load(WRITERS, move |_| {
+        load(&nodes, WRITERS, move |_| {
             let (directory, id) = (client.directory(), next());
             let mut transaction = Transaction::new();
             for part in 0..3 {
@@ -193,7 +244,7 @@ pub(crate) async fn measure() {
     let many = prepared(&grants, 200, 1 << 40);
     let redeemed = {
         let ledger = ledger.clone();
-        load(WRITERS, move |writer| {
+        load(&nodes, WRITERS, move |writer| {
             let op = many[writer].lock().expect("a queue").pop_front();
             let ledger = ledger.clone();
             async move {
@@ -209,7 +260,7 @@ pub(crate) async fn measure() {
     let alone = prepared(&grants[..1], 2000, 1 << 41);
     let one_grant = {
         let ledger = ledger.clone();
-        load(WRITERS, move |_| {
+        load(&nodes, WRITERS, move |_| {
             let op = alone[0].lock().expect("a queue").pop_front();
             let ledger = ledger.clone();
             async move {
@@ -226,7 +277,7 @@ pub(crate) async fn measure() {
     let id = grants[1].id().to_string();
     let by_key = {
         let ledger = ByKeyClient::new(client.clone());
-        load(WRITERS, move |_| {
+        load(&nodes, WRITERS, move |_| {
             let op = alone[0].lock().expect("a queue").pop_front();
             let (ledger, id) = (ledger.clone(), id.clone());
             async move {
@@ -240,7 +291,7 @@ pub(crate) async fn measure() {
     };
     show("redeem, all of one grant, at its owner", &by_key);
     let single = prepared(&grants[2..3], 2000, 1 << 43);
-    let one_by_one = load(1, move |_| {
+    let one_by_one = load(&nodes, 1, move |_| {
         let op = single[0].lock().expect("a queue").pop_front();
         let ledger = ledger.clone();
         async move {

@@ -80,6 +80,8 @@ pub struct ClientBuilder {
     ways: Vec<Arc<dyn Transport>>,
     nodes: Vec<Endpoint>,
     limits: Limits,
+    #[cfg(feature = "lan")]
+    lan: Option<Vec<std::net::Ipv4Addr>>,
 }
 
 impl Client {
@@ -90,6 +92,8 @@ impl Client {
             ways: Vec::new(),
             nodes: Vec::new(),
             limits: Limits::default(),
+            #[cfg(feature = "lan")]
+            lan: None,
         }
     }
 
@@ -270,10 +274,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects; ready as soon as one node is.
+    /// Listens for peers on the local network as well: [`Client::peer`] finds them there, and
+    /// [`Client::peers_nearby`] lists them. `at`: this machine's addresses on the networks that are meant;
+    /// none means all. The client itself says nothing there but that it asks. With this no node is needed.
+    #[cfg(feature = "lan")]
+    #[must_use]
+    pub fn on_lan(mut self, at: impl IntoIterator<Item = std::net::Ipv4Addr>) -> Self {
+        self.lan = Some(at.into_iter().collect());
+        self
+    }
+
+    /// Connects; ready as soon as one node is, or at once if none is named and the local network is
+    /// listened to.
     ///
     /// # Errors
-    /// [`Code::Unavailable`] if no node can be reached, with the reason for each.
+    /// [`Code::Unavailable`] if no node can be reached, with the reason for each, or the local network
+    /// cannot be listened to.
     ///
     /// # Cancel safety
     /// Dropping the future closes what was opened.
@@ -281,15 +297,36 @@ impl ClientBuilder {
         let generate = || Ok::<_, Error>(Identity::generate());
         let transport = self.transport.settle(&self.limits, generate)?;
         let limits = self.limits.clone();
+        #[cfg(feature = "lan")]
+        let lan = self.lan.map(|at| {
+            let key = transport.key();
+            (crate::peer::Near::new(key, world::now()), key, at)
+        });
+        #[cfg(feature = "lan")]
+        let near = lan.as_ref().map(|(near, ..)| near.clone());
+        #[cfg(not(feature = "lan"))]
+        let near = None;
         let pool = Pool::new(PoolOptions {
             transport,
             ways: self.ways,
+            near,
             limits: self.limits,
             hello: Box::new(move || client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
             learns: true,
             traffic: Arc::default(),
         });
+        #[cfg(feature = "lan")]
+        if let Some((near, key, at)) = lan {
+            // It says nothing, ever.
+            let (_, said) = crate::watch::channel(None);
+            let task = crate::peer::lan::start(near, key, at, said)
+                .map_err(|error| Error::new(Code::Unavailable, crate::error::chain(&error)))?;
+            pool.own(task);
+            if self.nodes.is_empty() {
+                return Ok(Client::from_pool(pool));
+            }
+        }
         self.nodes.into_iter().for_each(|node| pool.add(node));
         let connected = pool
             .wait_for(world::now() + CONNECT, |pool| {

@@ -13,7 +13,7 @@
 //! the complaints, `explain` lists every value with its source; [`duration`], [`size`] and
 //! [`path`](mod@path) are the text forms that services may use for their own values.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use figment::value::Dict;
 use serde::{Deserialize, Serialize};
@@ -147,6 +147,14 @@ pub struct PeerConfig {
     /// The relays of the cloud, as `http://HOST:PORT`, for links over QUIC that come about no other way.
     /// Default: none.
     pub relays: Vec<String>,
+    /// Whether the peer is announced on the local network by multicast DNS, and listens there for others
+    /// (in programs built with the feature `lan`), so that peers find each other without a cloud.
+    /// Everybody on that network learns the peer's key, name and addresses. With it the default of
+    /// [`PeerConfig::listen`] is `0.0.0.0:0`, and for a wildcard the addresses of this machine on its
+    /// networks are told, in the directory too. Default: false.
+    pub lan: bool,
+    /// On which networks: this machine's IPv4 addresses there. Default: on all.
+    pub lan_at: Vec<Ipv4Addr>,
     /// The file of the peer's secret key, made at the first start. Relative to the folder of the
     /// file that says so. Default `peer.key` in the current folder.
     #[serde(with = "path")]
@@ -453,6 +461,8 @@ impl Default for PeerConfig {
             advertise: None,
             iroh: None,
             relays: Vec::new(),
+            lan: false,
+            lan_at: Vec::new(),
             identity: PathBuf::from("peer.key"),
             lease: Duration::from_secs(60),
         }

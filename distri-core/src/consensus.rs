@@ -10,6 +10,7 @@
 //! - `store` and `machine`: what openraft asks of the log and of the state.
 //! - `messages`, `network` and `service`: what nodes say to each other, sent and received.
 //! - `runtime`: tasks, dice and time, as openraft is given them.
+//! - `pace`: when a node has something to do by the clock.
 //! - `group`: the node's part in the cluster, as the rest of the core uses it.
 
 mod forms;
@@ -17,6 +18,7 @@ mod group;
 mod machine;
 mod messages;
 mod network;
+mod pace;
 mod runtime;
 mod service;
 mod store;

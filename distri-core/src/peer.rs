@@ -10,8 +10,10 @@
 //!   `register` (feature `node`) how the cloud takes it.
 //! - `list` tells which peers there are. `remote` is a peer as others hold it: `course`, a machine, decides where it is and whether a link
 //!   to it still goes to the right place; `follow` and `reach` watch its record and dial.
-//! - `host` and `driver` (feature `peer`) are the peer itself, [`Peer`]; `announcer`, a machine, its
-//!   numbering of records.
+//! - `near` keeps what is heard of peers on the local network; `lan` (feature `lan`) listens there, and
+//!   says where this peer is, so that peers find each other without a cloud.
+//! - `host` and `driver` (feature `peer`) are the peer itself, [`Peer`]; `gate` says who may link to it,
+//!   `places` which addresses others are told, and `announce`, a machine, numbers its records.
 //!
 //! Links to peers are links like all others: both keys are proven, whatever the record says.
 
@@ -23,8 +25,19 @@ mod driver;
 mod error;
 mod follow;
 #[cfg(feature = "peer")]
+mod gate;
+#[cfg(feature = "peer")]
 mod host;
+#[cfg(feature = "lan")]
+pub(crate) mod lan;
 mod list;
+#[cfg_attr(
+    not(feature = "lan"),
+    allow(dead_code, reason = "nothing is heard without the feature `lan`")
+)]
+mod near;
+#[cfg(feature = "peer")]
+mod places;
 mod presence;
 mod protocol;
 mod reach;
@@ -35,6 +48,9 @@ mod remote;
 pub use error::{PeerError, Tried};
 #[cfg(feature = "peer")]
 pub use host::{Peer, PeerBuilder, StartError};
+#[cfg(feature = "lan")]
+pub use lan::LanError;
+pub(crate) use near::Near;
 pub use presence::{Boot, PeerAddress, Presence};
 #[cfg(feature = "relay")]
 pub(crate) use protocol::PEERS;

@@ -72,6 +72,12 @@ impl Clerk {
         Ok(Stream::channel(1).1)
     }
 
+    #[method(idempotent, hedge = "30ms")]
+    async fn inquire(&self, cx: &Context) -> Result<PublicKey> {
+        self.answer().await;
+        Ok(cx.node().key())
+    }
+
     async fn order(&self) -> Result<()> {
         self.answer().await;
         Ok(())
@@ -151,6 +157,38 @@ async fn calls_that_meet_a_frozen_node_are_answered_by_another_and_cancelled_the
     .await;
     assert_eq!(frozen.begun(), 10);
     assert_eq!((office.answered(), office.hedges("ask")), (10, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_method_that_says_hedge_is_answered_by_another_node_than_the_frozen_one() {
+    let office = office().await;
+
+    for _ in 0..10 {
+        let call = office.clerk.inquire().prefer(office.frozen);
+        assert_ne!(call.timeout(SOON).await.unwrap(), office.frozen);
+    }
+
+    assert_eq!(office.counts[0].begun(), 10);
+    assert_eq!((office.answered(), office.hedges("inquire")), (10, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_caller_says_of_hedging_holds_before_what_the_method_says() {
+    let office = office().await;
+    let inquire = || {
+        let call = office.clerk.inquire().prefer(office.frozen);
+        call.timeout(SOON)
+    };
+
+    let never = inquire().without_hedge().await.unwrap_err();
+    let too_late = inquire().hedge(SOON * 2).await.unwrap_err();
+    let in_time = inquire().hedge(SOON / 2).await.unwrap();
+
+    for error in [never, too_late] {
+        assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    }
+    assert_ne!(in_time, office.frozen);
+    assert_eq!((office.counts[0].begun(), office.answered()), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,12 +11,12 @@ extern crate distri_core as distri;
 #[path = "peers/support.rs"]
 mod support;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use distri::{
     Client, Config, Node,
     identity::Identity,
-    peer::{Boot, Peer, PeerState, Presence, RemotePeer},
+    peer::{Boot, Peer, PeerState, Presence},
     signed::Signed,
     transport::{
         Address,

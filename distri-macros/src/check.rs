@@ -18,6 +18,7 @@ use crate::{
     parse::{self, Function, options::Setting},
 };
 
+mod again;
 pub(crate) mod message;
 mod method;
 mod options;

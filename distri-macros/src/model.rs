@@ -42,6 +42,8 @@ pub(crate) struct Method {
     pub(crate) placement: Placement,
     pub(crate) idempotent: bool,
     pub(crate) once: bool,
+    /// After how long another node is asked as well.
+    pub(crate) hedge: Option<Duration>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) concurrency: Option<u32>,
 }

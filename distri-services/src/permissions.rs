@@ -12,7 +12,8 @@
 //! signed by whom, `receipt` what a view releases, `look` what the viewer does to look once, in which
 //! order. All of these are pure: no clock, no disk, no network, and randomness is handed in. `ledger`
 //! has the rules, `audit` the chain of what was done, `store` keeps both in the directory, `cloud` the
-//! cloud's keys; [`Permissions`] is the service, called through [`PermissionsClient`].
+//! cloud's keys; [`Permissions`] is the service, called through [`PermissionsClient`]: `redeeming` is how a
+//! view is spent there, `watching` how the audit is told, `sweeping` how grants end.
 
 mod attempts;
 mod audit;
@@ -28,12 +29,15 @@ mod look;
 mod operations;
 mod randomness;
 mod receipt;
+mod redeeming;
 mod refusal;
 mod sealing;
 mod service;
 mod split;
 mod store;
+mod sweeping;
 mod turns;
+mod watching;
 
 pub(crate) use self::audit::Tally;
 pub use self::{

@@ -46,6 +46,10 @@ pub struct CallArgs {
     /// Only this peer: name, key or the key's first letters [default: the nodes]
     #[arg(long, value_name = "PEER", conflicts_with = "to")]
     pub peer: Option<String>,
+    /// Find the peer on the local network; no cloud is asked
+    #[cfg(feature = "lan")]
+    #[arg(long, requires = "peer")]
+    pub lan: bool,
     /// Write the result to a file; - is stdout [default: stdout]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -59,7 +63,7 @@ A value is JSON if it reads as JSON, else text. name=@FILE sends what is in a fi
 takes it: bytes, text, JSON, or a stream with one item for each line of JSON; name=@- sends stdin.
 A text that begins with @ goes in quotes: 'name=\"@home\"'.";
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| "expected a duration such as 5s, 250ms or 2m".to_owned())
 }
 
@@ -135,6 +139,12 @@ async fn plan(args: &CallArgs, global: &Global) -> Result<(Client, Plan), Failur
 
 /// A client of the cloud, or of the peer that is asked for.
 async fn connect(args: &CallArgs, global: &Global) -> Result<Client, Failure> {
+    #[cfg(feature = "lan")]
+    if let (Some(text), true) = (&args.peer, args.lan) {
+        let client = peers::listening(global).await?;
+        let key = peers::called_nearby(&client, text).await?;
+        return Ok(client.peer(key).into());
+    }
     let client = global.connect().await?;
     match &args.peer {
         Some(text) => {

@@ -27,6 +27,10 @@ pub struct PeerArgs {
     /// Secret key file; made if missing [default: peer.identity, peer.key]
     #[arg(long, value_name = "FILE")]
     pub identity: Option<String>,
+    /// Announce it on the local network too, to everybody there, and find others there [default: peer.lan]
+    #[cfg(feature = "lan")]
+    #[arg(long)]
+    pub lan: bool,
     /// A node of the cloud; repeatable [default: cloud.nodes, or this folder's node]
     #[arg(long, value_name = "KEY@HOST:PORT")]
     pub cloud_node: Vec<Endpoint>,
@@ -69,7 +73,14 @@ fn load(args: &PeerArgs, global: &Global) -> Result<Config, Failure> {
         identity: &args.identity,
         cloud_node: &args.cloud_node,
     };
-    let mut config = flags.loader(global).load()?;
+    let loader = flags.loader(global);
+    #[cfg(feature = "lan")]
+    let loader = if args.lan {
+        loader.flag("--lan", "peer.lan", "true")
+    } else {
+        loader
+    };
+    let mut config = loader.load()?;
     if config.cloud.nodes.is_empty() {
         config.cloud.nodes.extend(node_of_folder(&config));
     }
@@ -96,6 +107,8 @@ fn announce(peer: &Peer, config: &Config, global: &Global) -> Result<(), Failure
             row(&texts, "none that others can dial"),
             row(&services, "none"),
             match config.cloud.nodes.len() {
+                0 if config.peer.lan =>
+                    "none: who is on the local network finds this peer".to_owned(),
                 0 => "none: nobody will find this peer".to_owned(),
                 1 => "1 node".to_owned(),
                 many => format!("{many} nodes"),

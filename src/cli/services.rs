@@ -134,6 +134,7 @@ fn as_json(service: &ServiceInfo) -> Value {
                 "shape": method.shape,
                 "idempotent": method.idempotent,
                 "timeout_ms": method.timeout_ms,
+                "hedge_ms": method.hedge_ms,
                 "arguments": parsed(&method.arguments),
                 "result": parsed(&method.result),
                 "example": describe::example(service, method),

@@ -55,10 +55,20 @@ pub(crate) struct Plan {
     on_retry: Option<OnRetry>,
     to: Option<PublicKey>,
     prefer: Option<PublicKey>,
-    /// After how long another node is asked as well.
-    hedge: Option<Duration>,
+    /// Whether another node is asked as well.
+    hedge: Hedging,
     key: Option<u64>,
     codec: Option<Codec>,
+}
+
+/// Whether another node is asked as well, and after how long.
+enum Hedging {
+    /// As the method says.
+    OfMethod,
+    /// As the caller says.
+    After(Duration),
+    /// The caller does not want it.
+    Never,
 }
 
 /// Told of each try that failed and is followed by another.
@@ -127,6 +137,14 @@ impl What {
         }
     }
 
+    /// After how long the method wants another node asked as well.
+    fn hedge(&self) -> Option<Duration> {
+        match self {
+            Self::Typed(_, method) => method.hedge,
+            Self::Named { .. } => None,
+        }
+    }
+
     /// True if nodes need it of each other as long as they are there, also of one that drains.
     fn is_needed(&self) -> bool {
         match self {
@@ -183,7 +201,7 @@ impl<T> Call<T> {
             on_retry: None,
             to: None,
             prefer: None,
-            hedge: None,
+            hedge: Hedging::OfMethod,
             key: None,
             codec: None,
         };
@@ -228,7 +246,8 @@ impl<T> Call<T> {
 
     /// Asks another node as well if the first has not answered after so long: the first answer counts,
     /// and the other call is cancelled. For calls that are to be quick although a node hangs or is
-    /// overloaded; choose a time that one call in twenty exceeds.
+    /// overloaded; choose a time that one call in twenty exceeds. Without this, what the method says
+    /// with `hedge = "…"` holds.
     ///
     /// Only methods that say `idempotent` may be asked for twice; of others the call fails as
     /// [`Code::InvalidArgument`]. At most one other node is asked, one that is no busier than the first,
@@ -237,7 +256,13 @@ impl<T> Call<T> {
     /// (blobs of more than 16 KB do), and those whose result has a blob or stream are made as
     /// if this were not said.
     pub fn hedge(mut self, after: Duration) -> Self {
-        self.plan.hedge = Some(after);
+        self.plan.hedge = Hedging::After(after);
+        self
+    }
+
+    /// Asks one node at a time, although the method says `hedge = "…"`.
+    pub fn without_hedge(mut self) -> Self {
+        self.plan.hedge = Hedging::Never;
         self
     }
 

@@ -32,7 +32,7 @@ use crate::{
     error::{Code, Error, Result},
     id::PublicKey,
     node::{HostsNothing, host::Host},
-    peer::Whereabouts,
+    peer::{Near, Whereabouts},
     rpc::{CallId, Link, Serve},
     stats::{Traffic, calls::CallTable},
     transport::{Address, ByteLink, Endpoint, Transport},
@@ -54,6 +54,8 @@ pub(crate) struct PoolOptions {
     pub(crate) transport: Arc<dyn Transport>,
     /// Further transports, over which peers are dialled besides.
     pub(crate) ways: Vec<Arc<dyn Transport>>,
+    /// The peers heard of on the local network, if that is listened to.
+    pub(crate) near: Option<Arc<Near>>,
     pub(crate) limits: Limits,
     /// What this end says of itself, made anew for each link.
     pub(crate) hello: Box<dyn Fn() -> Hello + Send + Sync>,
@@ -190,6 +192,7 @@ impl Pool {
         let options = PoolOptions {
             transport: self.options.transport.clone(),
             ways: self.options.ways.clone(),
+            near: None,
             limits: limits.clone(),
             hello: Box::new(move || super::client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
@@ -200,6 +203,11 @@ impl Pool {
         start(&pool, &whereabouts);
         peers.insert(key, Arc::downgrade(&pool));
         pool
+    }
+
+    /// The peers heard of on the local network, if that is listened to.
+    pub(crate) fn near(&self) -> Option<&Arc<Near>> {
+        self.options.near.as_ref()
     }
 
     /// Where the peer is to which this pool leads.
@@ -230,6 +238,9 @@ impl Pool {
         let (limits, traffic) = (self.options.limits.clone(), self.options.traffic.clone());
         let patience = limits.hello;
         let link = Link::start(bytes, true, &hello, limits, serve, traffic);
+        if self.whereabouts.is_some() {
+            link.leads_elsewhere();
+        }
         (link, patience)
     }
 

@@ -19,6 +19,7 @@ use super::{
     forms::{Member, NodeNumber, Payload, Types},
     machine::{Growth, Machine},
     network::Network,
+    pace::Heard,
     store::Store,
 };
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
     storage::{Disk, Log, LogOptions, Snapshots, StorageError},
     watch,
 };
+
+mod time;
 
 /// How soon a leader is missed.
 ///
@@ -67,6 +70,8 @@ struct Inner {
     snapshots: Arc<Snapshots>,
     growth: Arc<Growth>,
     inline: bool,
+    timing: Timing,
+    heard: Heard,
     /// The node is stopping in order.
     leaving: watch::Sender<bool>,
 }
@@ -164,6 +169,8 @@ impl Group {
             snapshots,
             growth,
             inline,
+            timing,
+            heard: Heard::default(),
             leaving: watch::Sender::new(false),
         };
         Ok(Self {
@@ -398,6 +405,11 @@ impl Group {
                 return;
             }
         }
+    }
+
+    /// When the leader was last heard of.
+    pub(super) fn heard(&self) -> &Heard {
+        &self.inner.heard
     }
 
     /// Ends this node's part. What was acknowledged stays.

@@ -42,6 +42,11 @@ use crate::{
 /// Pauses between tries to reach a node that cannot be reached.
 const BACKOFF: Duration = Duration::from_millis(50);
 
+/// How long an answer is waited for at least. openraft waits less for those that it needs sooner, and
+/// gives them up itself; others it would only ask for again, over the same link. As short a deadline
+/// for each heartbeat as openraft's would wake the node once more for each.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// How long a snapshot may take to travel. A larger one than a link can carry in this time cannot
 /// be sent; a shorter time would notice a dead receiver sooner.
 const SNAPSHOT_TIME: Duration = Duration::from_secs(600);
@@ -89,7 +94,7 @@ impl Path {
             .client
             .call::<_, Packet>(descriptor(), method, packet)
             .to(self.key)
-            .timeout(option.hard_ttl())
+            .timeout(option.hard_ttl().max(ANSWER))
             .await
             .map_err(|error| as_rpc(&error))?
             .body;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use openraft::{alias::SnapshotOf, raft::TransferLeaderRequest};
+use openraft::{
+    alias::SnapshotOf,
+    raft::{AppendEntriesResponse, TransferLeaderRequest},
+};
 
 use super::{
     forms::{NodeNumber, Types, VoteForm, decode, encode},
@@ -19,6 +22,7 @@ use crate::{
     error::{Code, Error, Result},
     service::{Context, Reply, Request, Service, ServiceDescriptor},
     storage::SnapshotId,
+    world,
 };
 
 /// The service.
@@ -46,7 +50,11 @@ impl RaftService {
             APPEND => {
                 let form: AppendForm = decode(body, "a message").map_err(bad_message)?;
                 let request = form.try_into().map_err(bad_message)?;
+                let came = world::now();
                 let answer = raft.append_entries(request).await.map_err(stopped)?;
+                if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+                    self.group.heard().note(came);
+                }
                 encode(&AppendAnswer::from(answer))
             }
             VOTE | PRE_VOTE => {

@@ -149,7 +149,8 @@ impl Client {
 }
 
 impl Directory {
-    /// The same directory, read as the node that is asked has it: fast, and perhaps a little old.
+    /// The same directory, read as the node that is asked has it: fast, and perhaps a little old. What a
+    /// node reads for itself or its services it reads from its own replica, without a message.
     #[must_use]
     pub fn local(&self) -> Self {
         Self {
@@ -289,10 +290,15 @@ impl Directory {
         A: Serialize + Send + 'static,
         R: DeserializeOwned + Send + 'static,
     {
-        self.client
+        let mut call = self
+            .client
             .call(descriptor(), method, arguments)
-            .timeout(self.timeout)
-            .await
+            .timeout(self.timeout);
+        if self.local {
+            // That of no node where this is a program that only calls.
+            call = call.prefer(self.client.key());
+        }
+        call.await
     }
 }
 

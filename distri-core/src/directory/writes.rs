@@ -64,10 +64,10 @@ const CLOCK_STEP_MS: u64 = 5_000;
 /// another, so a shorter time delays them less; it is several times what an answer takes.
 const LAST_ANSWER: Duration = Duration::from_millis(100);
 
-/// How often a leader looks whether a lease has ended.
+/// How often a leader looks whether a lease has ended, at most.
 const LEASES: Duration = Duration::from_millis(100);
 
-/// How often it looks while there are none: within the shortest time for which one may be granted.
+/// How often it looks while none ends sooner: within the shortest time for which one may be granted.
 const NO_LEASES: Duration = Duration::from_millis(500);
 
 /// The commands that wait.
@@ -150,7 +150,7 @@ impl Writes {
         };
         // Polled here rather than as tasks: a write that comes alone wakes one task less.
         let mut under_way = FuturesUnordered::new();
-        let mut leases = world::now() + way.look_at_leases();
+        let mut leases = world::now() + NO_LEASES;
         loop {
             let batch = if under_way.len() < UNDER_WAY {
                 self.take()
@@ -164,11 +164,11 @@ impl Writes {
             tokio::select! {
                 // What is seldom first, so that it is not left out while there is much to do.
                 biased;
-                () = tokio::time::sleep_until(leases) => {
-                    leases = world::now() + way.look_at_leases();
+                () = way.looks_at_leases(leases) => {
                     if way.lease_is_over() {
                         under_way.push(Step::EndLeases.take(&way));
                     }
+                    leases = world::now() + way.look_at_leases();
                 }
                 Some(()) = under_way.next(), if !under_way.is_empty() => {}
                 () = self.arrived.notified(), if under_way.len() < UNDER_WAY => {}
@@ -260,8 +260,21 @@ struct Stamp {
 impl Way {
     /// How long until it is looked again whether a lease is over.
     fn look_at_leases(&self) -> Duration {
-        let any = self.replica.read(|state| state.next_expiry_ms().is_some());
-        if any { LEASES } else { NO_LEASES }
+        let Some(expiry) = self.replica.read(|state| state.next_expiry_ms()) else {
+            return NO_LEASES;
+        };
+        let now = self.now(self.group.term()).time_ms;
+        Duration::from_millis(expiry.saturating_sub(now)).clamp(LEASES, NO_LEASES)
+    }
+
+    /// Waits until `at`, and until this node leads: the others end no leases and need not wake for them.
+    async fn looks_at_leases(&self, at: Instant) {
+        let leads = |group: &Group| (group.leader() == Some(group.number())).then_some(());
+        if self.group.wait_for(leads).await.is_none() {
+            // Its part has ended.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep_until(at).await;
     }
 
     fn clock(&self) -> MutexGuard<'_, Clock> {

@@ -8,13 +8,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    future::IntoFuture,
+    future::{Future, IntoFuture},
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
@@ -34,6 +36,9 @@ use crate::{
 
 /// How often a node looks how it stands itself. What has changed is told with the next packets.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long it waits with that for something else to wake it, which probes do every half second.
+const LOOK_LATE: Duration = Duration::from_millis(100);
 
 /// How long a packet may be under way. One that comes later says nothing any more.
 const PACKET_TIME: Duration = Duration::from_secs(1);
@@ -118,7 +123,9 @@ impl Membership {
 
     /// Takes part until dropped. `standing` gives nothing once the node has stopped.
     pub(crate) async fn run(self, client: Client, standing: Standing) {
-        let mut under_way = JoinSet::new();
+        // Polled here rather than as tasks: a packet, of which a node at rest sends several a second, wakes
+        // no other thread.
+        let mut under_way = FuturesUnordered::<Pin<Box<dyn Future<Output = ()> + Send>>>::new();
         let mut look = world::now();
         let mut late = Duration::ZERO;
         loop {
@@ -141,19 +148,20 @@ impl Membership {
             self.publish(now);
             for (to, packet) in packets {
                 if under_way.len() < UNDER_WAY {
-                    world::spawn_in(&mut under_way, send(client.clone(), to, packet));
+                    under_way.push(Box::pin(send(client.clone(), to, packet)));
                 }
             }
             if let Some((with, digest)) = compare {
                 let compare = compare_with(self.clone(), client.clone(), with, digest);
-                world::spawn_in(&mut under_way, compare);
+                under_way.push(Box::pin(compare));
             }
+            let next = next.min(look + LOOK_LATE);
             tokio::select! {
                 biased;
-                Some(_) = under_way.join_next(), if !under_way.is_empty() => {}
+                Some(()) = under_way.next(), if !under_way.is_empty() => {}
                 () = self.shared.stirred.notified() => {}
-                () = tokio::time::sleep_until(next.min(look)) => {
-                    late = late.max(world::now().saturating_duration_since(next.min(look)));
+                () = tokio::time::sleep_until(next) => {
+                    late = late.max(world::now().saturating_duration_since(next));
                 }
             }
         }

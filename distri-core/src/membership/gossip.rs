@@ -49,6 +49,8 @@ pub(crate) struct Gossip {
     /// The same without the times, and of which lives and descriptions it was made.
     seen: Option<(u64, u64, States)>,
     greet: Instant,
+    /// Somebody is to be greeted, or that is not known yet. Otherwise greeting wakes nobody.
+    greets: bool,
     greeted: Option<PublicKey>,
     compare: Instant,
     compared: Option<PublicKey>,
@@ -71,6 +73,7 @@ impl Gossip {
             stood: BTreeMap::new(),
             seen: None,
             greet: now,
+            greets: true,
             greeted: None,
             compare: now,
             compared: None,
@@ -98,6 +101,7 @@ impl Gossip {
         }
         self.swim.expect_nodes(members.len());
         self.greet = now;
+        self.greets = true;
     }
 
     /// What this node says of itself from now on.
@@ -170,6 +174,7 @@ impl Gossip {
             let there = [MemberState::Alive, MemberState::Suspect];
             let unknown = states.iter().filter(|(_, state)| !there.contains(state));
             let unknown: Vec<PublicKey> = unknown.map(|(key, _)| *key).collect();
+            self.greets = !unknown.is_empty();
             self.greeted = next_of(&unknown, self.greeted);
             if let Some(key) = self.greeted {
                 self.swim.announce(now, key);
@@ -193,9 +198,11 @@ impl Gossip {
 
     /// When [`Gossip::tick`] has something to do.
     pub(crate) fn next(&self) -> Instant {
-        self.swim
-            .next()
-            .map_or(self.greet, |due| due.min(self.greet))
+        match self.swim.next() {
+            Some(due) if self.greets => due.min(self.greet),
+            Some(due) => due,
+            None => self.greet,
+        }
     }
 
     /// Packets to be sent.

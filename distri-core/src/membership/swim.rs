@@ -156,6 +156,8 @@ pub(super) struct Swim {
     outbox: AccumulatingRuntime<Life>,
     timers: BinaryHeap<Reverse<Due>>,
     timers_made: u64,
+    /// The timer by which news is passed on. It waits for news, however long it is due.
+    passing_on: Option<(Instant, Timer<Life>)>,
     packets: Vec<(PublicKey, Bytes)>,
     /// When others last made this node begin another life, and how often without a pause.
     renewed: Option<(Instant, u32)>,
@@ -175,6 +177,7 @@ impl Swim {
             outbox: AccumulatingRuntime::new(),
             timers: BinaryHeap::new(),
             timers_made: 0,
+            passing_on: None,
             packets: Vec::new(),
             renewed: None,
         }
@@ -288,6 +291,17 @@ impl Swim {
                 self.warn(life, incarnation);
             }
         }
+        let has_news = self.has_news();
+        if let Some((_, timer)) = self.passing_on.take_if(|(at, _)| has_news && *at <= now) {
+            let _ = self.foca.handle_timer(timer, &mut self.outbox);
+            self.collect(now);
+        }
+    }
+
+    /// True if there is something to pass on. Between nodes that know all of each other there is not,
+    /// and none has to wake for it.
+    fn has_news(&self) -> bool {
+        self.foca.updates_backlog() > 0 || self.foca.custom_broadcast_backlog() > 0
     }
 
     /// Tells a node that this one suspects it. It would hear of it by gossip as well, when most others
@@ -329,7 +343,9 @@ impl Swim {
 
     /// When something is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.timers.peek().map(|Reverse(due)| due.at)
+        let pass_on = self.passing_on.as_ref().filter(|_| self.has_news());
+        let others = self.timers.peek().map(|Reverse(due)| due.at);
+        others.into_iter().chain(pass_on.map(|(at, _)| *at)).min()
     }
 
     /// The lives that this node knows of, its own not among them.
@@ -363,6 +379,11 @@ impl Swim {
             } = &timer
             {
                 suspects.push((*member_id, *incarnation));
+            }
+            if matches!(timer, Timer::PeriodicGossip(_)) {
+                // One that was there already was of a time before this node was alone, and is void.
+                self.passing_on = Some((now + after, timer));
+                continue;
             }
             self.timers_made += 1;
             self.timers.push(Reverse(Due {

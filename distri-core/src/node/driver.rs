@@ -60,7 +60,7 @@ mod stop;
 const REPORT: Duration = Duration::from_millis(100);
 
 /// The same for a node that serves no call and has just stood as it told.
-const REPORT_AT_REST: Duration = Duration::from_millis(300);
+const REPORT_AT_REST: Duration = Duration::from_millis(500);
 
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
@@ -137,6 +137,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
     let pool = Pool::new(PoolOptions {
         transport,
         ways: Vec::new(),
+        near: None,
         limits: config.limits.clone(),
         hello: {
             let hello = hello.clone();

@@ -2,7 +2,10 @@
 //!
 //! Written by hand, as a service without the macro is.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -51,6 +54,10 @@ pub struct MethodInfo {
     pub idempotent: bool,
     /// Milliseconds that a call may take if the caller does not say.
     pub timeout_ms: u64,
+    /// Milliseconds after which a call is asked of a second node too if its caller does not say;
+    /// `None`: it is not.
+    #[serde(default)]
+    pub hedge_ms: Option<u64>,
 }
 
 /// How a node stands.
@@ -198,10 +205,15 @@ pub fn info(service: &ServiceDescriptor) -> ServiceInfo {
                 arguments: method.arguments.to_string(),
                 result: method.result.to_string(),
                 idempotent: method.idempotent,
-                timeout_ms: u64::try_from(method.timeout.as_millis()).unwrap_or(u64::MAX),
+                timeout_ms: millis(method.timeout),
+                hedge_ms: method.hedge.map(millis),
             })
             .collect(),
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn status_of(node: &NodeHandle, host: &Host) -> NodeStatus {

@@ -391,6 +391,8 @@ impl Keeper {
         tasks.push(world::spawn(touch.keep()));
         let group = self.group.clone();
         tasks.push(world::spawn(async move { group.keep_short().await }));
+        let group = self.group.clone();
+        tasks.push(world::spawn(async move { group.keep_time().await }));
         let follow = cluster::follow(
             roster.clone(),
             self.server.replica().clone(),
@@ -485,13 +487,13 @@ fn timing(profile: config::Timing) -> Timing {
     let millis = Duration::from_millis;
     match profile {
         config::Timing::Lan => Timing {
-            // openraft looks at its clock five times as often, which is most of what a node at rest
-            // does. Four of these fit into the time after which a leader is missed.
-            heartbeat: millis(100),
+            // Three of these fit into the shortest time after which a leader is missed. They are most of
+            // what a node at rest does.
+            heartbeat: millis(120),
             election: millis(150)..millis(300),
         },
         config::Timing::Cloud => Timing {
-            heartbeat: millis(100),
+            heartbeat: millis(200),
             election: millis(400)..millis(800),
         },
     }

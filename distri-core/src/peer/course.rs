@@ -1,20 +1,26 @@
 //! [`Course`]: where a peer is, as one program knows it, and whether a link to it goes there. A machine.
 //!
-//! It is told what the directory says of the peer (a record, none, or that nobody could be asked) and
-//! what became of dials and links. It says where to dial, whether a link is to be closed because its
+//! It is told what the directory says of the peer (a record, none, or that nobody could be asked), what
+//! is heard of it on the local network, and what became of dials and links. Of two records the newer
+//! counts, wherever it comes from; a lie of a node is told by what nodes have said, for the network may
+//! know of a move earlier or later than they. It says where to dial, whether a link is to be closed because its
 //! peer has moved or was started anew, and why a call cannot be made.
 
 use super::{Boot, PeerAddress, PeerError, Presence, error::Tried, protocol::Seen};
 use crate::{
     id::PublicKey,
-    signed::{Latest, RecordError, Signed, Taken},
+    signed::{Latest, RecordError, Signed},
 };
 
 /// Where a peer is, as one program knows it.
 #[derive(Debug)]
 pub(super) struct Course {
+    /// What the directory has told.
     latest: Latest<Presence>,
     word: Word,
+    /// The newest that was heard on the local network, and whether the peer is there now.
+    near: Option<Signed<Presence>>,
+    is_near: bool,
     /// Rises whenever it may be time to dial anew.
     version: u64,
     link: Option<Held>,
@@ -53,6 +59,8 @@ impl Course {
         Self {
             latest: Latest::new(key),
             word: Word::Awaited(None),
+            near: None,
+            is_near: false,
             version: 0,
             link: None,
             tried: Vec::new(),
@@ -65,12 +73,20 @@ impl Course {
 
     /// The newest good record, whether or not it still stands.
     pub(super) fn record(&self) -> Option<&Signed<Presence>> {
-        self.latest.record()
+        match (self.latest.record(), &self.near) {
+            (Some(told), Some(heard)) if heard.seq() > told.seq() => Some(heard),
+            (Some(told), _) => Some(told),
+            (None, heard) => heard.as_ref(),
+        }
     }
 
-    /// True if the directory has a record of the peer.
+    fn body(&self) -> Option<&Presence> {
+        self.record().map(Signed::unchecked)
+    }
+
+    /// True if the peer is there: the directory has a record of it, or it is heard on the local network.
     pub(super) fn is_present(&self) -> bool {
-        self.word == Word::Present
+        self.word == Word::Present || self.is_near
     }
 
     /// The address of the link that stands.
@@ -95,26 +111,42 @@ impl Course {
             // No honest node has taken it.
             return Err(RecordError::Forged { key, seq });
         }
-        let taken = self.latest.take(record)?;
-        let came_back = self.word != Word::Present;
+        let before = (self.record().map(Signed::seq), self.is_present());
+        self.latest.take(record)?;
         self.word = Word::Present;
-        let is_news = taken == Taken::New || came_back;
+        Ok(self.changed_from(before))
+    }
+
+    /// The local network has this record of the peer, which is good, or none. True if that is news.
+    pub(super) fn heard(&mut self, record: Option<Signed<Presence>>) -> bool {
+        let before = (self.record().map(Signed::seq), self.is_present());
+        self.is_near = record.is_some();
+        let held = self.near.as_ref().map(Signed::seq);
+        if let Some(record) = record.filter(|record| held.is_none_or(|held| record.seq() > held)) {
+            self.near = Some(record);
+        }
+        self.changed_from(before)
+    }
+
+    /// Takes note of it if another record counts, or the peer came or went.
+    fn changed_from(&mut self, before: (Option<u64>, bool)) -> bool {
+        let is_news = before != (self.record().map(Signed::seq), self.is_present());
         if is_news {
             self.tried.clear();
             self.version += 1;
         }
-        Ok(is_news)
+        is_news
     }
 
-    /// The directory has no record, and remembers this.
+    /// The directory has no record, and remembers this. True if the peer is away for that.
     pub(super) fn absent(&mut self, seen: Option<Seen>) -> bool {
         let word = Word::Absent(seen);
         let is_news = self.word != word;
-        if is_news {
-            self.word = word;
+        self.word = word;
+        if is_news && !self.is_near {
             self.version += 1;
         }
-        is_news
+        is_news && !self.is_near
     }
 
     /// The directory could not be asked. What was known before holds on.
@@ -130,7 +162,7 @@ impl Course {
     /// A link at an address that the peer still has, in the same life, is left alone: peers learn of
     /// further addresses one by one, and calls under way should not end for that.
     pub(super) fn misplaced(&self) -> Option<&'static str> {
-        let (Some(link), Some(presence)) = (&self.link, self.latest.body()) else {
+        let (Some(link), Some(presence)) = (&self.link, self.body()) else {
             return None;
         };
         if link.boot != presence.boot {
@@ -144,8 +176,8 @@ impl Course {
 
     /// Where to dial, if that is due: there is no link, and the peer is there.
     pub(super) fn aim(&self) -> Option<Aim> {
-        let presence = self.latest.body()?;
-        (self.link.is_none() && self.word == Word::Present).then(|| Aim {
+        let presence = self.body()?;
+        (self.link.is_none() && self.is_present()).then(|| Aim {
             version: self.version,
             boot: presence.boot,
             addresses: presence.addresses.clone(),
@@ -178,10 +210,22 @@ impl Course {
     pub(super) fn trouble(&self, unix_ms: u64) -> Option<PeerError> {
         let key = self.latest.key();
         let name = || {
-            let presence = self.latest.body();
+            let presence = self.body();
             presence.map_or_else(String::new, |presence| presence.name.clone())
         };
         match &self.word {
+            _ if self.is_present() => {
+                let is_nowhere = self
+                    .body()
+                    .is_some_and(|presence| presence.addresses.is_empty());
+                (is_nowhere || !self.tried.is_empty()).then(|| PeerError::Unreachable {
+                    key,
+                    name: name(),
+                    tried: self.tried.clone(),
+                })
+            }
+            // Not without a record; see above.
+            Word::Present => None,
             Word::Awaited(None) => None,
             Word::Awaited(Some(why)) => Some(PeerError::NotAsked {
                 key,
@@ -192,29 +236,18 @@ impl Course {
                 name: seen.name.clone(),
                 away_for_ms: Some(unix_ms.saturating_sub(seen.at_ms)),
             }),
-            Word::Absent(None) if self.latest.record().is_some() => Some(PeerError::Away {
+            Word::Absent(None) if self.record().is_some() => Some(PeerError::Away {
                 key,
                 name: name(),
                 away_for_ms: None,
             }),
             Word::Absent(None) => Some(PeerError::Unknown { key }),
-            Word::Present => {
-                let is_nowhere = self
-                    .latest
-                    .body()
-                    .is_some_and(|presence| presence.addresses.is_empty());
-                (is_nowhere || !self.tried.is_empty()).then(|| PeerError::Unreachable {
-                    key,
-                    name: name(),
-                    tried: self.tried.clone(),
-                })
-            }
         }
     }
 
-    /// True if waiting brings nothing soon: the directory has no record, so there is nowhere to dial.
+    /// True if waiting brings nothing soon: nobody has a record, so there is nowhere to dial.
     pub(super) fn is_hopeless(&self) -> bool {
-        matches!(self.word, Word::Absent(_)) && self.link.is_none()
+        matches!(self.word, Word::Absent(_)) && !self.is_near && self.link.is_none()
     }
 }
 
@@ -352,6 +385,44 @@ mod tests {
         course.found(record(2, 1, &[])).unwrap();
         let text = course.trouble(0).unwrap().to_string();
         assert!(text.ends_with("it has no address"), "{text}");
+    }
+
+    #[test]
+    fn a_peer_that_is_heard_nearby_needs_no_cloud() {
+        let mut course = Course::new(peer().public());
+        course.unasked("no node is configured");
+        assert!(course.heard(Some(record(1, 1, &[1]))));
+        assert!(!course.heard(Some(record(1, 1, &[1]))));
+        assert_eq!(course.trouble(0), None);
+        let aim = course.aim().unwrap();
+        course.reached(&aim, address(1));
+
+        assert!(course.heard(Some(record(2, 1, &[2]))));
+        assert_eq!(course.misplaced(), Some("the peer has moved"));
+        course.lost();
+        assert!(course.heard(None));
+        assert_eq!(course.aim(), None);
+    }
+
+    #[test]
+    fn of_what_the_cloud_and_the_network_say_the_newer_counts_and_no_node_is_blamed_for_it() {
+        let mut course = Course::new(peer().public());
+        course.heard(Some(record(5, 1, &[5])));
+
+        // The cloud has not heard of the move yet, or the network not of the next.
+        assert_eq!(course.found(record(4, 1, &[4])), Ok(false));
+        assert_eq!(course.aim().unwrap().addresses, [address(5)]);
+        assert_eq!(course.found(record(6, 1, &[6])), Ok(true));
+        assert_eq!(course.aim().unwrap().addresses, [address(6)]);
+        assert!(!course.heard(Some(record(5, 1, &[5]))));
+        assert_eq!(course.aim().unwrap().addresses, [address(6)]);
+        assert!(course.found(record(4, 1, &[4])).is_err());
+
+        // It is away when both say so.
+        assert!(!course.absent(None));
+        assert!(course.aim().is_some() && !course.is_hopeless());
+        assert!(course.heard(None));
+        assert!(course.aim().is_none() && course.is_hopeless());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a peer does in the world: it accepts links, tells the cloud where it is, and stops.
 //!
 //! Its tasks: `accept` (one for each address it listens on), `meet` (one for each link that came in,
-//! until it closes), `announce` (one), `tend` (one). All end with [`Running`].
+//! until it closes), `announce` (one), `tend` (one), `roam` and that of `lan` (one each, on a local
+//! network). All end with [`Running`].
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the peer's tasks"
@@ -10,15 +11,17 @@
 use std::{
     fmt,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use tokio::{sync::Notify, task::AbortHandle};
 
 use super::{
-    Boot, PeerAddress, PeerBuilder, Presence, StartError,
+    Boot, Near, PeerAddress, PeerBuilder, Presence, StartError,
     announce::Announcer,
+    gate::{Gate, accept, tend},
+    places::{self, Places, told},
     protocol::{ANNOUNCE, Announcement, LEAVE, Leave, descriptor},
 };
 use crate::{
@@ -26,23 +29,16 @@ use crate::{
         Client, client_hello,
         pool::{Pool, PoolOptions},
     },
-    config::{AccessConfig, ClientAccess, Config, Limits},
+    config::Config,
     error::{Code, Error},
-    id::PublicKey,
     identity::Identity,
-    node::{
-        HostsNothing, NodeHandle,
-        host::{Host, HostFor},
-        introspect,
-        repeats::Repeats,
-    },
-    rpc::{Link, Serve},
-    service::{Caller, Role, ServiceDescriptor},
+    node::{HostsNothing, NodeHandle, host::Host, introspect},
+    rpc::Link,
+    service::ServiceDescriptor,
     signed::{RecordError, Signed},
     stats::Traffic,
-    transport::{Address, ByteLink, Listener, Transport, TransportChoice, TransportError},
-    wire::{Hello, Status},
-    world,
+    transport::{Address, Listener, Transport, TransportChoice, TransportError},
+    watch, world,
 };
 
 /// Pauses before the cloud is told again that could not be told: from the first, doubled each time, to
@@ -62,8 +58,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How long a peer that stops waits at least for its links to part: for replies to be read.
 const PART: Duration = Duration::from_millis(500);
 
-/// How often replies that are kept too long are let go.
-const TEND: Duration = Duration::from_secs(1);
+/// How often a peer on a local network looks which addresses its machine has.
+const ROAM: Duration = Duration::from_secs(5);
 
 /// A peer that runs.
 pub(super) struct Running {
@@ -73,20 +69,11 @@ pub(super) struct Running {
     pool: Arc<Pool>,
     voice: Arc<Voice>,
     transport: Arc<dyn Transport>,
+    /// How it tells addresses of its main transport.
+    places: Places,
     /// The task that accepts links over the main transport.
     main: Mutex<Option<AbortHandle>>,
     tasks: Vec<AbortHandle>,
-}
-
-/// Who may come in, and who has.
-struct Gate {
-    access: AccessConfig,
-    limits: Limits,
-    name: String,
-    host: Arc<OnceLock<Weak<Host>>>,
-    repeats: Arc<Repeats>,
-    traffic: Arc<Traffic>,
-    links: Mutex<Vec<Link>>,
 }
 
 /// What the peer says of itself, and what the cloud has heard.
@@ -96,14 +83,18 @@ struct Voice {
     state: Mutex<Said>,
     /// Woken when there is something new to say, or it has been heard.
     changed: Notify,
+    /// What it says, for the local network.
+    record: watch::Sender<Option<Signed<Presence>>>,
 }
 
 struct Said {
     announcer: Announcer,
     /// Rises whenever there is something new to say.
     version: u64,
-    /// Where it listens over the main transport, as others see it.
-    main: Option<PeerAddress>,
+    /// Where it listens over the main transport, unless others are told otherwise.
+    at: Option<Address>,
+    /// And as others see it.
+    main: Vec<PeerAddress>,
     /// And over the others.
     ways: Vec<Vec<PeerAddress>>,
     heard: Option<Signed<Presence>>,
@@ -118,8 +109,11 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         identity,
         transport,
         mut ways,
+        lan,
         roll,
     } = prepared;
+    let mut config = config;
+    config.peer.lan |= lan;
     let identity = match identity {
         Some(identity) => identity,
         None => Identity::load_or_create(&config.peer.identity)?,
@@ -143,7 +137,9 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
     }
     let name = config.peer.name.clone().unwrap_or_else(|| key.short());
     let traffic: Arc<Traffic> = Arc::default();
-    let pool = cloud(&config, &transport, &ways, &traffic);
+    let places = Places::of(&config, transport.kind());
+    let near = places::listens(&config, key)?;
+    let pool = cloud(&config, &transport, &ways, near.clone(), &traffic);
     let handle = NodeHandle::of_peer(key, name.clone(), Client::from_pool(pool.clone()));
     let cell = Arc::new(OnceLock::new());
     let own = [introspect::service(&cell, &handle)];
@@ -152,7 +148,7 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
     own.into_iter().for_each(|service| host.put(service));
     // The cell was made above and nobody else has it to set.
     let _ = cell.set(Arc::downgrade(&host));
-    let listener = transport.listen(&config.peer.listen).await?;
+    let listener = transport.listen(&places.listen).await?;
     let mut further: Vec<(_, Arc<dyn Listener>)> = Vec::new();
     for (way, at) in &ways {
         further.push((way.kind(), way.listen(at).await?.into()));
@@ -160,12 +156,9 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
     for service in roll.make(&config, &handle).await?.into_values() {
         host.put(service);
     }
-    let main = config
-        .peer
-        .advertise
-        .clone()
-        .or_else(|| dialable(listener.address()))
-        .map(|address| PeerAddress::new(transport.kind(), address));
+    let advertise = config.peer.advertise.clone();
+    let at = advertise.is_none().then(|| listener.address());
+    let main = places.told(advertise, listener.address());
     let ways: Vec<_> = further
         .iter()
         .map(|(kind, listener)| told(kind, &listener.addresses()))
@@ -178,34 +171,39 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
     presence.check().map_err(StartError::Presence)?;
     let announcer =
         Announcer::new(identity, world::unix_ms(), presence).map_err(StartError::Presence)?;
+    let record = watch::Sender::new(Some(announcer.record().clone()));
     let voice = Arc::new(Voice {
         client: handle.client().clone(),
         lease: config.peer.lease,
         state: Mutex::new(Said {
             announcer,
             version: 0,
+            at,
             main,
             ways,
             heard: None,
             denied: None,
         }),
         changed: Notify::new(),
+        record,
     });
-    let gate = Arc::new(Gate {
-        access: config.access.clone(),
-        limits: config.limits.clone(),
-        name: handle.name().to_owned(),
-        host: cell,
-        repeats: Repeats::new(&config.limits),
-        traffic,
-        links: Mutex::default(),
-    });
+    let gate = Gate::new(&config, handle.name(), cell, traffic);
     let address = listener.address();
     let main = world::spawn(accept(listener.into(), gate.clone())).abort_handle();
     let mut tasks = vec![
         world::spawn(announce(voice.clone())).abort_handle(),
         world::spawn(tend(Arc::downgrade(&gate))).abort_handle(),
     ];
+    if let Some(near) = near {
+        tasks.extend(places::on_lan(
+            near,
+            key,
+            &places,
+            voice.record.subscribe(),
+        )?);
+        let roam = roam(voice.clone(), places.clone());
+        tasks.push(world::spawn(roam).abort_handle());
+    }
     for (way, (kind, listener)) in further.into_iter().enumerate() {
         let trail = trail(voice.clone(), way, kind, listener.clone());
         tasks.push(world::spawn(trail).abort_handle());
@@ -225,6 +223,7 @@ pub(super) async fn start(prepared: PeerBuilder) -> Result<Running, StartError> 
         pool,
         voice,
         transport,
+        places,
         main: Mutex::new(Some(main)),
         tasks,
     })
@@ -249,6 +248,23 @@ fn over_iroh(_: &Identity, _: &Config) -> Result<Arc<dyn Transport>, StartError>
     Err(StartError::NoIroh)
 }
 
+/// Follows which addresses the machine has, where all of them are told.
+async fn roam(voice: Arc<Voice>, places: Places) {
+    loop {
+        world::pause(ROAM).await;
+        let Some(at) = voice.lock().at.clone() else {
+            continue;
+        };
+        let told = places.told(None, at.clone());
+        voice.moved(|said| {
+            // Unless it listens elsewhere by now.
+            if said.at == Some(at) {
+                said.main = told;
+            }
+        });
+    }
+}
+
 /// Follows where a listener is, which may change as networks come and go.
 async fn trail(voice: Arc<Voice>, way: usize, kind: &'static str, listener: Arc<dyn Listener>) {
     let mut addresses = listener.addresses();
@@ -259,25 +275,19 @@ async fn trail(voice: Arc<Voice>, way: usize, kind: &'static str, listener: Arc<
     }
 }
 
-/// The addresses of a listener that others can dial.
-fn told(kind: &'static str, addresses: &[Address]) -> Vec<PeerAddress> {
-    let dialable = addresses.iter().cloned().filter_map(dialable);
-    dialable
-        .map(|address| PeerAddress::new(kind, address))
-        .collect()
-}
-
 /// Links to the cloud, which are made as soon as they can be.
 fn cloud(
     config: &Config,
     transport: &Arc<dyn Transport>,
     ways: &[(Arc<dyn Transport>, Address)],
+    near: Option<Arc<Near>>,
     traffic: &Arc<Traffic>,
 ) -> Arc<Pool> {
     let limits = config.limits.clone();
     let pool = Pool::new(PoolOptions {
         transport: transport.clone(),
         ways: ways.iter().map(|(way, _)| way.clone()).collect(),
+        near,
         limits: config.limits.clone(),
         hello: Box::new(move || client_hello(&limits)),
         serve: Box::new(|_| Arc::new(HostsNothing)),
@@ -287,121 +297,6 @@ fn cloud(
     let nodes = config.cloud.nodes.iter().cloned();
     nodes.for_each(|node| pool.add(node));
     pool
-}
-
-/// The address, unless it stands for all addresses of the machine: nobody can dial that.
-fn dialable(address: Address) -> Option<Address> {
-    let text = address.as_str();
-    let is_wildcard = text.starts_with("0.0.0.0:") || text.starts_with("[::]:");
-    if is_wildcard {
-        tracing::warn!(%address, "others cannot dial where the peer listens: set `peer.advertise`");
-    }
-    (!is_wildcard).then_some(address)
-}
-
-/// Accepts links until the listener closes.
-async fn accept(listener: Arc<dyn Listener>, gate: Arc<Gate>) {
-    loop {
-        match listener.accept().await {
-            Ok(bytes) => gate.clone().admit(bytes),
-            Err(error) => {
-                tracing::info!(
-                    error = crate::error::chain(&error),
-                    "no more links are accepted"
-                );
-                return;
-            }
-        }
-    }
-}
-
-impl Gate {
-    fn lock(&self) -> MutexGuard<'_, Vec<Link>> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a key is to this peer. Nodes of the cloud are strangers like others, unless listed: a peer
-    /// takes no work from them.
-    fn caller(&self, key: PublicKey) -> Caller {
-        let roles = self.access.roles_of(key);
-        let is_known = !roles.is_empty() || self.access.keys.contains(&key);
-        let role = if is_known {
-            Role::Known
-        } else {
-            Role::Stranger
-        };
-        Caller { key, role, roles }
-    }
-
-    fn hello(&self) -> Hello {
-        let host = self.host.get().and_then(Weak::upgrade);
-        Hello {
-            is_node: false,
-            life: self.repeats.life(),
-            link: self.repeats.number(),
-            name: self.name.clone(),
-            services: host.as_ref().map(|host| host.offers()).unwrap_or_default(),
-            status: Status::default(),
-            ..client_hello(&self.limits)
-        }
-    }
-
-    /// Lets a link in, or tells the other end why not.
-    fn admit(self: Arc<Self>, bytes: ByteLink) {
-        let caller = self.caller(bytes.peer);
-        let refusal = match (caller.role, self.access.clients) {
-            (Role::Stranger, ClientAccess::Listed) => {
-                Some(format!("key {} is not admitted here", bytes.peer))
-            }
-            (Role::Node | Role::Known | Role::Stranger, _) => {
-                (self.lock().len() >= self.limits.links as usize).then(|| {
-                    format!(
-                        "this peer keeps {} links already, its bound",
-                        self.limits.links
-                    )
-                })
-            }
-        };
-        let serve: Arc<dyn Serve> = match &refusal {
-            Some(_) => Arc::new(HostsNothing),
-            None => Arc::new(HostFor {
-                host: self.host.clone(),
-                repeats: self.repeats.clone(),
-                caller: Arc::new(caller),
-            }),
-        };
-        let (limits, traffic) = (self.limits.clone(), self.traffic.clone());
-        let link = Link::start(bytes, false, &self.hello(), limits, serve, traffic);
-        if let Some(why) = refusal {
-            tracing::debug!(peer = %link.peer(), why, "link refused");
-            link.close(&why);
-            return;
-        }
-        self.lock().push(link.clone());
-        world::spawn(meet(Arc::downgrade(&self), link));
-    }
-}
-
-/// Follows a link that came in until it closes.
-async fn meet(gate: Weak<Gate>, link: Link) {
-    let hello = gate.upgrade().map(|gate| gate.limits.hello);
-    let waits = tokio::time::timeout(hello.unwrap_or_default(), link.hello());
-    if waits.await.is_err() {
-        link.close("no hello in time");
-    }
-    link.closed().await;
-    if let Some(gate) = gate.upgrade() {
-        gate.lock().retain(|held| !held.is_same(&link));
-    }
-}
-
-/// Lets go of replies that nobody has asked for again.
-async fn tend(gate: Weak<Gate>) {
-    while let Some(gate) = gate.upgrade() {
-        gate.repeats.expire();
-        drop(gate);
-        world::pause(TEND).await;
-    }
 }
 
 /// Tells the cloud where the peer is: at once, when that changes, and before the lease ends.
@@ -477,6 +372,8 @@ impl Voice {
         let is_about_record = why.is_some();
         if why.is_some_and(|why| matches!(said.announcer.refused(&why, is_taken), Ok(true))) {
             said.version += 1;
+            self.record
+                .send_replace(Some(said.announcer.record().clone()));
             return Refused::Again;
         }
         let is_final = matches!(error.code(), Code::Denied | Code::InvalidArgument);
@@ -511,7 +408,11 @@ impl Voice {
         let ways = said.main.iter().chain(said.ways.iter().flatten());
         let addresses = ways.cloned().collect();
         match said.announcer.moved(addresses) {
-            Ok(true) => said.version += 1,
+            Ok(true) => {
+                said.version += 1;
+                self.record
+                    .send_replace(Some(said.announcer.record().clone()));
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "the peer cannot say where it is"),
         }
@@ -566,14 +467,16 @@ impl Running {
             .unwrap_or_else(PoisonError::into_inner)
             .replace(task);
         former.iter().for_each(AbortHandle::abort);
-        let kind = self.transport.kind();
-        let told = dialable(address.clone()).map(|address| PeerAddress::new(kind, address));
-        self.voice.moved(|said| said.main = told);
+        let told = self.places.told(None, address.clone());
+        self.voice.moved(|said| {
+            said.at = Some(address.clone());
+            said.main = told;
+        });
         Ok(address)
     }
 
     pub(super) fn links(&self) -> usize {
-        self.gate.lock().len()
+        self.gate.links().len()
     }
 
     pub(super) async fn shutdown(&self) {
@@ -598,7 +501,7 @@ impl Running {
             let (in_flight, waited) = (self.host.serving(), self.gate.limits.drain);
             tracing::warn!(in_flight, ?waited, "calls did not finish in time");
         }
-        let links = self.gate.lock().clone();
+        let links = self.gate.links();
         links.iter().for_each(Link::go_away);
         self.pool.go_away();
         let all_ended = async {
@@ -624,12 +527,8 @@ impl Running {
     }
 
     fn close(&self) {
-        let links: Vec<_> = self.gate.lock().drain(..).collect();
-        links
-            .iter()
-            .for_each(|link| link.close("the peer has stopped"));
+        self.gate.close("the peer has stopped");
         self.pool.close("the peer has stopped");
-        self.gate.repeats.close();
     }
 }
 

@@ -1,17 +1,20 @@
-//! Follows the record of a peer in the directory, for as long as somebody holds the peer.
+//! Follows the record of a peer, in the directory and on the local network, for as long as somebody
+//! holds the peer.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a driver: the task that follows a peer's record"
+    reason = "a driver: the tasks that follow a peer's record"
 )]
 
 use std::{
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use super::{
     Presence,
+    near::Wanted,
     protocol::{PEERS, SEEN, Seen},
     remote::{PeerEvent, Whereabouts},
 };
@@ -39,8 +42,35 @@ pub(super) fn start(
     whereabouts: &Arc<Whereabouts>,
     key: PublicKey,
 ) {
+    if let Some(near) = whereabouts.near() {
+        let task = listen(near.want(key), Arc::downgrade(pool), whereabouts.clone());
+        pool.own(world::spawn(task).abort_handle());
+    }
     let task = follow(cloud, Arc::downgrade(pool), whereabouts.clone(), key);
     pool.own(world::spawn(task).abort_handle());
+}
+
+/// Follows what is heard of the peer on the local network.
+async fn listen(wanted: Wanted, pool: Weak<Pool>, whereabouts: Arc<Whereabouts>) {
+    loop {
+        let mut changed = pin!(wanted.near.changed.notified());
+        changed.as_mut().enable();
+        let record = wanted.near.lock().of(wanted.key).cloned();
+        let event = match &record {
+            Some(record) => PeerEvent::Announced {
+                seq: record.seq(),
+                boot: record.unchecked().boot,
+            },
+            None => PeerEvent::Gone,
+        };
+        let is_news = whereabouts.course().heard(record);
+        if is_news {
+            let Some(pool) = pool.upgrade() else { return };
+            whereabouts.tell(event);
+            whereabouts.wake(&pool);
+        }
+        changed.await;
+    }
 }
 
 async fn follow(cloud: Client, pool: Weak<Pool>, whereabouts: Arc<Whereabouts>, key: PublicKey) {

@@ -22,7 +22,7 @@ use crate::{
 /// A running peer: it hosts services, is a client of the cloud, and tells the cloud where it is.
 ///
 /// It starts and serves also while no node of the cloud can be reached; it says where it is as soon as
-/// one can. Cheap to clone. Dropping the last clone stops it abruptly: links close, calls in flight
+/// one can, and on the local network if asked to ([`PeerBuilder::on_lan`]). Cheap to clone. Dropping the last clone stops it abruptly: links close, calls in flight
 /// fail, and others hold it for present until its lease ends. [`Peer::shutdown`] lets calls finish and
 /// says goodbye.
 ///
@@ -54,6 +54,7 @@ pub struct PeerBuilder {
     pub(super) identity: Option<Identity>,
     pub(super) transport: Option<Arc<dyn Transport>>,
     pub(super) ways: Vec<(Arc<dyn Transport>, Address)>,
+    pub(super) lan: bool,
     pub(super) roll: Roll,
 }
 
@@ -77,6 +78,13 @@ pub enum StartError {
     /// The configuration asks for the transport `iroh`, and this program was built without it.
     #[error("`peer.iroh` is set, and this program was built without the feature `iroh`")]
     NoIroh,
+    /// The peer is to be on the local network, and this program was built without the feature `lan`.
+    #[error("`peer.lan` is set, and this program was built without the feature `lan`")]
+    NoLan,
+    /// The local network cannot be listened to.
+    #[cfg(feature = "lan")]
+    #[error("the peer cannot go on the local network")]
+    Lan(#[from] super::LanError),
     /// The services of the program and the configuration do not fit each other.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -116,6 +124,7 @@ impl Peer {
             identity: None,
             transport: None,
             ways: Vec::new(),
+            lan: false,
             roll: Roll::default(),
         }
     }
@@ -234,6 +243,15 @@ impl PeerBuilder {
     #[must_use]
     pub fn also_over(mut self, transport: Arc<dyn Transport>, at: Address) -> Self {
         self.ways.push((transport, at));
+        self
+    }
+
+    /// Goes on the local network, whatever the configuration says in `peer.lan`: the peer announces its
+    /// record there by multicast DNS, to everybody on that network, and finds other peers that do. Needs
+    /// the feature `lan`.
+    #[must_use]
+    pub fn on_lan(mut self) -> Self {
+        self.lan = true;
         self
     }
 

@@ -1,4 +1,4 @@
-//! The peers of a cloud, as its directory lists them.
+//! The peers of a cloud, as its directory lists them, and those of the local network.
 
 use super::{Presence, protocol::PEERS};
 use crate::{
@@ -37,6 +37,27 @@ impl Client {
             record
         });
         Ok(good.collect())
+    }
+
+    /// What the peer with this key says of itself, if it is there now. Nothing is dialled. A record
+    /// that is not to be believed is none.
+    ///
+    /// # Errors
+    /// As any read of the directory.
+    pub async fn present(&self, key: PublicKey) -> Result<Option<Signed<Presence>>> {
+        let peers = self.directory().collection::<Json>(PEERS);
+        match peers.get(key.to_string()).await {
+            Ok(found) => Ok(found.and_then(good)),
+            Err(error) if matches!(error.details(), Some(Refusal::NoCollection { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The peers that are there now on the local network, by key, as each says of itself. None if this
+    /// client does not listen; and until it has listened for a second or two, perhaps not all.
+    pub fn peers_nearby(&self) -> Vec<Signed<Presence>> {
+        let near = self.pool().near();
+        near.map_or_else(Vec::new, |near| near.records())
     }
 }
 

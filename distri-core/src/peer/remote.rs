@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{Notify, broadcast};
 
-use super::{Boot, PeerAddress, PeerError, Presence, course::Course, follow, reach};
+use super::{Boot, PeerAddress, PeerError, Presence, course::Course, follow, near::Near, reach};
 use crate::{
     client::{Client, pool::Pool},
     error::{Code, Error},
@@ -111,6 +111,8 @@ impl PeerEvents {
 /// What the tasks of a peer share with those who hold it.
 pub(crate) struct Whereabouts {
     course: Mutex<Course>,
+    /// What is heard on the local network, if that is listened to.
+    near: Option<Arc<Near>>,
     /// Woken when the course changes.
     pub(super) changed: Notify,
     events: broadcast::Sender<PeerEvent>,
@@ -134,12 +136,17 @@ impl Whereabouts {
 }
 
 impl Whereabouts {
-    fn new(key: PublicKey) -> Arc<Self> {
+    fn new(key: PublicKey, near: Option<Arc<Near>>) -> Arc<Self> {
         Arc::new(Self {
             course: Mutex::new(Course::new(key)),
+            near,
             changed: Notify::new(),
             events: broadcast::Sender::new(EVENTS),
         })
+    }
+
+    pub(super) fn near(&self) -> Option<&Arc<Near>> {
+        self.near.as_ref()
     }
 
     /// Why no call can be made now.
@@ -148,7 +155,11 @@ impl Whereabouts {
         match course.trouble(world::unix_ms()) {
             Some(trouble) => trouble.into(),
             None => {
-                let message = format!("peer {} is not linked yet", course.key().short());
+                let why = match self.near {
+                    Some(_) => ", nor heard on the local network",
+                    None => "",
+                };
+                let message = format!("peer {} is not linked yet{why}", course.key().short());
                 Error::new(Code::Unavailable, message)
             }
         }
@@ -156,7 +167,9 @@ impl Whereabouts {
 
     /// True if waiting for a link brings nothing.
     pub(crate) fn is_hopeless(&self) -> bool {
-        self.course().is_hopeless()
+        let now = world::now();
+        let may_be_heard = self.near.as_ref().is_some_and(|near| near.is_settling(now));
+        !may_be_heard && self.course().is_hopeless()
     }
 }
 
@@ -164,12 +177,13 @@ impl Client {
     /// The peer with this key. It is looked for, and linked, when it is first called, waited for or
     /// asked how it stands; all clones of a client share one link to it.
     ///
-    /// A client that holds a peer keeps its own links to the cloud, where it follows the peer's record.
+    /// A client that holds a peer keeps its own links to the cloud, where it follows the peer's record;
+    /// one that listens to its local network follows it there as well.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn peer(&self, key: PublicKey) -> RemotePeer {
-        let make = || Whereabouts::new(key);
+        let make = || Whereabouts::new(key, self.pool().near().cloned());
         let pool = self.pool().peer(key, make, |pool, whereabouts| {
             follow::start(self.unscoped(), pool, whereabouts, key);
             reach::start(pool, whereabouts, key);

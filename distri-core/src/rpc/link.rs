@@ -410,6 +410,12 @@ impl Link {
         self.command(|state| state.mux.status(encoded));
     }
 
+    /// The other end may be found elsewhere: calls that miss their deadline on a link that is silent end
+    /// it.
+    pub(crate) fn leads_elsewhere(&self) {
+        self.command(|state| state.mux.leads_elsewhere());
+    }
+
     /// Takes no new calls in either direction; the link closes by itself when the last has ended.
     pub(crate) fn go_away(&self) {
         self.shared.there.store(false, Ordering::Release);

@@ -54,6 +54,10 @@ const PROBE: Duration = Duration::from_millis(500);
 /// than the pauses of a machine that has too much to do.
 const MOVE: Duration = Duration::from_secs(3);
 
+/// How many calls may miss their deadline on a link that [`leads elsewhere`](Mux::leads_elsewhere), while
+/// nothing comes over it and a probe is not answered, before it is given up.
+const MISSED_MAX: u32 = 2;
+
 /// How long calls may wait without that any is answered, before their number weighs more.
 const UNANSWERED: Duration = Duration::from_secs(1);
 
@@ -90,6 +94,10 @@ pub(crate) struct Mux {
     asked: Instant,
     probed: Option<Instant>,
     doubt: Doubt,
+    /// Calls that have missed their deadline since anything came.
+    missed: u32,
+    /// See [`Mux::leads_elsewhere`].
+    leads_elsewhere: bool,
     /// Who has asked to part.
     parting: Parting,
 }
@@ -182,6 +190,8 @@ pub(crate) enum Broken {
     Frame(#[from] FrameError),
     #[error("the other end gave no sign of life for {0:?}")]
     Silent(Duration),
+    #[error("{0} calls in a row missed their deadline, and the other end gave no sign of life")]
+    Missed(u32),
     #[error("the other end does not read: {0} bytes wait for it")]
     DoesNotRead(usize),
 }
@@ -207,6 +217,8 @@ impl Mux {
             asked: now,
             probed: None,
             doubt: Doubt::default(),
+            missed: 0,
+            leads_elsewhere: false,
             parting: Parting::default(),
         }
     }
@@ -220,6 +232,7 @@ impl Mux {
     ) -> Result<(), Broken> {
         self.last_heard = now;
         self.probed = None;
+        self.missed = 0;
         if self.doubt.silent {
             self.doubt.silent = false;
             events.push(Event::Doubted(self.doubt));
@@ -447,6 +460,13 @@ impl Mux {
         self.asked = now;
     }
 
+    /// The other end may be where this link does not lead any more, and be found anew: the link is given
+    /// up as soon as calls have missed their deadline and nothing else comes, long before it would be
+    /// for silence alone.
+    pub(crate) fn leads_elsewhere(&mut self) {
+        self.leads_elsewhere = true;
+    }
+
     /// The call may be made elsewhere if the other end is silent for too long.
     pub(crate) fn may_move(&mut self, id: u32) {
         self.made.may_move(id);
@@ -632,7 +652,8 @@ impl Mux {
 
     /// Notices what the passing of time brings: calls whose deadline has passed, a silent link.
     pub(crate) fn tick(&mut self, now: Instant, events: &mut Vec<Event>) -> Result<(), Broken> {
-        self.made.expire(now, &mut self.out, events);
+        let missed = self.made.expire(now, &mut self.out, events);
+        self.missed = self.missed.saturating_add(missed);
         let interval = self.limits.keep_alive;
         if now >= self.last_heard + interval * SILENT_INTERVALS {
             return Err(Broken::Silent(now - self.last_heard));
@@ -650,6 +671,9 @@ impl Mux {
         if doubt != self.doubt {
             self.doubt = doubt;
             events.push(Event::Doubted(doubt));
+        }
+        if doubt.silent && self.leads_elsewhere && self.missed >= MISSED_MAX {
+            return Err(Broken::Missed(self.missed));
         }
         if doubt.silent && now >= self.move_at() {
             let why = format!(

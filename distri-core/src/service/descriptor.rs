@@ -80,6 +80,9 @@ pub struct MethodDescriptor {
     /// All its effects are writes through [`crate::Context::directory`], the same ones in the same
     /// order however often a call is served: it may be repeated on another node.
     pub once: bool,
+    /// After how long without an answer a call is asked of a second node too, if the caller does not
+    /// say: [`crate::client::Call::hedge`]. Only of methods that are `idempotent`.
+    pub hedge: Option<Duration>,
     /// How long a call may take if the caller does not say; the caller may ask for less.
     pub timeout: Duration,
     /// How many calls one node serves at once; more are refused with `Busy`. `None` is no own bound.
@@ -160,6 +163,7 @@ impl MethodDescriptor {
             placement: Placement::default(),
             idempotent: false,
             once: false,
+            hedge: None,
             timeout: DEFAULT_TIMEOUT,
             concurrency: None,
         }
@@ -212,6 +216,14 @@ impl MethodDescriptor {
     #[must_use]
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// Says that a call without an answer after so long is asked of a second node too. The method has
+    /// to be `idempotent`: calls of one that is not fail as `invalid-argument`.
+    #[must_use]
+    pub fn hedge(mut self, after: Duration) -> Self {
+        self.hedge = Some(after);
         self
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use distri::{
+    Code,
     identity::Identity,
     peer::{Peer, PeerEvent, PeerState, RemotePeer},
     transport::{Address, Endpoint},
@@ -79,6 +80,59 @@ async fn a_peer_that_moves_while_it_runs_is_dialled_at_its_new_address() {
         "{}",
         told(1)
     );
+}
+
+/// The peer says nothing new, and is not there where the link leads: its network has forgotten the link,
+/// or it has gone without a word and come back at the same place.
+#[tokio::test(start_paused = true)]
+async fn a_link_over_which_calls_miss_their_deadline_is_closed_and_made_anew() {
+    let cluster = Cluster::of(1, 15).await;
+    let network = &cluster.network;
+    let alice = started(prepared(network, &identity(1), nodes(&cluster), 1)).await;
+    let client = cluster.new_client().await;
+    let of_alice = client.peer(alice.key());
+    answers(&of_alice, 1).await;
+    let mut events = of_alice.events();
+
+    // Nothing passes, and no link breaks.
+    network.partition([client.key()], [alice.key()]);
+    let began = Instant::now();
+    for _ in 0..2 {
+        let call = DeskClient::new(&of_alice).slowly(0);
+        let error = call.timeout(Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    }
+    let event = within(events.next()).await;
+    assert!(
+        matches!(&event, Some(PeerEvent::Unlinked(why)) if why.contains("missed")),
+        "{event:?}"
+    );
+    assert!(began.elapsed() <= FOUND_WITHIN, "{:?}", began.elapsed());
+
+    network.heal();
+    let healed = Instant::now();
+    answers(&of_alice, 1).await;
+    assert!(healed.elapsed() <= FOUND_WITHIN, "{:?}", healed.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_to_a_peer_that_is_slow_but_there_is_kept() {
+    let cluster = Cluster::of(1, 16).await;
+    let alice = started(prepared(&cluster.network, &identity(1), nodes(&cluster), 1)).await;
+    let client = cluster.new_client().await;
+    let of_alice = client.peer(alice.key());
+    answers(&of_alice, 1).await;
+    let mut events = of_alice.events();
+
+    for _ in 0..3 {
+        let call = DeskClient::new(&of_alice).slowly(60_000);
+        let error = call.timeout(Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.code(), Code::DeadlineExceeded, "{error}");
+    }
+
+    assert!(is_linked(&of_alice.state()));
+    let quiet = tokio::time::timeout(Duration::from_millis(1), events.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,5 @@
 //! One method: its signature and its options.
 
-use std::time::Duration;
-
 use proc_macro2::{Ident, Span};
 use syn::{
     FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReturnType, Signature, Type,
@@ -10,6 +8,7 @@ use syn::{
 
 use crate::{
     check::{
+        again::Again,
         options::{self, Options, Place, PlacementOption},
         types,
     },
@@ -46,12 +45,27 @@ pub(crate) fn check(
     let output = output(signature, surroundings, complaints);
     let streams = |argument: &Argument| types::has_stream(&argument.ty);
     let client_streams = arguments.iter().any(streams);
+    let service_wide = surroundings.options;
     let placement = placement(&options, surroundings, signature, &arguments, complaints);
-    let once = once(&options, surroundings, signature, takes_context, complaints);
+    let idempotent = options.idempotent.or(service_wide.idempotent);
+    let timeout = options.timeout.or(service_wide.timeout);
+    let again = Again {
+        name: &signature.ident,
+        idempotent: idempotent.unwrap_or(false),
+        timeout,
+    };
+    let once = options.once.or(service_wide.once).unwrap_or(false);
+    if once {
+        again.check_once(takes_context, complaints);
+    }
+    let streams_back = output.as_ref().is_some_and(|(ty, _)| types::has_stream(ty));
+    if let Some(hedge) = &options.hedge {
+        let streams = client_streams || streams_back;
+        again.check_hedge(hedge, &placement, streams, complaints);
+    }
     let (Some((output, output_span)), true) = (output, complaints.count() == before) else {
         return Err(broken(signature));
     };
-    let service_wide = surroundings.options;
     Ok(Method {
         ident: signature.ident.clone(),
         name: options
@@ -67,7 +81,7 @@ pub(crate) fn check(
         takes_context,
         arguments,
         client_streams,
-        server_streams: types::has_stream(&output),
+        server_streams: streams_back,
         output,
         output_span,
         access: options
@@ -75,58 +89,12 @@ pub(crate) fn check(
             .or_else(|| service_wide.access.clone())
             .unwrap_or_default(),
         placement,
-        idempotent: options
-            .idempotent
-            .or(service_wide.idempotent)
-            .unwrap_or(false),
+        idempotent: again.idempotent,
         once,
-        timeout: options.timeout.or(service_wide.timeout),
+        hedge: options.hedge.map(|hedge| hedge.after),
+        timeout,
         concurrency: options.concurrency.or(service_wide.concurrency),
     })
-}
-
-/// How long a call with `once` may take: the client's bound.
-const ONCE_LONGEST: Duration = Duration::from_secs(300);
-
-/// Whether all its effects are writes through the directory of its context.
-fn once(
-    options: &Options,
-    surroundings: &Surroundings<'_>,
-    signature: &Signature,
-    takes_context: bool,
-    complaints: &mut Complaints,
-) -> bool {
-    let service_wide = surroundings.options;
-    if !options.once.or(service_wide.once).unwrap_or(false) {
-        return false;
-    }
-    let name = &signature.ident;
-    if options
-        .idempotent
-        .or(service_wide.idempotent)
-        .unwrap_or(false)
-    {
-        complaints.at(
-            name,
-            "a method that is `idempotent` may be served again without `once`: write one of them",
-        );
-    }
-    if !takes_context {
-        complaints.at(
-            name,
-            "what a method with `once` does, it writes through `cx.directory()`: add `cx: &Context` \
-             as its first argument, or leave out `once`",
-        );
-    }
-    let timeout = options.timeout.or(service_wide.timeout);
-    if timeout.is_some_and(|timeout| timeout > ONCE_LONGEST) {
-        complaints.at(
-            name,
-            "a call with `once` takes at most five minutes, as long as its writes are surely known \
-             again: write `timeout = \"5m\"` or less",
-        );
-    }
-    true
 }
 
 /// Whether the function is a method at all: async, on `&self`, for one set of types. If not, the

@@ -36,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) placement: Option<PlacementOption>,
     pub(crate) idempotent: Option<bool>,
     pub(crate) once: Option<bool>,
+    pub(crate) hedge: Option<Hedge>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) concurrency: Option<u32>,
 }
@@ -49,6 +50,14 @@ pub(crate) enum PlacementOption {
     Key(Ident),
 }
 
+/// `hedge`, before it is known whether the method may be asked of two nodes.
+#[derive(Clone)]
+pub(crate) struct Hedge {
+    pub(crate) after: Duration,
+    /// Where it is written; complaints belong there.
+    pub(crate) at: Expr,
+}
+
 /// What an option is about, which decides where it belongs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum About {
@@ -58,11 +67,13 @@ enum About {
     Host,
     /// How one method is called; on a service, all of them.
     Calls,
+    /// How this one method is called.
+    Method,
     /// The name of a service or method.
     Name,
 }
 
-const OPTIONS: [(&str, About, &str); 13] = [
+const OPTIONS: [(&str, About, &str); 14] = [
     ("name", About::Name, "name = \"word-count\""),
     ("version", About::Interface, "version = 2"),
     ("init", About::Host, "init = WordCount::open"),
@@ -78,6 +89,7 @@ const OPTIONS: [(&str, About, &str); 13] = [
     ("placement", About::Calls, "placement = leader"),
     ("idempotent", About::Calls, "idempotent"),
     ("once", About::Calls, "once"),
+    ("hedge", About::Method, "hedge = \"50ms\""),
     ("timeout", About::Calls, "timeout = \"30s\""),
     ("concurrency", About::Calls, "concurrency = 64"),
 ];
@@ -109,10 +121,10 @@ pub(crate) fn read(settings: &[Setting], place: Place, complaints: &mut Complain
 impl About {
     fn fits(self, place: Place) -> bool {
         match place {
-            Place::Impl => true,
-            Place::Trait => self != Self::Host,
+            Place::Impl => self != Self::Method,
+            Place::Trait => !matches!(self, Self::Host | Self::Method),
             Place::TraitImpl => self == Self::Host,
-            Place::Method => matches!(self, Self::Calls | Self::Name),
+            Place::Method => matches!(self, Self::Calls | Self::Method | Self::Name),
         }
     }
 }
@@ -120,6 +132,9 @@ impl About {
 fn home_elsewhere(about: About, place: Place) -> Option<&'static str> {
     if about.fits(place) {
         return None;
+    }
+    if about == About::Method {
+        return Some("to one method: write it in `#[method(…)]`");
     }
     Some(match place {
         Place::Method => "to the whole service: write it in `#[distri::service(…)]`",
@@ -165,7 +180,10 @@ fn set(
         "placement" => placement(setting).map(|value| options.placement = Some(value)),
         "idempotent" => yes_or_no(setting).map(|value| options.idempotent = Some(value)),
         "once" => yes_or_no(setting).map(|value| options.once = Some(value)),
-        "timeout" => timeout(setting, example).map(|value| options.timeout = Some(value)),
+        "hedge" => hedge(setting, example).map(|value| options.hedge = Some(value)),
+        "timeout" => {
+            duration(setting, example, &TIMEOUT).map(|value| options.timeout = Some(value))
+        }
         _ => positive(setting, example).map(|value| options.concurrency = Some(value)),
     };
     if let Err(error) = result {
@@ -327,22 +345,60 @@ fn is_word(expression: &Expr, word: &str) -> bool {
     matches!(expression, Expr::Path(path) if path.path.is_ident(word))
 }
 
-fn timeout(setting: &Setting, example: &str) -> syn::Result<Duration> {
+fn hedge(setting: &Setting, example: &str) -> syn::Result<Hedge> {
+    let after = duration(setting, example, &HEDGE)?;
+    match &setting.value {
+        Value::Is(at) => Ok(Hedge {
+            after,
+            at: Expr::clone(at),
+        }),
+        Value::None | Value::List => Err(at(setting, format!("expected `{example}`"))),
+    }
+}
+
+/// What a span of time is for, which decides what is said of one that is none.
+struct Span {
+    /// With its article, as a sentence begins.
+    what: &'static str,
+    /// The unit of most values.
+    unit: &'static str,
+    /// What is said of no time at all.
+    none: &'static str,
+}
+
+const TIMEOUT: Span = Span {
+    what: "a timeout",
+    unit: "s",
+    none: "no call ends within no time: write a longer timeout",
+};
+
+const HEDGE: Span = Span {
+    what: "the time before a hedge",
+    unit: "ms",
+    none: "no node answers within no time, and each call would be asked twice: write a time that one \
+           call in twenty exceeds",
+};
+
+fn duration(setting: &Setting, example: &str, span: &Span) -> syn::Result<Duration> {
+    let Span { what, unit, none } = span;
+    let without_unit = |number: &str| {
+        let name = &setting.name;
+        let message = format!("{what} has a unit: write `{name} = \"{number}{unit}\"`");
+        Err(at(setting, message))
+    };
     if let Value::Is(value) = &setting.value
         && let Expr::Lit(ExprLit {
             lit: Lit::Int(number),
             ..
         }) = &**value
     {
-        let message = format!("a timeout has a unit: write `timeout = \"{number}s\"`");
-        return Err(at(setting, message));
+        return without_unit(&number.to_string());
     }
     let text = text(setting, example)?;
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     if unit.is_empty() && !number.is_empty() {
-        let message = format!("a timeout has a unit: write `timeout = \"{number}s\"`");
-        return Err(at(setting, message));
+        return without_unit(number);
     }
     let millis_per_unit = match unit {
         "ms" => Some(1),
@@ -357,10 +413,7 @@ fn timeout(setting: &Setting, example: &str) -> syn::Result<Duration> {
         .zip(millis_per_unit)
         .and_then(|(number, millis)| number.checked_mul(millis));
     match millis {
-        Some(0) => Err(at(
-            setting,
-            "no call ends within no time: write a longer timeout",
-        )),
+        Some(0) => Err(at(setting, *none)),
         Some(millis) => Ok(Duration::from_millis(millis)),
         None => {
             let message = "expected a whole number and a unit (`ms`, `s`, `m` or `h`)";
@@ -460,9 +513,33 @@ mod tests {
     }
 
     #[test]
+    fn the_time_before_a_hedge_is_more_than_none_and_has_a_unit() {
+        let (options, complaints) = read_tokens(Place::Method, quote!(hedge = "50ms"));
+        assert_eq!(complaints, [""; 0]);
+        assert_eq!(options.hedge.unwrap().after, Duration::from_millis(50));
+
+        for (tokens, expected) in [
+            (quote!(hedge = 50), "write `hedge = \"50ms\"`"),
+            (quote!(hedge = "50"), "write `hedge = \"50ms\"`"),
+            (quote!(hedge = "0ms"), "one call in twenty"),
+            (quote!(hedge = "soon"), "as in `hedge = \"50ms\"`"),
+            (quote!(hedge), "as in `hedge = \"50ms\"`"),
+            (quote!(hedge = true), "as in `hedge = \"50ms\"`"),
+        ] {
+            let complaint = only_complaint(Place::Method, tokens.clone());
+            assert!(complaint.contains(expected), "{tokens}: {complaint}");
+        }
+    }
+
+    #[test]
     fn a_misplaced_option_is_told_where_it_belongs() {
         let complaint = only_complaint(Place::Method, quote!(version = 2));
         assert!(complaint.contains("to the whole service"), "{complaint}");
+
+        for place in [Place::Impl, Place::Trait, Place::TraitImpl] {
+            let complaint = only_complaint(place, quote!(hedge = "50ms"));
+            assert!(complaint.contains("to one method"), "{complaint}");
+        }
 
         let complaint = only_complaint(Place::TraitImpl, quote!(timeout = "2s"));
         assert!(complaint.contains("on the trait"), "{complaint}");

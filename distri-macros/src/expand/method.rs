@@ -11,6 +11,8 @@
 //! that cannot travel is an error in one place, at the user's own token, and not in each of the
 //! half dozen places that would serialize it.
 
+use std::time::Duration;
+
 use proc_macro2::{Literal, TokenStream};
 use quote::{quote, quote_spanned};
 
@@ -164,9 +166,11 @@ fn method_descriptor(method: &Method) -> TokenStream {
     if method.once {
         descriptor.extend(quote!(.once()));
     }
-    if let Some(timeout) = method.timeout {
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        descriptor.extend(quote!(.timeout(::core::time::Duration::from_millis(#millis))));
+    if let Some(hedge) = method.hedge.map(duration) {
+        descriptor.extend(quote!(.hedge(#hedge)));
+    }
+    if let Some(timeout) = method.timeout.map(duration) {
+        descriptor.extend(quote!(.timeout(#timeout)));
     }
     if let Some(concurrency) = method.concurrency {
         descriptor.extend(quote!(.concurrency(#concurrency)));
@@ -178,6 +182,11 @@ fn method_descriptor(method: &Method) -> TokenStream {
         descriptor.extend(quote!(.placement(::distri::service::Placement::#placement)));
     }
     descriptor
+}
+
+fn duration(duration: Duration) -> TokenStream {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    quote!(::core::time::Duration::from_millis(#millis))
 }
 
 fn access(access: &Access) -> Option<TokenStream> {

@@ -39,6 +39,11 @@ impl Library {
     async fn give_back(&self) -> Result<()> {
         Ok(())
     }
+
+    #[method(idempotent, hedge = "40ms")]
+    async fn find(&self, title: String) -> Result<bool> {
+        Ok(title.is_empty())
+    }
 }
 
 fn lend() -> &'static MethodDescriptor {
@@ -72,6 +77,28 @@ fn policies_are_those_of_the_method_or_else_of_the_service() {
     assert_eq!(give_back.access, Access::Role("reader".into()));
     assert_eq!(lend().placement, Placement::Key("title".into()));
     assert_eq!(give_back.placement, Placement::Leader);
+    assert_eq!((lend().hedge, give_back.hedge), (None, None));
+}
+
+#[test]
+fn to_add_a_hedge_changes_no_schema() {
+    #[derive(Default)]
+    struct Plain;
+
+    #[distri::service(register = false)]
+    impl Plain {
+        #[method(idempotent)]
+        async fn find(&self, title: String) -> Result<bool> {
+            Ok(title.is_empty())
+        }
+    }
+
+    let find = &LibraryClient::descriptor().methods[2];
+    let before = &PlainClient::descriptor().methods[0];
+
+    assert_eq!(find.hedge, Some(Duration::from_millis(40)));
+    assert_eq!(before.hedge, None);
+    assert_eq!(find.schema_hash, before.schema_hash);
 }
 
 #[test]

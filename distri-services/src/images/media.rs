@@ -4,11 +4,13 @@
 //! for pixels; [`prepare`] makes of it what may be shared: a file written anew from the pixels, the
 //! right way up, and a [`Preview`] of it. What was in the file besides pixels (EXIF with its
 //! places and serial numbers, XMP, comments, embedded thumbnails, colour profiles, bytes after the
-//! end) is not copied, so it cannot leave. [`clean_text`] does the same for titles and notes.
+//! end) is not copied, so it cannot leave; [`carried()`] names it, for the person to see.
+//! [`clean_text`] does the same for titles and notes.
 //!
 //! Pure: no files, no network, no clock. The person who publishes sees what [`prepare`] gave before
 //! anything is sent.
 
+mod carried;
 mod decode;
 mod error;
 mod preview;
@@ -21,6 +23,7 @@ use image::{
 };
 
 pub use self::{
+    carried::{Carried, carried},
     decode::{FILE_MAX, PIXELS_MAX, Picture, SIDE_MAX, WORK_MAX},
     error::MediaError,
     preview::{BLUR_MAX, Preview, PreviewKind, THUMBNAIL_MAX},

@@ -11,11 +11,13 @@
 //!
 //! `profile` is the folder, `kept` what is in it, `gate` lets one change it at a time; `gallery` is what is offered, `letters` how people
 //! write to each other, `asking` the viewer's side, `giving` the owner's, `looking` how a view is
-//! spent, `shelf` what is delivered, `events` what happened, `following` what becomes of grants.
+//! spent, `shelf` what is delivered, `fetching` how it comes, `events` what happened, `following` what
+//! becomes of grants.
 
 mod asking;
 mod error;
 mod events;
+mod fetching;
 mod following;
 mod gallery;
 mod gate;
@@ -33,6 +35,7 @@ use std::{
 
 use distri::{
     Client, Result,
+    client::NodeState,
     id::PublicKey,
     signed::{Latest, Signed},
 };
@@ -71,6 +74,7 @@ struct Inner {
     /// so that an older one is noticed.
     entries: Mutex<BTreeMap<String, u64>>,
     events: EventLog,
+    transfers: fetching::Transfers,
     following: following::Following,
 }
 
@@ -93,6 +97,7 @@ impl Person {
                 client: client.into(),
                 entries: Mutex::default(),
                 events: EventLog::new(),
+                transfers: fetching::Transfers::default(),
                 following: following::Following::default(),
             }),
         }
@@ -114,6 +119,30 @@ impl Person {
     #[must_use]
     pub fn log(&self) -> &EventLog {
         &self.inner.events
+    }
+
+    /// True while a node of the cloud is linked.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        let nodes = self.inner.client.nodes();
+        nodes.iter().any(|node| node.state == NodeState::Ready)
+    }
+
+    /// True if a program of the user `key` runs now, as far as the cloud knows.
+    ///
+    /// # Errors
+    /// [`PersonError::NoUser`]; as any call.
+    pub async fn is_here(&self, key: PublicKey) -> Result<bool> {
+        let user = match self.inner.profile.known_user(key).await? {
+            Some(known) => known.unchecked().clone(),
+            None => self.user(key).await?,
+        };
+        for device in user.devices {
+            if self.inner.client.present(device).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Registers the person as `handle`, or anew with this device, if the profile's record does not

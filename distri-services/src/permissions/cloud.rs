@@ -14,7 +14,7 @@ use super::{
     bytes::{SealingKey, to_text},
     error::SealError,
     hash::{derive, hash},
-    ledger::{GrantRecord, ViewRecord},
+    ledger::{GrantRecord, View},
     operations::sign,
     randomness::Randomness,
     receipt::{Receipt, Released},
@@ -90,11 +90,7 @@ impl CloudSecret {
 
     /// What a viewer gets. Asked again, it is the same to the last bit, whichever node answers: no
     /// randomness is drawn, it is derived from what no one else knows and from the whole receipt.
-    pub(crate) fn release(
-        &self,
-        half: &CloudHalf,
-        view: &ViewRecord,
-    ) -> Result<Released, LedgerError> {
+    pub(crate) fn release(&self, half: &CloudHalf, view: &View) -> Result<Released, LedgerError> {
         let redeem = &view.redeem;
         let receipt = Receipt {
             grant: redeem.grant,

@@ -16,11 +16,15 @@ pub const VIEWS_MAX: u32 = 100_000;
 /// A view may be asked for again for so long, unless it is acknowledged before.
 pub const OPEN_MS: u64 = 15 * 60 * 1000;
 
-/// A grant as the ledger keeps it.
+/// A grant.
+pub(crate) type GrantRecord = Kept<GrantCore>;
+
+/// What changes of a grant, with its core, which never does. In the directory the core stands apart and
+/// only the grant's id is here: each view writes this anew, on every node, with its indexes.
 #[distri::message]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GrantRecord {
-    pub(crate) core: GrantCore,
+pub(crate) struct Kept<C> {
+    pub(crate) core: C,
     pub(crate) hash: GrantHash,
     /// Of the owner's last operation, and its signature, so that one that is sent again is known.
     pub(crate) seq: u64,
@@ -41,6 +45,28 @@ pub(crate) struct GrantRecord {
     pub(crate) head: Head,
 }
 
+impl<C> Kept<C> {
+    /// The same with another form of its core.
+    pub(crate) fn with<D>(self, core: D) -> Kept<D> {
+        Kept {
+            core,
+            hash: self.hash,
+            seq: self.seq,
+            last: self.last,
+            epoch: self.epoch,
+            views: self.views,
+            used: self.used,
+            open: self.open,
+            expires_ms: self.expires_ms,
+            revoked: self.revoked,
+            share: self.share,
+            holds: self.holds,
+            quota: self.quota,
+            head: self.head,
+        }
+    }
+}
+
 /// What a grant still has of the key.
 #[distri::message]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,16 +80,42 @@ pub(crate) enum Holds {
     Nothing,
 }
 
-/// A view as the ledger keeps it.
-#[distri::message]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ViewRecord {
+/// A view that was released.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
     pub(crate) redeem: Redeem,
     pub(crate) view: u32,
     pub(crate) of: u32,
     /// Its place in the audit.
     pub(crate) index: u64,
+}
+
+/// What the ledger keeps of a view so that it is not released as another: the rest is in the audit.
+#[distri::message]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ViewRecord {
+    /// Its place in the audit.
+    pub(crate) index: u64,
+    /// With which halves.
+    pub(crate) epoch: u32,
     pub(crate) acknowledged: bool,
+}
+
+impl ViewRecord {
+    pub(crate) fn of(view: &View) -> Self {
+        Self {
+            index: view.index,
+            epoch: view.redeem.epoch,
+            acknowledged: false,
+        }
+    }
+
+    pub(crate) fn closed(&self) -> Self {
+        Self {
+            acknowledged: true,
+            ..self.clone()
+        }
+    }
 }
 
 /// A change that may be committed, if the clock is within its bounds.
@@ -328,7 +380,7 @@ impl GrantRecord {
         &self,
         at_ms: u64,
         op: &Signed<Redeem>,
-    ) -> Result<(Change, ViewRecord), LedgerError> {
+    ) -> Result<(Change, View), LedgerError> {
         self.may_redeem(&op.body)?;
         if self.used >= self.views {
             return Err(LedgerError::Exhausted { views: self.views });
@@ -341,19 +393,18 @@ impl GrantRecord {
         };
         let redeem = op.clone();
         let change = next.become_of(at_ms, Deed::Redeemed { redeem, view, of });
-        let record = ViewRecord {
+        let released = View {
             redeem: op.body.clone(),
             view,
             of,
             index: change.entry.index,
-            acknowledged: false,
         };
         let change = Change {
             from_ms: Some(self.core.not_before_ms),
             until_ms: Some(self.expires_ms),
             ..change
         };
-        Ok((change, record))
+        Ok((change, released))
     }
 
     /// The viewer has looked. `None` if that is known.
@@ -362,12 +413,12 @@ impl GrantRecord {
         at_ms: u64,
         op: &Signed<Ack>,
         view: &ViewRecord,
-    ) -> Result<Option<(Change, ViewRecord)>, LedgerError> {
+    ) -> Result<Option<Change>, LedgerError> {
         self.same(op.body.core)?;
         if view.acknowledged {
             return Ok(None);
         }
-        let open = if view.redeem.epoch == self.epoch {
+        let open = if view.epoch == self.epoch {
             self.open.saturating_sub(1)
         } else {
             self.open
@@ -378,12 +429,7 @@ impl GrantRecord {
             share: self.share.clone().filter(|_| !is_over),
             ..self.clone()
         };
-        let change = next.become_of(at_ms, Deed::Acknowledged(op.clone()));
-        let view = ViewRecord {
-            acknowledged: true,
-            ..view.clone()
-        };
-        Ok(Some((change, view)))
+        Ok(Some(next.become_of(at_ms, Deed::Acknowledged(op.clone()))))
     }
 
     /// What is to be done when nobody asks any more: the share is deleted when the time is over, or

@@ -12,7 +12,7 @@ use std::{
 
 use distri::{
     Code, Context, Error, NodeHandle, Result, Stream,
-    directory::{CollectionSpec, Document, Event, Filter, Refusal},
+    directory::{CollectionSpec, Directory, Document, Filter},
     service::Role,
 };
 use serde::Deserialize;
@@ -23,21 +23,27 @@ use super::{
     audit::{Dated, Entry, Head},
     bytes::GrantId,
     cloud::{CloudKeys, CloudSecrets},
+    grant::GrantCore,
     ledger::{Change, GrantRecord, GrantStatus},
     operations::{Ack, Ask, Grant, List, Operation, Redeem, Rekey, Revoke, SetViews, Signed},
     receipt::Released,
+    redeeming::Redeeming,
     refusal::LedgerError,
     split::Share,
-    store::{self, AUDIT, GRANTS, Missed, Store, ViewChange},
+    store::{self, AUDIT, CORES, Cores, Held, Missed, Store, ViewChange},
     turns::Turns,
+    watching::tell_all,
 };
 
 /// How often a change is tried again when other nodes change the same grant meanwhile. One of those
 /// who try at once succeeds each time, so as many nodes are served in a row.
-const TRIES: u32 = 64;
+pub(crate) const TRIES: u32 = 64;
 
-/// Entries or grants of a page.
-const PAGE: u32 = 200;
+/// Entries of a page.
+pub(crate) const PAGE: u32 = 200;
+
+/// Grants of a page: each is read for itself.
+const LISTED: u32 = 50;
 
 /// Grants that one watch follows, at most. More take several watches.
 pub const WATCHED_MAX: usize = 256;
@@ -80,6 +86,7 @@ impl Default for PermissionsConfig {
 pub struct Permissions {
     config: Arc<PermissionsConfig>,
     secrets: Arc<CloudSecrets>,
+    cores: Arc<Cores>,
     turns: Arc<Turns>,
     attempts: Arc<Mutex<Attempts>>,
     /// The node keeps a directory. Where it does not, the ledger is linked and of no use.
@@ -136,6 +143,7 @@ impl Permissions {
             attempts: Arc::new(Mutex::new(Attempts::new(config.rate, config.burst))),
             config: Arc::new(config),
             secrets: Arc::default(),
+            cores: Arc::default(),
             turns: Arc::default(),
             has_directory: node.keeps_directory(),
         };
@@ -151,6 +159,27 @@ impl Permissions {
         } else {
             Vec::new()
         }
+    }
+
+    pub(crate) fn secrets(&self) -> &CloudSecrets {
+        &self.secrets
+    }
+
+    /// The ledger, as a call of `cx` reads and writes it.
+    pub(crate) fn store(&self, cx: &Context) -> Store {
+        Store::of(cx, self.cores.clone())
+    }
+
+    pub(crate) fn store_at(&self, directory: Directory) -> Store {
+        Store::at(directory, self.cores.clone())
+    }
+
+    pub(crate) fn grants_max(&self) -> u64 {
+        self.config.grants_max
+    }
+
+    pub(crate) fn sweeps_every(&self) -> Duration {
+        self.config.sweep
     }
 
     fn needs_directory(&self) -> Result<()> {
@@ -203,9 +232,9 @@ impl Permissions {
         cx: &Context,
         op: &Signed<T>,
         (grant, seq): (GrantId, u64),
-        decide: impl Fn(&Document<GrantRecord>) -> Result<Change, LedgerError>,
+        decide: impl Fn(&Held) -> Result<Change, LedgerError>,
     ) -> Result<GrantStatus> {
-        let store = Store::of(cx);
+        let store = self.store(cx);
         let _turn = self.turns.take(grant).await;
         for _ in 0..TRIES {
             let found = known(&store, grant).await?;
@@ -224,17 +253,17 @@ impl Permissions {
         Err(too_busy())
     }
 
-    async fn commit(
+    pub(crate) async fn commit(
         &self,
         store: &Store,
-        before: Option<&Document<GrantRecord>>,
+        before: Option<&Held>,
         change: &Change,
     ) -> Result<(), Missed> {
         let max = self.config.grants_max;
         store.commit(before, change, ViewChange::None, max).await
     }
 
-    fn failed(&self, missed: Missed, change: &Change) -> Error {
+    pub(crate) fn failed(&self, missed: Missed, change: &Change) -> Error {
         match missed {
             Missed::Early => LedgerError::NotYet {
                 from_ms: change.from_ms.unwrap_or_default(),
@@ -253,108 +282,10 @@ impl Permissions {
         }
     }
 
-    /// One try of [`Permissions::redeem`]. `None` if it must be tried again.
-    async fn try_redeem(
-        &self,
-        cx: &Context,
-        store: &Store,
-        op: &Signed<Redeem>,
-        fresh: bool,
-    ) -> Result<Option<Released>> {
-        let grant = op.body.grant;
-        let Some(found) = store.grant(grant, fresh).await? else {
-            return Err(LedgerError::Unknown { grant }.into());
-        };
-        let record = &found.value;
-        op.verify(record.core.viewer)
-            .map_err(|error| LedgerError::of_seal(error, 0))?;
-        let share = record.may_redeem(&op.body)?;
-        let secret = self.secrets.of(cx.node(), share.cloud_epoch).await?;
-        let half = secret
-            .open(record, record.epoch, share)
-            .map_err(|error| LedgerError::of_seal(error, share.cloud_epoch))?;
-        if let Some(view) = store.view(grant, op.body.redeem, fresh).await? {
-            let redeem = op.body.redeem;
-            if view.value.redeem.epk != op.body.epk {
-                return Err(LedgerError::Conflict { redeem }.into());
-            }
-            if view.value.acknowledged || view.value.redeem != op.body {
-                return Err(LedgerError::Closed { redeem }.into());
-            }
-            return match store.confirm(&found, &view).await {
-                Ok(()) => Ok(Some(secret.release(&half, &view.value)?)),
-                Err(Missed::Early) => Err(early(record)),
-                Err(Missed::Late) => Err(late(record)),
-                Err(Missed::Raced | Missed::Quota) => Ok(None),
-                Err(Missed::Failed(error)) => Err(error),
-            };
-        }
-        let (change, view) = record.redeem(found.updated_ms, op)?;
-        let released = ViewChange::Released(&view);
-        let max = self.config.grants_max;
-        match store.commit(Some(&found), &change, released, max).await {
-            Ok(()) => Ok(Some(secret.release(&half, &view)?)),
-            Err(Missed::Raced) => Ok(None),
-            Err(Missed::Late) => {
-                // Nobody waits for it: the leader would see to it too.
-                self.end(store, &found).await.ok();
-                Err(late(record))
-            }
-            Err(missed) => Err(self.failed(missed, &change)),
-        }
-    }
-
-    /// Deletes the share of a grant that is over. An error if it is not.
-    async fn end(&self, store: &Store, grant: &Document<GrantRecord>) -> Result<(), Missed> {
-        match grant.value.end(grant.updated_ms) {
-            Some(change) => self.commit(store, Some(grant), &change).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Deletes the shares of grants that are over, for as long as this node leads.
-    async fn sweep(self, node: NodeHandle) {
-        loop {
-            tokio::time::sleep(self.config.sweep).await;
-            if node.leader() != Some(node.key()) {
-                continue;
-            }
-            let store = Store::at(node.directory());
-            for (holds, sort) in [
-                ("share", "expires_ms"),
-                ("spent", "expires_ms"),
-                ("spent", "@updated"),
-            ] {
-                // What fails now is looked for again next time.
-                self.sweep_by(&store, holds, sort).await.ok();
-            }
-        }
-    }
-
-    /// Ends grants in the order in which they end, up to the first that is not over: the directory's
-    /// clock says which.
-    async fn sweep_by(&self, store: &Store, holds: &str, sort: &str) -> Result<()> {
-        let filter = Filter::eq("holds", holds);
-        loop {
-            let page = store.find::<GrantRecord>(GRANTS, filter.clone(), sort, PAGE);
-            let page = page.await?;
-            if page.documents.is_empty() {
-                return Ok(());
-            }
-            for grant in &page.documents {
-                match self.end(store, grant).await {
-                    Ok(()) | Err(Missed::Raced) => {}
-                    Err(Missed::Failed(error)) => return Err(error),
-                    Err(Missed::Early | Missed::Late | Missed::Quota) => return Ok(()),
-                }
-            }
-        }
-    }
-
     /// The grant that is asked about, if the one who asks may know.
-    async fn asked(&self, cx: &Context, ask: &Signed<Ask>) -> Result<Document<GrantRecord>> {
+    async fn asked(&self, cx: &Context, ask: &Signed<Ask>) -> Result<Held> {
         self.needs_directory()?;
-        let found = known(&Store::of(cx), ask.body.grant).await?;
+        let found = known(&self.store(cx), ask.body.grant).await?;
         may_ask(cx, ask, &found.value)?;
         Ok(found)
     }
@@ -397,7 +328,7 @@ impl Permissions {
         let (record, signed) = (&change.record, op.body.share);
         self.check_share(cx.node(), record, &share, signed, op.body.epoch)
             .await?;
-        let store = Store::of(cx);
+        let store = self.store(cx);
         for _ in 0..TRIES {
             match self.commit(&store, None, &change).await {
                 Ok(()) => return Ok(change.record.status()),
@@ -444,7 +375,7 @@ impl Permissions {
     #[method(idempotent)]
     async fn rekey(&self, cx: &Context, op: Signed<Rekey>, share: Share) -> Result<GrantStatus> {
         self.attempt(cx)?;
-        let store = Store::of(cx);
+        let store = self.store(cx);
         let found = known(&store, op.body.grant).await?;
         op.verify(found.value.core.owner)
             .map_err(|error| LedgerError::of_seal(error, share.cloud_epoch))?;
@@ -466,20 +397,8 @@ impl Permissions {
             .epk
             .check("view's")
             .map_err(|error| LedgerError::of_seal(error, 0))?;
-        let store = Store::of(cx);
         let _turn = self.turns.take(op.body.grant).await;
-        let mut fresh = false;
-        for _ in 0..TRIES {
-            match self.try_redeem(cx, &store, &op, fresh).await {
-                Ok(Some(released)) => return Ok(released),
-                Ok(None) => {}
-                // Perhaps because what was read is old.
-                Err(error) if !fresh && error.details::<LedgerError>().is_some() => {}
-                Err(error) => return Err(error),
-            }
-            fresh = true;
-        }
-        Err(too_busy())
+        Redeeming::new(self, cx, &op).run().await
     }
 
     /// Closes a view: the viewer has looked.
@@ -487,7 +406,7 @@ impl Permissions {
     async fn ack(&self, cx: &Context, op: Signed<Ack>) -> Result<()> {
         self.attempt(cx)?;
         let Ack { grant, redeem, .. } = op.body;
-        let store = Store::of(cx);
+        let store = self.store(cx);
         let _turn = self.turns.take(grant).await;
         for _ in 0..TRIES {
             let found = known(&store, grant).await?;
@@ -497,10 +416,10 @@ impl Permissions {
                 return Err(LedgerError::UnknownView { redeem }.into());
             };
             let at_ms = found.updated_ms;
-            let Some((change, closed)) = found.value.acknowledge(at_ms, &op, &view.value)? else {
+            let Some(change) = found.value.acknowledge(at_ms, &op, &view.value)? else {
                 return Ok(());
             };
-            let closed = ViewChange::Closed(&closed, view.revision);
+            let closed = ViewChange::Closed(redeem, &view);
             let max = self.config.grants_max;
             match store.commit(Some(&found), &change, closed, max).await {
                 Ok(()) => return Ok(()),
@@ -523,7 +442,7 @@ impl Permissions {
         let found = self.asked(cx, &ask).await?;
         let filter = Filter::eq("grant", ask.body.grant.to_string())
             .and(Filter::gt("index", after.unwrap_or(0)));
-        let page = Store::of(cx).find(AUDIT, filter, "index", PAGE).await?;
+        let page = self.store(cx).find(AUDIT, filter, "index", PAGE).await?;
         Ok(AuditPage {
             entries: page.documents.into_iter().map(dated).collect(),
             head: found.value.head,
@@ -547,19 +466,22 @@ impl Permissions {
             return Err(LedgerError::NotYours.into());
         }
         let field = match part {
-            Part::Owner => "core.owner",
-            Part::Viewer => "core.viewer",
+            Part::Owner => "owner",
+            Part::Viewer => "viewer",
         };
-        let store = Store::of(cx);
-        let grants = store.directory().collection::<GrantRecord>(GRANTS);
-        let mut find = grants.find(Filter::eq(field, reader)).limit(PAGE);
+        let store = self.store(cx);
+        let cores = store.directory().collection::<GrantCore>(CORES);
+        let mut find = cores.find(Filter::eq(field, reader)).limit(LISTED);
         if let Some(cursor) = cursor {
             find = find.cursor(cursor);
         }
         let page = find.await?;
-        let status = |grant: Document<GrantRecord>| grant.value.status();
+        let mut grants = Vec::new();
+        for core in page.documents {
+            grants.push(known(&store, core.value.grant).await?.value.status());
+        }
         Ok(GrantPage {
-            grants: page.documents.into_iter().map(status).collect(),
+            grants,
             cursor: page.cursor,
         })
     }
@@ -577,7 +499,7 @@ impl Permissions {
             return Err(Error::invalid_argument(message));
         }
         self.needs_directory()?;
-        let here = Store::of(cx);
+        let here = self.store(cx);
         for ask in &asks {
             let grant = ask.body.grant;
             // What is at hand says who may ask, however old it is.
@@ -590,7 +512,7 @@ impl Permissions {
         let grants = asks.iter().map(|ask| ask.body.grant.to_string());
         let filter = Filter::one_of("grant", grants);
         let (sender, stream) = Stream::channel(AHEAD);
-        let store = Store::at(cx.node().directory());
+        let store = self.store_at(cx.node().directory());
         let out = sender.clone();
         let told = async move { tell_all(&store, &filter, cursor.unwrap_or(0), &out).await };
         drop(cx.node().spawn(sender.drive(told)));
@@ -598,55 +520,7 @@ impl Permissions {
     }
 }
 
-/// Tells entries for as long as it is let.
-async fn tell_all(
-    store: &Store,
-    filter: &Filter,
-    mut cursor: u64,
-    sender: &distri::StreamSender<Dated>,
-) -> Result<()> {
-    let entries = store.directory().collection::<Entry>(AUDIT);
-    loop {
-        // What was done before; then what is done from there on.
-        let revision = loop {
-            let after = filter.clone().and(Filter::gt("@revision", cursor));
-            let page = store.find::<Entry>(AUDIT, after, "@revision", PAGE).await?;
-            let Some(last) = page.documents.last() else {
-                break page.revision;
-            };
-            cursor = last.revision;
-            for entry in page.documents {
-                sender.send(dated(entry)).await?;
-            }
-        };
-        let watching = entries.watch().after(revision).filter(filter.clone()).await;
-        let mut watch = match watching {
-            Ok(watch) => watch,
-            Err(error) if is_compacted(&error) => continue,
-            Err(error) => return Err(error),
-        };
-        loop {
-            match watch.next().await {
-                Ok(events) => {
-                    for event in events.events {
-                        if let Event::Put(entry) = event {
-                            cursor = cursor.max(entry.revision);
-                            sender.send(dated(entry)).await?;
-                        }
-                    }
-                }
-                Err(error) if is_compacted(&error) => break,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-fn is_compacted(error: &Error) -> bool {
-    matches!(error.details(), Some(Refusal::Compacted { .. }))
-}
-
-fn dated(entry: Document<Entry>) -> Dated {
+pub(crate) fn dated(entry: Document<Entry>) -> Dated {
     Dated {
         at_ms: entry.created_ms,
         cursor: entry.revision,
@@ -654,21 +528,11 @@ fn dated(entry: Document<Entry>) -> Dated {
     }
 }
 
-async fn known(store: &Store, grant: GrantId) -> Result<Document<GrantRecord>> {
+async fn known(store: &Store, grant: GrantId) -> Result<Held> {
     let found = store.grant(grant, true).await?;
     found.ok_or_else(|| LedgerError::Unknown { grant }.into())
 }
 
-fn early(record: &GrantRecord) -> Error {
-    let from_ms = record.core.not_before_ms;
-    LedgerError::NotYet { from_ms }.into()
-}
-
-fn late(record: &GrantRecord) -> Error {
-    let at_ms = record.expires_ms;
-    LedgerError::Expired { at_ms }.into()
-}
-
-fn too_busy() -> Error {
+pub(crate) fn too_busy() -> Error {
     Error::new(Code::Busy, "others change this grant all the time")
 }

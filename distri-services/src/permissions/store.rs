@@ -1,7 +1,12 @@
 //! The ledger in the directory: how it is read, and how a change is committed, all of it or nothing.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use distri::{
-    Context, Error, Result,
+    Code, Context, Error, Result,
     directory::{
         CollectionSpec, Condition, Directory, Document, Filter, Json, Operation, Refusal,
         Transaction, Who,
@@ -11,12 +16,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     audit::Entry,
-    bytes::{GrantId, RedeemId},
-    ledger::{Change, GrantRecord, OPEN_MS, ViewRecord},
+    bytes::{GrantHash, GrantId, RedeemId},
+    grant::GrantCore,
+    ledger::{Change, GrantRecord, Kept, OPEN_MS, View, ViewRecord},
     refusal::LedgerError,
 };
 
 pub(crate) const GRANTS: &str = "permissions-grants";
+pub(crate) const CORES: &str = "permissions-cores";
 pub(crate) const VIEWS: &str = "permissions-views";
 pub(crate) const AUDIT: &str = "permissions-audit";
 pub(crate) const QUOTAS: &str = "permissions-quotas";
@@ -25,14 +32,45 @@ pub(crate) const QUOTAS: &str = "permissions-quotas";
 pub(crate) fn collections() -> Vec<CollectionSpec> {
     let own = |name| CollectionSpec::new(name).read(Who::Node).write(Who::Node);
     vec![
-        own(GRANTS)
-            .index(["core.owner"])
-            .index(["core.viewer"])
-            .index(["holds", "expires_ms"]),
+        // It changes with each view: what does not is no part of it, and not in its indexes.
+        own(GRANTS).index(["holds", "expires_ms"]),
+        own(CORES).index(["owner"]).index(["viewer"]),
         own(VIEWS),
         own(AUDIT).unique(["grant", "index"]),
         own(QUOTAS),
     ]
+}
+
+/// Cores of grants that a node keeps at hand; some 300 bytes each.
+const CORES_MAX: usize = 4096;
+
+/// Cores that were read before, by their hash. They never change.
+#[derive(Debug, Default)]
+pub(crate) struct Cores(Mutex<BTreeMap<GrantHash, GrantCore>>);
+
+impl Cores {
+    fn find(&self, hash: &GrantHash) -> Option<GrantCore> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(hash).cloned()
+    }
+
+    fn keep(&self, hash: GrantHash, core: GrantCore) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= CORES_MAX {
+            // Hashes are in no order that means anything, so it is any.
+            known.pop_first();
+        }
+        known.insert(hash, core);
+    }
+}
+
+/// A grant as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) value: GrantRecord,
+    pub(crate) revision: u64,
+    /// When it was changed last, by the directory's clock.
+    pub(crate) updated_ms: u64,
 }
 
 /// How many grants of a caller have not ended.
@@ -59,25 +97,25 @@ pub(crate) enum Missed {
 /// What is done to a view along with a change of its grant.
 pub(crate) enum ViewChange<'a> {
     None,
-    Released(&'a ViewRecord),
-    /// The view stood at this revision.
-    Closed(&'a ViewRecord, u64),
+    /// It is the view that the change releases.
+    Released(&'a View),
+    /// The view of this id stood so before.
+    Closed(RedeemId, &'a Document<ViewRecord>),
 }
 
 /// The collections, as a service reads and writes them.
 pub(crate) struct Store {
     directory: Directory,
+    cores: Arc<Cores>,
 }
 
 impl Store {
-    pub(crate) fn of(cx: &Context) -> Self {
-        Self {
-            directory: cx.directory(),
-        }
+    pub(crate) fn of(cx: &Context, cores: Arc<Cores>) -> Self {
+        Self::at(cx.directory(), cores)
     }
 
-    pub(crate) fn at(directory: Directory) -> Self {
-        Self { directory }
+    pub(crate) fn at(directory: Directory, cores: Arc<Cores>) -> Self {
+        Self { directory, cores }
     }
 
     /// Reads what is at hand, perhaps a little old, or as it is now.
@@ -89,13 +127,40 @@ impl Store {
         }
     }
 
-    pub(crate) async fn grant(
-        &self,
-        grant: GrantId,
-        fresh: bool,
-    ) -> Result<Option<Document<GrantRecord>>> {
-        let grants = self.reads(fresh).collection::<GrantRecord>(GRANTS);
-        grants.get(grant.to_string()).await
+    pub(crate) async fn grant(&self, grant: GrantId, fresh: bool) -> Result<Option<Held>> {
+        let grants = self.reads(fresh).collection::<Kept<GrantId>>(GRANTS);
+        match grants.get(grant.to_string()).await? {
+            Some(found) => self.held(found).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A grant that was found, with its core.
+    pub(crate) async fn held(&self, found: Document<Kept<GrantId>>) -> Result<Held> {
+        let core = self.core(found.value.core, found.value.hash).await?;
+        Ok(Held {
+            revision: found.revision,
+            updated_ms: found.updated_ms,
+            value: found.value.with(core),
+        })
+    }
+
+    async fn core(&self, grant: GrantId, hash: GrantHash) -> Result<GrantCore> {
+        if let Some(core) = self.cores.find(&hash) {
+            return Ok(core);
+        }
+        // It was committed with the grant, so it is at hand, unless the grant was read elsewhere.
+        for fresh in [false, true] {
+            let cores = self.reads(fresh).collection::<GrantCore>(CORES);
+            if let Some(found) = cores.get(grant.to_string()).await?
+                && found.value.hash() == hash
+            {
+                self.cores.keep(hash, found.value.clone());
+                return Ok(found.value);
+            }
+        }
+        let message = format!("the directory has the grant {grant} without its core");
+        Err(Error::new(Code::DataLoss, message))
     }
 
     pub(crate) async fn view(
@@ -106,6 +171,17 @@ impl Store {
     ) -> Result<Option<Document<ViewRecord>>> {
         let views = self.reads(fresh).collection::<ViewRecord>(VIEWS);
         views.get(view_id(grant, redeem)).await
+    }
+
+    /// An entry of a grant's audit.
+    pub(crate) async fn entry(
+        &self,
+        grant: GrantId,
+        index: u64,
+        fresh: bool,
+    ) -> Result<Option<Document<Entry>>> {
+        let entries = self.reads(fresh).collection::<Entry>(AUDIT);
+        entries.get(entry_id(grant, index)).await
     }
 
     /// A page of documents, as they are now.
@@ -127,7 +203,7 @@ impl Store {
     /// Commits a change of a grant that stood as `before`, with its entry in the audit.
     pub(crate) async fn commit(
         &self,
-        before: Option<&Document<GrantRecord>>,
+        before: Option<&Held>,
         change: &Change,
         view: ViewChange<'_>,
         grants_max: u64,
@@ -139,27 +215,38 @@ impl Store {
             transaction = transaction.require(condition);
         }
         let id = record.core.grant.to_string();
+        let kept = record.clone().with(record.core.grant);
+        let kept = json(&kept).map_err(failed)?;
         transaction = match before {
-            None => transaction.insert(GRANTS, id, json(record).map_err(failed)?),
+            None => transaction.insert(GRANTS, id.clone(), kept).insert(
+                CORES,
+                id,
+                json(&record.core).map_err(failed)?,
+            ),
             Some(before) => transaction.then(Operation::Replace {
                 collection: GRANTS.to_owned(),
                 id,
                 revision: before.revision,
-                value: json(record).map_err(failed)?,
+                value: kept,
             }),
         };
-        transaction = transaction.insert(AUDIT, entry_id(entry), json(entry).map_err(failed)?);
+        transaction = transaction.insert(
+            AUDIT,
+            entry_id(entry.grant, entry.index),
+            json(entry).map_err(failed)?,
+        );
         transaction = match view {
             ViewChange::None => transaction,
             ViewChange::Released(view) => {
                 let id = view_id(view.redeem.grant, view.redeem.redeem);
-                transaction.insert(VIEWS, id, json(view).map_err(failed)?)
+                let record = ViewRecord::of(view);
+                transaction.insert(VIEWS, id, json(&record).map_err(failed)?)
             }
-            ViewChange::Closed(view, revision) => transaction.then(Operation::Replace {
+            ViewChange::Closed(redeem, before) => transaction.then(Operation::Replace {
                 collection: VIEWS.to_owned(),
-                id: view_id(view.redeem.grant, view.redeem.redeem),
-                revision,
-                value: json(view).map_err(failed)?,
+                id: view_id(record.core.grant, redeem),
+                revision: before.revision,
+                value: json(&before.value.closed()).map_err(failed)?,
             }),
         };
         let held = before.is_some_and(|before| before.value.share.is_some());
@@ -211,8 +298,9 @@ impl Store {
     /// Makes sure that a view that was released may be released again, now.
     pub(crate) async fn confirm(
         &self,
-        grant: &Document<GrantRecord>,
+        grant: &Held,
         view: &Document<ViewRecord>,
+        redeem: RedeemId,
     ) -> Result<(), Missed> {
         let record = &grant.value;
         let opened_ms = view.created_ms;
@@ -241,7 +329,6 @@ impl Store {
                 Some(Refusal::Condition { index: 0, .. }) => Missed::Early,
                 Some(Refusal::Condition { index: 1, .. }) => Missed::Late,
                 Some(Refusal::Condition { index: 2, .. }) => {
-                    let redeem = view.value.redeem.redeem;
                     Missed::Failed(LedgerError::Closed { redeem }.into())
                 }
                 Some(Refusal::Condition { .. }) => Missed::Raced,
@@ -263,8 +350,8 @@ fn view_id(grant: GrantId, redeem: RedeemId) -> String {
     format!("{grant}.{redeem}")
 }
 
-fn entry_id(entry: &Entry) -> String {
-    format!("{}.{:012}", entry.grant, entry.index)
+fn entry_id(grant: GrantId, index: u64) -> String {
+    format!("{grant}.{index:012}")
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Json> {

@@ -20,7 +20,7 @@ use super::{
     layout::Stream,
     sample::Sample,
     signs::{self, Bands, Choice, Matrix},
-    stc::{Code, Height, NEVER, Trellis, block_end},
+    stc::{Code, Height, NEVER, Trellis, blocks},
     workers,
 };
 
@@ -72,6 +72,19 @@ pub(crate) struct Outcome {
     pub(crate) distortion: f64,
 }
 
+/// Each carrier that changes, with whether its next bit flips.
+pub(crate) struct Changes(Vec<(u32, bool)>);
+
+impl Changes {
+    /// Makes them.
+    pub(crate) fn apply<S: Sample>(self, samples: &mut [S]) {
+        for (carrier, flip) in self.0 {
+            let sample = &mut samples[carrier as usize];
+            *sample = sample.stepped(flip);
+        }
+    }
+}
+
 /// Why a body was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -101,23 +114,24 @@ impl Site<'_> {
         (ground.body() as f64 * RATE_MAX) as usize
     }
 
-    /// Puts `body` into `samples`, each of which costs what `costs` says.
-    pub(crate) fn write<S: Sample + Send + Sync>(
+    /// What makes `samples`, each of which costs what `costs` says, carry `body`. Nothing is changed
+    /// yet, so that no copy of the picture has to be there meanwhile: see [`Changes::apply`].
+    pub(crate) fn write<S: Sample + Sync>(
         &self,
-        samples: &mut [S],
+        samples: &[S],
         costs: &[Cost],
         body: &[u8],
         height: Height,
         random: &mut Stream,
         go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<(Outcome, Changes), Refusal> {
         let bits = unpack(body);
         let census = self.census(samples, costs);
         let order = self.deal(bits.len());
         let writer = Writer {
             site: self,
             order: &order,
-            samples: &*samples,
+            samples,
             costs,
             census: &census,
             bits: &bits,
@@ -134,11 +148,7 @@ impl Site<'_> {
             bound: bound(&census, bits.len()),
             distortion: distortion.sum(),
         };
-        for (carrier, flip) in changes {
-            let sample = &mut samples[carrier as usize];
-            *sample = sample.stepped(flip);
-        }
-        Ok(outcome)
+        Ok((outcome, Changes(changes)))
     }
 
     /// Reads a body of `length` bytes. `None` if the parameters make no sense for it.
@@ -244,8 +254,15 @@ struct Writer<'a, S> {
     pool: Mutex<Vec<Scratch>>,
 }
 
-/// The carriers of a segment in the order of the code, and which of them change, by number.
-type Changed = (Vec<u32>, Vec<u32>);
+/// What changes in a segment. Its carriers are computed anew where they are needed: kept for a whole
+/// picture they would take four times the picture.
+struct Changed {
+    segment: usize,
+    /// Elements that change, by their number in the order of the code.
+    elements: Vec<u32>,
+    /// How many of them may go either way.
+    free: usize,
+}
 
 /// Memory of one segment after another.
 #[derive(Default)]
@@ -253,6 +270,9 @@ struct Scratch {
     trellis: Trellis,
     carriers: Vec<u32>,
     costs: Vec<u8>,
+    /// The bits that the carriers have.
+    before: Vec<u8>,
+    /// The same, or flipped where a change is likelier than none; then those that they get.
     bits: Vec<u8>,
     changes: Vec<u8>,
 }
@@ -296,11 +316,7 @@ impl<S: Sample + Sync> Writer<'_, S> {
         let mut signs = first;
         for _ in 0..if segments == 1 { 1 } else { 2 } {
             let changed = self.change(trials.clone(), signs)?;
-            let free = |(carriers, changed): &Changed| {
-                let free = |i: &&u32| !self.samples[carriers[**i as usize] as usize].is_extreme();
-                changed.iter().filter(free).count()
-            };
-            let count: usize = changed.iter().map(free).sum();
+            let count: usize = changed.iter().map(|changed| changed.free).sum();
             let all = count as f64 * self.order.elements() as f64 / elements as f64;
             // Each group of segments loses a band at its ends.
             let groups = groups(self.order, signs);
@@ -310,7 +326,7 @@ impl<S: Sample + Sync> Writer<'_, S> {
         Ok(signs)
     }
 
-    /// Carriers of each of `segments`, and which of them change.
+    /// What changes in each of `segments`.
     fn change(&self, segments: Vec<usize>, signs: usize) -> Result<Vec<Changed>, Refusal> {
         let changing = self.bits.len() - signs;
         let code = code(self.height, self.order, changing);
@@ -328,11 +344,8 @@ impl<S: Sample + Sync> Writer<'_, S> {
             let share = self.order.share(&(segment..segment + 1), changing);
             let message = &self.bits[share];
             let changed = self.change_segment(segment, message, &code, &prices, &mut scratch);
-            let carriers = scratch.carriers.clone();
             pool().push(scratch);
-            changed
-                .map(|changed| (carriers, changed))
-                .ok_or(Refusal::Stuck)
+            changed.ok_or(Refusal::Stuck)
         });
         done.into_iter().collect()
     }
@@ -344,49 +357,60 @@ impl<S: Sample + Sync> Writer<'_, S> {
         code: &Code,
         prices: &Prices,
         scratch: &mut Scratch,
-    ) -> Option<Vec<u32>> {
+    ) -> Option<Changed> {
         let Scratch {
             trellis,
             carriers,
             costs,
+            before,
             bits,
             changes,
         } = scratch;
         self.site.ground.carriers(self.order, segment, carriers);
+        let mut changed = Changed {
+            segment,
+            elements: Vec::new(),
+            free: 0,
+        };
         if message.is_empty() {
-            return Some(Vec::new());
+            return Some(changed);
         }
-        costs.clear();
-        bits.clear();
-        for carrier in &*carriers {
+        for lane in [&mut *costs, &mut *before, &mut *bits] {
+            lane.resize(carriers.len(), 0);
+        }
+        // Slices of one length, so that the loop checks no bounds but those of the picture.
+        let lanes = costs.iter_mut().zip(&mut *before).zip(&mut *bits);
+        for (carrier, ((price, before), bit)) in carriers.iter().zip(lanes) {
             let (sample, cost) = (
                 self.samples[*carrier as usize],
                 self.costs[*carrier as usize],
             );
-            let (price, invert) = prices.of(cost, sample.is_extreme());
-            costs.push(price);
-            bits.push(sample.bit() ^ u8::from(invert));
+            let (of_cost, invert) = prices.of(cost, sample.is_extreme());
+            *price = of_cost;
+            *before = sample.bit();
+            *bit = *before ^ u8::from(invert);
         }
         // Each block needs one that may change: the cheapest.
-        let mut from = 0;
-        for block in 0..message.len() {
-            let to = block_end(block, message.len(), carriers.len());
-            if costs[from..to].iter().all(|cost| *cost == NEVER) {
+        for block in blocks(message.len(), carriers.len()) {
+            if costs[block.clone()].iter().all(|cost| *cost == NEVER) {
                 let cost = |i: &usize| self.costs[carriers[*i] as usize];
-                let cheapest = (from..to).min_by_key(cost)?;
+                let cheapest = block.min_by_key(cost)?;
                 costs[cheapest] = COST_MAX as u8;
             }
-            from = to;
         }
         changes.clear();
         changes.resize(carriers.len(), 0);
         if !code.write(trellis, costs, bits, message, changes) {
             return None;
         }
-        let changed = carriers.iter().zip(&*bits).enumerate();
-        let changed =
-            changed.filter(|(_, (carrier, bit))| self.samples[**carrier as usize].bit() != **bit);
-        Some(changed.map(|(i, _)| i as u32).collect())
+        for (i, (before, after)) in before.iter().zip(&*bits).enumerate() {
+            if before != after {
+                let sample = self.samples[carriers[i] as usize];
+                changed.elements.push(i as u32);
+                changed.free += usize::from(!sample.is_extreme());
+            }
+        }
+        Some(changed)
     }
 
     /// Decides which way changed samples go. `None` if they cannot carry what they should.
@@ -415,15 +439,18 @@ impl<S: Sample + Sync> Writer<'_, S> {
             }
             let mut random = Stream::new(&seed, 0);
             let (mut second, mut choices, mut carriers) = (Vec::new(), Vec::new(), Vec::new());
-            let mut changes = Vec::new();
-            for (of_segment, changed) in &segments {
+            let (mut changes, mut of_segment) = (Vec::new(), Vec::new());
+            for changed in &segments {
+                self.site
+                    .ground
+                    .carriers(self.order, changed.segment, &mut of_segment);
                 let before = second.len() as u32;
                 second.extend(
                     of_segment
                         .iter()
                         .map(|c| self.samples[*c as usize].second_bit()),
                 );
-                for i in changed {
+                for i in &changed.elements {
                     let carrier = of_segment[*i as usize];
                     if self.samples[carrier as usize].is_extreme() {
                         changes.push((carrier, false));
@@ -541,13 +568,10 @@ pub(crate) fn write_plainly<S: Sample>(
         .collect();
     let price = |carrier: &u32| prices.of(costs[*carrier as usize], false).0;
     let mut prices: Vec<u8> = carriers.iter().map(price).collect();
-    let mut from = 0;
-    for block in 0..message.len() {
-        let to = block_end(block, message.len(), carriers.len());
+    for block in blocks(message.len(), carriers.len()) {
         let cost = |i: &usize| costs[carriers[*i] as usize];
-        let cheapest = (from..to).min_by_key(cost).ok_or(Refusal::Stuck)?;
+        let cheapest = block.min_by_key(cost).ok_or(Refusal::Stuck)?;
         prices[cheapest] = prices[cheapest].min(COST_MAX as u8);
-        from = to;
     }
     let mut changes = vec![0; bits.len()];
     if !code.write(
@@ -598,198 +622,4 @@ fn pack(bits: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Cover {
-        samples: Vec<u8>,
-        costs: Vec<Cost>,
-        ground: Ground,
-    }
-
-    /// Samples and costs as of a photograph, more or less.
-    fn cover(carriers: usize, seed: u64) -> Cover {
-        let mut random = Stream::new(&[seed as u8; 32], seed);
-        let mut cost = || {
-            let sum: u32 = (0..4).map(|_| random.next_word() >> 20).sum();
-            ((f64::from(sum) / 1500.0 - 5.0).exp() as f32).to_bits() >> 15
-        };
-        let costs = (0..carriers).map(|_| cost() as Cost).collect();
-        let samples = (0..carriers).map(|_| random.next_word() as u8).collect();
-        let public = (0..512).map(|i| i * (carriers as u32 / 600) + 3).collect();
-        Cover {
-            samples,
-            costs,
-            ground: Ground::new(carriers, public).unwrap(),
-        }
-    }
-
-    fn site<'a>(ground: &'a Ground, order: &'a [u8; 32]) -> Site<'a> {
-        Site {
-            ground,
-            order,
-            threads: 2,
-        }
-    }
-
-    fn height(height: u8) -> Height {
-        Height::new(height).unwrap()
-    }
-
-    #[test]
-    fn what_is_written_is_read_for_every_length() {
-        for carriers in [8192, 20_000, 150_000] {
-            let cover = cover(carriers, 5);
-            let site = site(&cover.ground, &[7; 32]);
-            let room = Site::capacity(&cover.ground) / 8;
-            for length in [20, 100, room / 20, room / 5, room / 2, room] {
-                let mut random = Stream::new(&[9; 32], length as u64);
-                let mut body = vec![0; length];
-                random.fill(&mut body);
-                let mut stego = cover.samples.clone();
-
-                let outcome = site
-                    .write(
-                        &mut stego,
-                        &cover.costs,
-                        &body,
-                        height(8),
-                        &mut random,
-                        &|| true,
-                    )
-                    .unwrap();
-
-                let read = site.read(&stego, length, &outcome.parameters);
-                assert!(read.as_ref() == Some(&body), "{length} bytes in {carriers}");
-                let steps: Vec<u8> = cover
-                    .samples
-                    .iter()
-                    .zip(&stego)
-                    .map(|(a, b)| a.abs_diff(*b))
-                    .collect();
-                assert!(steps.iter().all(|step| *step <= 1));
-                for public in cover.ground.public() {
-                    assert_eq!(steps[*public as usize], 0, "the salt's samples stay");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn distortion_is_near_the_bound_at_every_rate() {
-        let cover = cover(600_000, 6);
-        let site = site(&cover.ground, &[7; 32]);
-        for rate in [0.02, 0.05, 0.1, 0.2, 0.4] {
-            let mut body = vec![0; (600_000.0 * rate / 8.0) as usize];
-            let mut random = Stream::new(&[9; 32], 1);
-            random.fill(&mut body);
-
-            let outcome = site
-                .write(
-                    &mut cover.samples.clone(),
-                    &cover.costs,
-                    &body,
-                    height(10),
-                    &mut random,
-                    &|| true,
-                )
-                .unwrap();
-
-            let loss = outcome.distortion / outcome.bound.distortion;
-            println!(
-                "{rate}: distortion {loss:.3} of the bound, {:?}",
-                outcome.parameters
-            );
-            assert!(loss < 1.2, "{loss} at {rate}");
-        }
-    }
-
-    #[test]
-    fn steps_go_up_as_often_as_down() {
-        let cover = cover(200_000, 7);
-        let site = site(&cover.ground, &[7; 32]);
-        let (mut stego, mut random) = (cover.samples.clone(), Stream::new(&[9; 32], 1));
-
-        site.write(
-            &mut stego,
-            &cover.costs,
-            &[0; 4000],
-            height(8),
-            &mut random,
-            &|| true,
-        )
-        .unwrap();
-
-        for odd in [0, 1] {
-            let pairs = cover
-                .samples
-                .iter()
-                .zip(&stego)
-                .filter(|(a, b)| a != b && **a % 2 == odd);
-            let (all, up) =
-                pairs.fold((0, 0), |(all, up), (a, b)| (all + 1, up + u32::from(b > a)));
-            assert!(up * 10 > all * 4 && up * 10 < all * 6, "{up} of {all} up");
-        }
-    }
-
-    #[test]
-    fn giving_up_ends_it() {
-        let cover = cover(100_000, 7);
-        let site = site(&cover.ground, &[7; 32]);
-        let (mut stego, mut random) = (cover.samples.clone(), Stream::new(&[9; 32], 1));
-
-        let refused = site.write(
-            &mut stego,
-            &cover.costs,
-            &[0; 1000],
-            height(8),
-            &mut random,
-            &|| false,
-        );
-
-        assert_eq!(refused.err(), Some(Refusal::Stopped));
-        assert!(stego == cover.samples);
-    }
-
-    #[test]
-    fn parameters_that_make_no_sense_are_refused() {
-        let cover = cover(10_000, 7);
-        let site = site(&cover.ground, &[7; 32]);
-        let parameters = |signs| Parameters {
-            height: height(8),
-            signs,
-            matrix: 0,
-        };
-
-        assert_eq!(site.read(&cover.samples, usize::MAX, &parameters(0)), None);
-        assert_eq!(site.read(&cover.samples, 10_000, &parameters(0)), None);
-        assert_eq!(site.read(&cover.samples, 10, &parameters(81)), None);
-        assert!(site.read(&cover.samples, 10, &parameters(80)).is_some());
-    }
-
-    #[test]
-    fn samples_at_the_ends_of_their_range_and_flat_pictures_carry_too() {
-        for sample in [0u8, 255, 128] {
-            let mut cover = cover(50_000, 8);
-            cover.samples.fill(sample);
-            cover.costs.fill(31_000);
-            let site = site(&cover.ground, &[7; 32]);
-            let (mut stego, mut random) = (cover.samples.clone(), Stream::new(&[9; 32], 1));
-
-            let outcome = site
-                .write(
-                    &mut stego,
-                    &cover.costs,
-                    &[0x5A; 900],
-                    height(8),
-                    &mut random,
-                    &|| true,
-                )
-                .unwrap();
-
-            let read = site.read(&stego, 900, &outcome.parameters);
-            assert!(read == Some(vec![0x5A; 900]), "all {sample}");
-            assert!(stego.iter().all(|stego| stego.abs_diff(sample) <= 1));
-        }
-    }
-}
+mod tests;

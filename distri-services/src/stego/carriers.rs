@@ -138,9 +138,17 @@ impl<'a> Carriers<'a> {
     ) -> Result<Outcome, Refusal> {
         match self {
             Self::Eight(samples) => {
-                site.write(samples.to_mut(), costs, body, height, random, go_on)
+                let written = site.write(samples, costs, body, height, random, go_on);
+                let (outcome, changes) = written?;
+                changes.apply(samples.to_mut());
+                Ok(outcome)
             }
-            Self::Sixteen(samples) => site.write(samples, costs, body, height, random, go_on),
+            Self::Sixteen(samples) => {
+                let written = site.write(samples, costs, body, height, random, go_on);
+                let (outcome, changes) = written?;
+                changes.apply(samples);
+                Ok(outcome)
+            }
         }
     }
 

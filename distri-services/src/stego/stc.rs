@@ -15,6 +15,8 @@ mod lanes;
 mod plain;
 mod trellis;
 
+use std::ops::Range;
+
 pub(crate) use self::trellis::{NEVER, Trellis};
 
 /// How many bits of the message an element adds to.
@@ -45,10 +47,24 @@ pub(crate) struct Code {
     many: Vec<u16>,
 }
 
-/// The element after the last one of `block`, if there are so many blocks and elements.
-#[inline]
-pub(crate) fn block_end(block: usize, blocks: usize, elements: usize) -> usize {
-    ((block as u64 + 1) * elements as u64 / blocks as u64) as usize
+/// The elements of each block, if there are so many blocks and elements: block i ends at
+/// (i + 1) · elements / blocks, rounded down. Counted along, because there are as many divisions as
+/// bits of a message otherwise, several times over.
+pub(crate) fn blocks(blocks: usize, elements: usize) -> impl Iterator<Item = Range<usize>> {
+    let (width, left) = match blocks {
+        0 => (0, 0),
+        _ => (elements / blocks, elements % blocks),
+    };
+    let (mut start, mut sum) = (0, 0);
+    (0..blocks).map(move |_| {
+        sum += left;
+        let wide = sum >= blocks;
+        if wide {
+            sum -= blocks;
+        }
+        let end = start + width + usize::from(wide);
+        std::mem::replace(&mut start, end)..end
+    })
 }
 
 impl Code {
@@ -76,15 +92,14 @@ impl Code {
 
     /// Reads the message of `read.len()` bits that `bits` carry. Both hold one bit a byte.
     pub(crate) fn read(&self, bits: &[u8], read: &mut [u8]) {
-        let (blocks, mut from, mut state) = (read.len(), 0, 0);
-        for (block, read) in read.iter_mut().enumerate() {
-            let to = block_end(block, blocks, bits.len());
-            for (bit, column) in bits[from..to].iter().zip(self.columns(to - from)) {
+        let mut state = 0;
+        for (block, read) in blocks(read.len(), bits.len()).zip(read) {
+            let columns = self.columns(block.len());
+            for (bit, column) in bits[block].iter().zip(columns) {
                 state ^= column & u16::from(*bit).wrapping_neg();
             }
             *read = (state & 1) as u8;
             state >>= 1;
-            from = to;
         }
     }
 

@@ -7,8 +7,8 @@ use std::{
 };
 
 use distri_services::images::media::{
-    BLUR_MAX, FILE_MAX, Format, MediaError, PIXELS_MAX, Picture, Preview, PreviewKind,
-    THUMBNAIL_MAX, WORK_MAX, prepare,
+    BLUR_MAX, Carried, FILE_MAX, Format, MediaError, PIXELS_MAX, Picture, Preview, PreviewKind,
+    THUMBNAIL_MAX, WORK_MAX, carried, prepare,
 };
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use proptest::prelude::*;
@@ -289,5 +289,50 @@ proptest! {
         if let Ok(prepared) = prepare(&file, PreviewKind::Thumbnail) {
             prop_assert!(prepared.preview.is_fit());
         }
+    }
+}
+
+#[test]
+fn what_a_file_carries_besides_pixels_is_named_and_what_is_shared_carries_nothing() {
+    let picture = quarters(64, 48);
+    let jpeg = spied_jpeg(&encode(&picture, ImageFormat::Jpeg), 1);
+    let png = spied_png(&encode(&picture, ImageFormat::Png), 1);
+    let webp = spied_webp(&encode(&picture, ImageFormat::WebP), 1);
+    let in_all = [
+        Carried::Place,
+        Carried::Camera,
+        Carried::Thumbnail,
+        Carried::History,
+    ];
+
+    for (file, besides) in [
+        (jpeg, Carried::Text),
+        (png, Carried::Text),
+        (webp, Carried::Unknown),
+    ] {
+        let found = carried(&file);
+        let expected = [&in_all[..], &[besides, Carried::Trailing]].concat();
+        assert_eq!(found, expected, "{:?}", Format::sniff(&file));
+        let shared = prepare(&file, PreviewKind::Thumbnail).unwrap();
+        assert_eq!(carried(&shared.file), []);
+        let Preview::Thumbnail(preview) = shared.preview else {
+            panic!("no thumbnail");
+        };
+        assert_eq!(carried(&preview), []);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_can_be_asked_what_they_carry(
+        head in prop::sample::select(vec![
+            &b"\xFF\xD8\xFF\xE1"[..],
+            b"\x89PNG\r\n\x1a\n",
+            b"RIFF\xFF\0\0\0WEBPEXIF",
+        ]),
+        rest in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
+        let file = [head, &rest].concat();
+        prop_assert!(carried(&file).len() <= 10, "each kind once");
     }
 }

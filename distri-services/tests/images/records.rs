@@ -7,13 +7,17 @@ use distri::{
 };
 use distri_services::{
     images::{
+        delivery::{DeliveryRefusal, Fetch},
         media::{Format, Preview},
         record::{
-            Decision, Entry, Handle, LETTER_MAX, LetterError, LetterId, Manifest, Message, Offer,
-            Request, SealedLetter, User, Verdict, Visibility,
+            Approval, Decision, Entry, Handle, LETTER_MAX, Letter, LetterError, LetterId, Manifest,
+            Message, Offer, Rekeyed, Request, SealedLetter, User, Verdict, Visibility,
         },
     },
-    permissions::{ImageId, Randomness, RequestId, SealingKey, SealingSecret},
+    permissions::{
+        Draft, GrantId, ImageId, ManifestHash, Parties, Randomness, RequestId, SealingKey,
+        SealingSecret,
+    },
 };
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
@@ -63,6 +67,50 @@ fn request() -> Message {
         viewer: identity(12).public(),
         sealing: secret(2).public(),
     })
+}
+
+/// One of each kind.
+fn messages() -> Vec<Message> {
+    let request_id = RequestId::from_array([4; 16]);
+    let parties = Parties {
+        image: ImageId::from_array([3; 16]),
+        request: request_id,
+        owner: identity(13).public(),
+        viewer: identity(12).public(),
+        viewer_sealing: secret(2).public(),
+        not_before_ms: 0,
+    };
+    let sealed = Draft::new(parties, &mut randomness(7))
+        .unwrap()
+        .seal(b"a picture")
+        .unwrap();
+    let (core, secrets) = sealed.granted(b"a file", ManifestHash::from_array([5; 32]));
+    let cloud = (1, secret(3).public());
+    let envelope = secrets
+        .split(&core, 0, cloud, &mut randomness(8))
+        .unwrap()
+        .envelope;
+    let approval = Approval {
+        core,
+        envelope: envelope.clone(),
+        views: 3,
+        expires_ms: 1_800_000_000_000,
+    };
+    let decision = |verdict| {
+        Message::Decision(Decision {
+            request: request_id,
+            verdict,
+        })
+    };
+    vec![
+        request(),
+        decision(Verdict::Rejected { why: "no".into() }),
+        decision(Verdict::Approved(Box::new(approval))),
+        Message::Rekeyed(Rekeyed {
+            request: request_id,
+            envelope,
+        }),
+    ]
 }
 
 fn letter() -> SealedLetter {
@@ -228,6 +276,71 @@ proptest! {
     ) {
         holds(&Signed::sign(&identity(1), 7, user()).unwrap(), &places);
         holds(&Signed::sign(&identity(1), 7, entry()).unwrap(), &places);
+    }
+
+    #[test]
+    fn whatever_a_sender_puts_into_a_letter_is_one_or_an_error(
+        bytes in prop::collection::vec(any::<u8>(), 0..900),
+        which in 0..4_usize,
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        if let Ok(letter) = postcard::from_bytes::<Signed<Letter>>(&bytes) {
+            prop_assert!(letter.check().is_err());
+        }
+        // Whoever signs it themselves may say what they like.
+        for message in [postcard::from_bytes::<Message>(&bytes).ok(), serde_json::from_slice(&bytes).ok()]
+            .into_iter()
+            .flatten()
+        {
+            let _ = message.check();
+        }
+        let message = messages().swap_remove(which);
+        let mut compact = postcard::to_stdvec(&message).unwrap();
+        for (place, byte) in &places {
+            let at = place.index(compact.len());
+            compact[at] = *byte;
+        }
+        if let Ok(changed) = postcard::from_bytes::<Message>(&compact) {
+            let _ = changed.check();
+        }
+        let letter = Letter { to: identity(1).public(), message };
+        holds(&Signed::sign(&identity(2), 0, letter).unwrap(), &places);
+    }
+
+    #[test]
+    fn no_bytes_panic_a_decoder_of_delivery(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(fetch) = postcard::from_bytes::<Signed<Fetch>>(&bytes) {
+            prop_assert!(fetch.check().is_err());
+        }
+        let _ = serde_json::from_slice::<Signed<Fetch>>(&bytes);
+        let _ = serde_json::from_slice::<DeliveryRefusal>(&bytes);
+        let _ = serde_json::from_slice::<Manifest>(&bytes);
+    }
+
+    #[test]
+    fn a_changed_manifest_is_another_or_refused(
+        length in 0..3_000_000_usize,
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let manifest = Manifest::of(&vec![7; length]).unwrap();
+        let mut bytes = postcard::to_stdvec(&manifest).unwrap();
+        let at = place.index(bytes.len());
+        bytes[at] = byte;
+
+        if let Ok(changed) = postcard::from_bytes::<Manifest>(&bytes)
+            && changed.check().is_ok()
+        {
+            prop_assert_eq!(changed == manifest, changed.hash() == manifest.hash());
+        }
+    }
+
+    #[test]
+    fn a_request_to_fetch_is_its_signers_alone(
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let fetch = Fetch { grant: GrantId::from_array([6; 16]), device: identity(3).public() };
+        holds(&Signed::sign(&identity(12), 0, fetch).unwrap(), &places);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The cryptography of a grant, as a stranger would use it: the whole way of a key, and who cannot go it.
-//! In `forms`: its formats frozen byte for byte, and every decoder against bytes that nobody meant.
+//! In `forms`: its formats frozen byte for byte, and every decoder against bytes that nobody meant; in
+//! `history`: what is told of a grant.
 
 mod forms;
+mod history;
 
 use data_encoding::HEXLOWER;
 use distri::identity::Identity;

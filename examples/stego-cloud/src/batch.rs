@@ -2,13 +2,7 @@
 //! after the other, and checks every one. Where they keep an album, each photograph hidden is noted
 //! in the cloud's directory before it is revealed.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use distri::{Error, cli::Failure, id::PublicKey};
@@ -32,20 +26,12 @@ pub(crate) struct Batch {
     /// The collection of the directory in which each photograph that was hidden is noted; `None`
     /// notes nothing.
     pub(crate) album: Option<String>,
-    /// Set from outside, it marks what begins from then on.
-    pub(crate) turn: Turn,
 }
-
-/// A moment that parts what begins before it from what begins after.
-#[derive(Clone, Default)]
-pub(crate) struct Turn(Arc<AtomicBool>);
 
 /// What became of one piece of work.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) piece: Piece,
-    /// Begun before or after the turn.
-    pub(crate) side: Side,
     pub(crate) outcome: Result<Success, Problem>,
 }
 
@@ -55,13 +41,6 @@ pub(crate) enum Piece {
     Hide,
     Note,
     Reveal,
-}
-
-/// The sides of a [`Turn`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Side {
-    Before,
-    After,
 }
 
 /// A piece of work that was done.
@@ -92,21 +71,6 @@ pub(crate) struct Outcome {
 /// Records on their way to whoever counts them; more only when these are counted.
 const RECORDS: usize = 64;
 
-impl Turn {
-    /// The moment is now.
-    pub(crate) fn happen(&self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-
-    fn side(&self) -> Side {
-        if self.0.load(Ordering::SeqCst) {
-            Side::After
-        } else {
-            Side::Before
-        }
-    }
-}
-
 impl Batch {
     /// The pieces of work there are if none fails.
     pub(crate) fn pieces(&self) -> u64 {
@@ -134,7 +98,6 @@ impl Batch {
                 stego,
                 secret,
                 album: self.album.clone(),
-                turn: self.turn.clone(),
                 records: records.clone(),
             };
             clients.spawn(client.run(self.images));
@@ -158,7 +121,6 @@ struct Client {
     stego: Stego,
     secret: Secret,
     album: Option<String>,
-    turn: Turn,
     records: mpsc::Sender<Record>,
 }
 
@@ -173,50 +135,41 @@ impl Client {
     }
 
     async fn one(&self, nr: u32) -> Result<(), mpsc::error::SendError<Record>> {
-        let side = self.turn.side();
         let hidden = match self.stego.hide(&self.secret).await {
             Ok(hidden) => hidden,
             Err(error) => {
                 let outcome = Err(Problem::Call { error });
-                return self.record(Piece::Hide, side, outcome).await;
+                return self.record(Piece::Hide, outcome).await;
             }
         };
         let image = hidden.value.file.clone();
         let outcome = Ok(success(&hidden, image.len()));
-        self.record(Piece::Hide, side, outcome).await?;
+        self.record(Piece::Hide, outcome).await?;
 
         if let Some(album) = &self.album {
-            let side = self.turn.side();
             let id = format!("{}-{nr}", self.number);
             let outcome = match self.stego.note(album, id, image.len()).await {
                 Ok(noted) => Ok(success(&noted, image.len())),
                 Err(error) => Err(Problem::Call { error }),
             };
-            self.record(Piece::Note, side, outcome).await?;
+            self.record(Piece::Note, outcome).await?;
         }
 
-        let side = self.turn.side();
         let outcome = match self.stego.reveal(&image, &self.secret.key).await {
             Ok(found) if found.value.payload != self.secret.payload => Err(Problem::Differs),
             Ok(found) if found.value.label != self.secret.options.label => Err(Problem::Differs),
             Ok(found) => Ok(success(&found, image.len())),
             Err(error) => Err(Problem::Call { error }),
         };
-        self.record(Piece::Reveal, side, outcome).await
+        self.record(Piece::Reveal, outcome).await
     }
 
     async fn record(
         &self,
         piece: Piece,
-        side: Side,
         outcome: Result<Success, Problem>,
     ) -> Result<(), mpsc::error::SendError<Record>> {
-        let record = Record {
-            piece,
-            side,
-            outcome,
-        };
-        self.records.send(record).await
+        self.records.send(Record { piece, outcome }).await
     }
 }
 

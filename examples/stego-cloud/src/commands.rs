@@ -8,6 +8,7 @@ use crate::{
     completions::{self, CompletionsArgs},
     hide::{self, HideArgs},
     load::{self, LoadArgs},
+    page::{self, UiArgs},
     people::People,
     reveal::{self, RevealArgs},
 };
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) enum Command {
     #[command(flatten)]
     People(People),
+    /// Share pictures on a page in the browser, served to this machine only
+    Ui(UiArgs),
     /// Hide a file in an image
     Hide(HideArgs),
     /// Get a hidden file back
@@ -40,8 +43,9 @@ const JOIN_NODE: &str = "join-node";
 
 /// The commands that stand together in `--help`, under a heading; those in no group stand under the
 /// last one.
-const GROUPS: [(&str, &[&str]); 2] = [
+const GROUPS: [(&str, &[&str]); 3] = [
     ("People", &People::NAMES),
+    ("Page", &["ui"]),
     ("Stego", &["hide", "reveal", "capacity", "load"]),
 ];
 
@@ -52,6 +56,7 @@ impl Command {
     pub(crate) fn run(self, global: &Global, program: Clap) -> std::process::ExitCode {
         match self {
             Self::People(verb) => cli::run_async(global, verb.run(global)),
+            Self::Ui(args) => cli::run_async(global, page::run(args, global)),
             Self::Hide(args) => cli::run_async(global, hide::run(args, global)),
             Self::Reveal(args) => cli::run_async(global, reveal::run(args, global)),
             Self::Capacity(args) => cli::run_async(global, capacity::run(args, global)),

@@ -1,9 +1,12 @@
-//! The demonstration: three nodes, one photograph hidden and revealed, then many at a time while
-//! the busiest node is cut off. It tells what happened, checks it, and fails if anything differs.
+//! The demonstration: Alice shares a photograph with Bob, over a cloud of three nodes, all of it in this
+//! process and none of it pretended. It tells what happened, checks it, and fails if anything differs.
+//!
+//! `cast` is who takes part, `folder` what stays on disk, `sharing` and `looking` are the two halves of
+//! the story, `told` how it looks.
 
 use std::{
     env,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -11,45 +14,32 @@ use clap::Args;
 use distri::{
     Error,
     cli::{Exit, Failure, Global},
-    id::PublicKey,
 };
-use distri_services::stego::{Capacity, HideOptions};
 
-use crate::{
-    batch::{Batch, Outcome, Turn},
-    cloud::{Cloud, CutOff},
-    files, key, photographs,
-    photographs::Photograph,
-    progress::Progress,
-    show::{self, Align, Page, Table},
-    tally::{Pieces, Tally},
-    work::{Done, Found, Secret, Stego, StegoImage},
-};
+use crate::show::{self, Align, Table};
+
+pub(crate) mod cast;
+pub(crate) mod folder;
+mod looking;
+mod sharing;
+mod told;
+
+use cast::Cast;
+use folder::Folder;
+use told::{Teller, Way};
 
 /// What the demonstration takes.
 #[derive(Args)]
 pub(crate) struct DemoArgs {
-    /// Folder for the pictures of the demonstration [default: out/stego-cloud]
+    /// Folder for the pictures and the story [default: out/stego-cloud]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 const OUT: &str = "out/stego-cloud";
 
-const NODES: [&str; 3] = ["aspen", "birch", "cedar"];
-
-/// So many clients keep every node busy, and more than one call on each when it is cut off.
-const CLIENTS: usize = 6;
-
-/// How many photographs each client brings: enough to see how the work is shared, few enough for
-/// seconds.
-const IMAGES: u32 = 8;
-
-/// Longer than any start takes on a busy machine.
-const START: Duration = Duration::from_secs(20);
-
-/// Room for the bars in the table of nodes.
-const BAR: usize = 14;
+/// Bytes of the picture that are looked for where it must not be: more than chance ever repeats.
+const TRACE: usize = 16;
 
 impl DemoArgs {
     /// The flag that was given, if one was.
@@ -73,377 +63,186 @@ fn refuse_flags_of_commands(global: &Global) -> Result<(), Failure> {
     }
 }
 
-pub(crate) async fn run(args: DemoArgs, global: &Global) -> Result<(), Failure> {
-    refuse_flags_of_commands(global)?;
-    if global.verbose > 0 || global.log.is_some() {
-        global.start_log(&global.load()?)?;
+/// The settings of those in the story. Logs are told if they are asked for, else a node that is killed
+/// would be news.
+pub(crate) fn settings(global: &Global) -> Global {
+    let mut global = global.clone();
+    if global.verbose == 0 && global.log.is_none() {
+        global.log = Some("off".to_owned());
     }
-    let out = args.out.unwrap_or_else(|| OUT.into());
-    files::make_folder(&out)?;
-    let began = Instant::now();
-    let mut cloud = Cloud::start(&NODES).await?;
-    let mut story = Story::begin(&cloud).await?;
-
-    story.introduce(&cloud)?;
-    story.one_photograph(&out).await?;
-    story.many_photographs(&mut cloud).await?;
-    let Story { page, stego, .. } = story;
-    drop(stego);
-    cloud.stop().await;
-    conclude(page, &out, began.elapsed())
+    // So little is under way at once that the end of a link ends a delivery in its middle.
+    global
+        .set
+        .push(("limits.channel_window".to_owned(), "64KiB".to_owned()));
+    global
 }
 
-/// The demonstration under way.
+pub(crate) async fn run(args: DemoArgs, global: &Global) -> Result<(), Failure> {
+    refuse_flags_of_commands(global)?;
+    let out = args.out.unwrap_or_else(|| OUT.into());
+    let folder = Folder::make(&out)?;
+    let began = Instant::now();
+    let mut story = Story::begin(folder, &settings(global)).await?;
+
+    story.publish().await?;
+    let found = story.find().await?;
+    let request = story.request(&found).await?;
+    story.approve(request).await?;
+    story.deliver(request).await?;
+    story.look(request).await?;
+    let killed = story.look_without_the_leader(request).await?;
+    story.look_in_vain(request).await?;
+    story.extend_and_revoke(request).await?;
+    story.audit(request, killed).await?;
+    story.ask_again(&found).await?;
+
+    let Story {
+        cast,
+        tell,
+        way,
+        folder,
+        ..
+    } = story;
+    cast.stop().await;
+    conclude(tell, &way, &folder, began.elapsed())
+}
+
+/// The story under way.
 struct Story {
-    page: Page,
-    stego: Stego,
-    cover: Photograph,
-    photograph: Photograph,
+    cast: Cast,
+    folder: Folder,
+    tell: Teller,
+    way: Way,
+    /// The photograph as it may leave Alice's computer.
+    published: Vec<u8>,
+    /// The image in which it is delivered.
+    delivered: Vec<u8>,
 }
 
 impl Story {
-    async fn begin(cloud: &Cloud) -> Result<Self, Failure> {
-        let client = cloud.client().await.map_err(failed)?;
-        client
-            .wait_for_nodes(NODES.len(), START)
-            .await
-            .map_err(failed)?;
-        Ok(Self {
-            page: Page::stdout(),
-            stego: Stego::new(&client),
-            cover: photographs::cover(),
-            photograph: photographs::secret(),
-        })
-    }
-
-    fn introduce(&mut self, cloud: &Cloud) -> Result<(), Failure> {
-        self.title("A cloud of three nodes, linked over TCP and TLS 1.3")?;
+    async fn begin(folder: Folder, global: &Global) -> Result<Self, Failure> {
+        let mut tell = Teller::stdout();
+        tell.title("A cloud of three nodes, and two people with a computer each")?;
+        let cast = Cast::found(&folder, global).await?;
         let mut table = Table::new(&[
-            ("node", Align::Left),
+            ("", Align::Left),
+            ("", Align::Left),
             ("address", Align::Left),
             ("key", Align::Left),
         ]);
-        for node in cloud.nodes() {
+        for node in cast.cloud.nodes() {
             table.row([
                 node.name().to_owned(),
+                "node".to_owned(),
                 node.address().to_string(),
                 node.key().short(),
             ]);
         }
-        self.page.table(&table)
-    }
-
-    async fn one_photograph(&mut self, out: &Path) -> Result<(), Failure> {
-        self.title("A photograph is hidden in another, and comes back")?;
-        let room = self
-            .stego
-            .capacity(&self.cover.bytes)
-            .await
-            .map_err(failed)?
-            .value;
-        let shape = self
-            .stego
-            .capacity(&self.photograph.bytes)
-            .await
-            .map_err(failed)?
-            .value;
-        self.tell_pictures(&room, &shape)?;
-
-        let (key, digits) = key::random()?;
-        let (cover, payload) = (self.cover.bytes.clone(), self.photograph.bytes.clone());
-        let secret = Secret {
-            cover,
-            payload,
-            key,
-            options: HideOptions::default(),
-        };
-        let hidden = self.stego.hide(&secret).await.map_err(failed)?;
-        let found = self
-            .stego
-            .reveal(&hidden.value.file, &secret.key)
-            .await
-            .map_err(failed)?;
-
-        files::write(&out.join("cover.png"), &self.cover.bytes)?;
-        files::write(&out.join("stego.png"), &hidden.value.file)?;
-        files::write(&out.join("recovered.jpg"), &found.value.payload)?;
-        files::remove(&out.join("key.hex"))?;
-        files::write_secret(&out.join("key.hex"), &format!("{}\n", digits.as_str()))?;
-        if found.value.payload != secret.payload {
-            return Err(wrong(
-                "the recovered photograph differs from the one that was hidden",
-            ));
-        }
-        self.tell_work(&hidden, &found)
-    }
-
-    fn tell_pictures(&mut self, cover: &Capacity, photograph: &Capacity) -> Result<(), Failure> {
-        let mut table = Table::new(&[
-            ("picture", Align::Left),
-            ("size", Align::Left),
-            ("", Align::Left),
-            ("bytes", Align::Right),
-            ("", Align::Left),
-        ]);
-        let room = match cover.payload {
-            Some(room) => format!("the cover: room for {}", show::bytes(room)),
-            None => "the cover: no room".to_owned(),
-        };
-        for (picture, capacity, role) in [
-            (&self.photograph, photograph, "the photograph".to_owned()),
-            (&self.cover, cover, room),
-        ] {
+        for (name, actor) in [("Alice", &cast.alice), ("Bob", &cast.bob)] {
             table.row([
-                picture.name.to_owned(),
-                show::size(capacity.size.width, capacity.size.height),
-                capacity.format.to_string(),
-                show::count(picture.bytes.len() as u64),
-                role,
+                name.to_owned(),
+                "person".to_owned(),
+                actor.address(),
+                actor.person()?.key().short(),
             ]);
         }
-        self.page.table(&table)?;
-        self.page.line("")
-    }
-
-    fn tell_work(&mut self, hidden: &Done<StegoImage>, found: &Done<Found>) -> Result<(), Failure> {
-        let mut table = Table::new(&[
-            ("work", Align::Left),
-            ("node", Align::Left),
-            ("time", Align::Right),
-            ("result", Align::Left),
-        ]);
-        table.row([
-            "hide".to_owned(),
-            self.stego.name_of(hidden.node),
-            show::time(hidden.took),
-            format!("stego.png, {}", show::bytes(hidden.value.file.len() as u64)),
-        ]);
-        table.row([
-            "reveal".to_owned(),
-            self.stego.name_of(found.node),
-            show::time(found.took),
-            format!(
-                "recovered.jpg, {}, equal to the original",
-                show::bytes(found.value.payload.len() as u64)
-            ),
-        ]);
-        self.page.table(&table)?;
-        let report = &hidden.value.report;
-        self.page.line("")?;
-        self.page.line(&format!(
-            "  {} of {} colour values differ from the cover, each by 1.",
-            show::count(report.changed),
-            show::count(report.carriers),
-        ))?;
-        let psnr = self.page.style().strong(&show::decibels(report.psnr));
-        self.page.line(&format!(
-            "  PSNR {psnr}; eyes see no difference from about 40 dB on."
-        ))
-    }
-
-    async fn many_photographs(&mut self, cloud: &mut Cloud) -> Result<(), Failure> {
-        let names: Vec<_> = cloud
-            .nodes()
-            .iter()
-            .map(|node| (node.key(), node.name().to_owned()))
-            .collect();
-        let batch = Batch {
-            clients: vec![self.stego.clone(); CLIENTS],
-            images: IMAGES,
-            cover: self.cover.bytes.clone(),
-            payload: self.photograph.bytes.clone(),
-            options: HideOptions {
-                label: b"a cat".to_vec(),
-                ..HideOptions::default()
-            },
-            album: None,
-            turn: Turn::default(),
-        };
-        let images = CLIENTS as u64 * u64::from(IMAGES);
-        self.title(&format!(
-            "{images} photographs, {CLIENTS} at a time; halfway, a node is cut off"
-        ))?;
-        let (outcome, cut) = run_and_cut(batch, cloud).await?;
-        let cut = cut.ok_or_else(|| wrong("the batch ended before a node was cut off"))?;
-        let tally = Tally::of(&outcome.records);
-        self.tell_nodes(&tally, &names, &cut)?;
-        self.tell_times(&tally)?;
-        self.tell_verdict(&tally, &outcome, &cut, images)
-    }
-
-    fn tell_nodes(
-        &mut self,
-        tally: &Tally,
-        names: &[(PublicKey, String)],
-        cut: &CutOff,
-    ) -> Result<(), Failure> {
-        let mut table = Table::new(&[
-            ("node", Align::Left),
-            ("begun before", Align::Right),
-            ("", Align::Right),
-            ("", Align::Left),
-            ("begun after", Align::Right),
-            ("", Align::Right),
-            ("", Align::Left),
-        ]);
-        let whole = tally.sides();
-        let most = tally
-            .nodes
-            .values()
-            .flatten()
-            .copied()
-            .max()
-            .unwrap_or_default();
-        for (key, name) in names {
-            let done = tally.nodes.get(key).copied().unwrap_or_default();
-            let is_cut = *key == cut.key && done[1] == 0;
-            table.row([
-                name.clone(),
-                show::count(done[0]),
-                show::percent(done[0], whole[0]),
-                format!("{:<BAR$}", show::bar(done[0], most, BAR)),
-                if is_cut {
-                    "-".to_owned()
-                } else {
-                    show::count(done[1])
-                },
-                if is_cut {
-                    String::new()
-                } else {
-                    show::percent(done[1], whole[1])
-                },
-                if is_cut {
-                    "cut off".to_owned()
-                } else {
-                    show::bar(done[1], most, BAR)
-                },
-            ]);
-        }
-        self.page.table(&table)?;
-        self.page.line("")
-    }
-
-    fn tell_times(&mut self, tally: &Tally) -> Result<(), Failure> {
-        let mut table = Table::new(&[
-            ("work", Align::Left),
-            ("calls", Align::Right),
-            ("failed", Align::Right),
-            ("made again", Align::Right),
-            ("median", Align::Right),
-            ("slowest", Align::Right),
-        ]);
-        for (work, pieces) in [("hide", &tally.hide), ("reveal", &tally.reveal)] {
-            table.row([
-                work.to_owned(),
-                show::count(pieces.calls()),
-                show::count(pieces.failed),
-                show::count(pieces.rescued),
-                percentile(pieces, 50),
-                percentile(pieces, 100),
-            ]);
-        }
-        self.page.table(&table)?;
-        self.page.line("")
-    }
-
-    fn tell_verdict(
-        &mut self,
-        tally: &Tally,
-        outcome: &Outcome,
-        cut: &CutOff,
-        images: u64,
-    ) -> Result<(), Failure> {
-        let style = self.page.style();
-        let rescued = tally.hide.rescued + tally.reveal.rescued;
-        self.page.line(&format!(
-            "  {} was serving {} call{} when it was cut off; {rescued} {} made again elsewhere.",
-            style.strong(&cut.name),
-            cut.in_flight,
-            show::plural(cut.in_flight.into()),
-            if rescued == 1 { "was" } else { "were" },
-        ))?;
-        if tally.failed() > 0 || tally.images() != images {
-            let verdict = format!("{} of {} calls failed", tally.failed(), 2 * images);
-            self.page.line(&format!("  {}", style.bad(&verdict)))?;
-            for (problem, count) in &tally.problems {
-                self.page.line(&format!("  {count} × {problem}"))?;
-            }
-            return Err(wrong(&verdict));
-        }
-        let verdict = format!("All {} calls succeeded", tally.done());
-        self.page.line(&format!(
-            "  {} in {}, and all {images} photographs came back equal.",
-            style.good(&verdict),
-            show::time(outcome.took),
-        ))
-    }
-
-    fn title(&mut self, text: &str) -> Result<(), Failure> {
-        let text = self.page.style().strong(text);
-        self.page.line("")?;
-        self.page.line(&text)?;
-        self.page.line("")
-    }
-}
-
-/// Runs `batch`, and cuts off the busiest node once half of the work is done.
-async fn run_and_cut(
-    batch: Batch,
-    cloud: &mut Cloud,
-) -> Result<(Outcome, Option<CutOff>), Failure> {
-    let (whole, turn) = (batch.pieces(), batch.turn.clone());
-    let mut progress = Progress::bar();
-    let (mut done, mut cut) = (0, None);
-    let mut note = format!("of {whole} calls");
-    progress.show(0, whole, &note);
-    let outcome = batch
-        .run(|_| {
-            done += 1;
-            if done * 2 >= whole && cut.is_none() {
-                cut = cloud.cut_busiest();
-                turn.happen();
-                if let Some(cut) = &cut {
-                    note = format!("of {whole} calls; {} is gone", cut.name);
-                }
-            }
-            progress.show(done, whole, &note);
+        tell.table(&table)?;
+        Ok(Self {
+            cast,
+            folder,
+            tell,
+            way: Way::default(),
+            published: Vec::new(),
+            delivered: Vec::new(),
         })
-        .await;
-    progress.clear();
-    Ok((outcome?, cut))
+    }
+
+    /// Checks that no node has a trace of the photograph on its disk.
+    fn cloud_lacks_the_picture(&self) -> Result<(), Failure> {
+        self.cloud_lacks(self.trace()?)
+    }
+
+    /// Checks that no file of any node has these bytes.
+    fn cloud_lacks(&self, trace: &[u8]) -> Result<(), Failure> {
+        self.cast
+            .cloud
+            .data()
+            .try_for_each(|folder| lacks(folder, trace))
+    }
+
+    /// Bytes that the photograph has and chance does not repeat.
+    fn trace(&self) -> Result<&[u8], Failure> {
+        let middle = self.published.len() / 2;
+        let trace = self.published.get(middle..middle + TRACE);
+        trace.ok_or_else(|| wrong("the photograph is empty"))
+    }
 }
 
-fn conclude(mut page: Page, out: &Path, took: Duration) -> Result<(), Failure> {
-    let style = page.style();
-    let folder = show::tame(&out.display().to_string(), 60);
-    page.line("")?;
-    page.line(&style.strong(&format!("Pictures in {folder}")))?;
-    page.line("")?;
-    for (name, what) in [
+/// Checks that no file below `folder` has these bytes, and that there are files.
+fn lacks(folder: PathBuf, trace: &[u8]) -> Result<(), Failure> {
+    let unread = |error| Failure::new(Exit::Failed, error);
+    let (mut folders, mut read) = (vec![folder], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(unread)? {
+            let path = entry.map_err(unread)?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).map_err(unread)?;
+            read += bytes.len();
+            if bytes.windows(trace.len()).any(|window| window == trace) {
+                return Err(wrong("a file has what must be in none"));
+            }
+        }
+    }
+    if read == 0 {
+        return Err(wrong("there are no files to look into"));
+    }
+    Ok(())
+}
+
+fn conclude(mut tell: Teller, way: &Way, folder: &Folder, took: Duration) -> Result<(), Failure> {
+    tell.line("")?;
+    tell.table(&way.table())?;
+    let place = folder.root().display().to_string();
+    tell.title(&format!("Files in {}", show::tame(&place, 60)))?;
+    tell.list(&[
+        ("photograph.jpg", "as it came from Alice's camera"),
+        ("preview.png", "what everybody sees of it"),
         ("cover.png", "a cup of coffee"),
-        ("stego.png", "the same to the eye, with a cat in it"),
-        ("recovered.jpg", "the cat, out of stego.png"),
-        ("key.hex", "the key that opens stego.png"),
-    ] {
-        page.line(&format!("  {name:<15}{}", style.faint(what)))?;
-    }
-    page.line("")?;
-    page.line(&style.strong("What to try next"))?;
-    page.line("")?;
+        ("delivered.png", "the same to the eye, with the cat in it"),
+        ("seen.jpg", "what Bob saw, twice and once more"),
+        ("what-is-left.png", "what he sees now"),
+        ("story", "the cloud, Alice and Bob, as they stand"),
+    ])?;
+    tell.title("What to try next")?;
     let program = program();
+    let quoted = quoted(&place);
     for (arguments, what) in [
-        ("--help", "what else there is"),
         (
-            "new-cloud my-cloud",
-            "three nodes of their own: writes my-cloud, says how to start them",
+            format!("ui --story {quoted}"),
+            "all of them again: a page for Alice, one for Bob",
         ),
-        ("load --config my-cloud/client.toml", "measures them"),
+        (
+            "new-cloud my-cloud".to_owned(),
+            "a cloud of your own, and how to start it",
+        ),
+        ("--help".to_owned(), "what else there is"),
     ] {
-        page.line(&format!("  {}", style.faint(&format!("# {what}"))))?;
-        page.line(&format!("  {program} {arguments}"))?;
+        tell.command(&format!("{program} {arguments}"), what)?;
     }
-    page.line("")?;
-    page.line(&style.faint(&format!("Done in {}.", show::time(took))))
+    tell.end(&format!("Done in {}.", show::time(took)))
+}
+
+/// A word of a command line, for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The program as it was called, for commands to type next.
@@ -455,12 +254,6 @@ fn program() -> String {
         .next()
         .unwrap_or_else(|| env!("CARGO_BIN_NAME").into());
     name.to_string_lossy().into_owned()
-}
-
-fn percentile(pieces: &Pieces, percent: usize) -> String {
-    pieces
-        .percentile(percent)
-        .map_or_else(|| "-".to_owned(), show::time)
 }
 
 /// A call that fails ends the demonstration, whatever it would mean for another command.

@@ -68,16 +68,6 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path).map_err(|error| failed("make the folder", path, error))
 }
 
-/// Removes a file that may be there or not.
-pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed("replace", path, error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (mut file, part) = create_beside(path)?;
     let result = file

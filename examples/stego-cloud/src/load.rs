@@ -12,7 +12,7 @@ use distri::cli::{Exit, Failure, Global};
 use distri_services::stego::HideOptions;
 
 use crate::{
-    batch::{Batch, Turn},
+    batch::Batch,
     files,
     hide::time,
     photographs,
@@ -116,7 +116,6 @@ impl Work {
             payload: self.payload.clone(),
             options: HideOptions::default(),
             album,
-            turn: Turn::default(),
         }
     }
 }

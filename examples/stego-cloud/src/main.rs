@@ -1,10 +1,10 @@
 //! The stego cloud: hides photographs in photographs, on a cloud of nodes, and lets people share them
 //! for a limited number of views.
 //!
-//! Without arguments it shows itself: [`demo`] starts three nodes in this process and has them
-//! work. [`commands`] lists everything else: [`people`] are the verbs of those who share pictures;
-//! [`hide`], [`reveal`], [`capacity`] and [`load`] call nodes that run elsewhere; and `node` is one:
-//! distri's own command, with the standard services linked in.
+//! Without arguments it shows itself: [`demo`] starts three nodes and two people in this process, who
+//! share a photograph. [`commands`] lists everything else: [`people`] are the verbs of those who share
+//! pictures, [`page`] is the same in a browser; [`hide`], [`reveal`], [`capacity`] and [`load`] call nodes
+//! that run elsewhere; and `node` is one: distri's own command, with the standard services linked in.
 //!
 //! Where to read on: [`work`] calls the service, [`batch`] does so for many photographs at a time,
 //! [`tally`] counts what came of it, [`cloud`] is three nodes in one process, [`show`] the look.
@@ -24,6 +24,7 @@ mod files;
 mod hide;
 mod key;
 mod load;
+mod page;
 mod people;
 mod photographs;
 mod progress;
@@ -46,8 +47,8 @@ struct Program {
 }
 
 const AFTER_HELP: &str = "\
-Without a command it starts three nodes here, has them hide and reveal a photograph, stops one of
-them in the middle of the work, and says what happened.
+Without a command it tells a story, of a photograph that one person lets another see twice: on three
+nodes here, one of which is stopped in the middle of it.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,
             3 no node could serve, 4 timed out or outcome unknown, 130 interrupted";

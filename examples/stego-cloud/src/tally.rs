@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use distri::id::PublicKey;
 
 use crate::{
-    batch::{Piece, Record, Side},
+    batch::{Piece, Record},
     work::Repeats,
 };
 
@@ -15,8 +15,8 @@ pub(crate) struct Tally {
     pub(crate) hide: Pieces,
     pub(crate) note: Pieces,
     pub(crate) reveal: Pieces,
-    /// Images that each node hid or revealed, begun before the turn and after it.
-    pub(crate) nodes: BTreeMap<PublicKey, [u64; 2]>,
+    /// Images that each node hid or revealed.
+    pub(crate) nodes: BTreeMap<PublicKey, u64>,
     /// What went wrong, and how often.
     pub(crate) problems: BTreeMap<String, u64>,
     /// Bytes of stego images made.
@@ -67,11 +67,7 @@ impl Tally {
             Piece::Note => return,
             Piece::Reveal => {}
         }
-        let sides = self.nodes.entry(success.node).or_default();
-        match record.side {
-            Side::Before => sides[0] += 1,
-            Side::After => sides[1] += 1,
-        }
+        *self.nodes.entry(success.node).or_default() += 1;
     }
 
     /// Photographs that came back as they had been.
@@ -85,16 +81,6 @@ impl Tally {
 
     pub(crate) fn failed(&self) -> u64 {
         self.hide.failed + self.note.failed + self.reveal.failed
-    }
-
-    /// Pieces done, begun before the turn and after it.
-    pub(crate) fn sides(&self) -> [u64; 2] {
-        let mut sum = [0; 2];
-        for sides in self.nodes.values() {
-            sum[0] += sides[0];
-            sum[1] += sides[1];
-        }
-        sum
     }
 }
 
@@ -119,7 +105,7 @@ mod tests {
     use super::*;
     use crate::batch::{Problem, Success};
 
-    fn done(piece: Piece, side: Side, node: u8, millis: u64, lost: u32) -> Record {
+    fn done(piece: Piece, node: u8, millis: u64, lost: u32) -> Record {
         let success = Success {
             node: PublicKey::from_bytes([node; 32]),
             took: Duration::from_millis(millis),
@@ -128,7 +114,6 @@ mod tests {
         };
         Record {
             piece,
-            side,
             outcome: Ok(success),
         }
     }
@@ -137,7 +122,7 @@ mod tests {
     fn percentiles_are_times_that_occurred() {
         let records: Vec<_> = (1..=200)
             .rev()
-            .map(|ms| done(Piece::Hide, Side::Before, 1, ms, 0))
+            .map(|ms| done(Piece::Hide, 1, ms, 0))
             .collect();
 
         let hide = Tally::of(&records).hide;
@@ -149,16 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_counted_on_the_side_on_which_the_work_began() {
+    fn images_are_counted_at_the_node_that_did_the_work() {
         let tally = Tally::of(&[
-            done(Piece::Hide, Side::Before, 1, 5, 0),
-            done(Piece::Reveal, Side::Before, 2, 5, 1),
-            done(Piece::Hide, Side::After, 2, 5, 0),
+            done(Piece::Hide, 1, 5, 0),
+            done(Piece::Reveal, 2, 5, 1),
+            done(Piece::Hide, 2, 5, 0),
         ]);
 
-        assert_eq!(tally.nodes[&PublicKey::from_bytes([1; 32])], [1, 0]);
-        assert_eq!(tally.nodes[&PublicKey::from_bytes([2; 32])], [1, 1]);
-        assert_eq!(tally.sides(), [2, 1]);
+        assert_eq!(tally.nodes[&PublicKey::from_bytes([1; 32])], 1);
+        assert_eq!(tally.nodes[&PublicKey::from_bytes([2; 32])], 2);
         assert_eq!(tally.reveal.rescued, 1);
         assert_eq!((tally.images(), tally.bytes), (1, 2000));
     }
@@ -167,7 +151,6 @@ mod tests {
     fn equal_problems_are_told_once_with_their_number() {
         let differs = || Record {
             piece: Piece::Reveal,
-            side: Side::Before,
             outcome: Err(Problem::Differs),
         };
 

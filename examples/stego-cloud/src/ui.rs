@@ -1,7 +1,8 @@
 //! The local page: a person's own program serves it to that person's own browser, and to nobody else.
 //!
 //! [`Ui::open`] listens on 127.0.0.1 and gives links, each good for one browser, once. What the page
-//! shows and does is up to a [`Person`], a trait, so the page knows neither peers nor clouds.
+//! shows and does is up to a [`Person`], a trait, so the page knows neither peers nor clouds;
+//! [`InCloud`] is a person who has both.
 //!
 //! `guard` decides who is let in; `api` turns requests into calls of the person; `events` is the
 //! stream by which the page learns what changed; `files` are the page's own. The HTTP itself, with its
@@ -26,9 +27,11 @@ mod api;
 mod events;
 mod files;
 mod guard;
+mod in_cloud;
 pub mod person;
 mod query;
 
+pub use in_cloud::InCloud;
 pub use person::Person;
 
 use guard::{Asked, Guard};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::{EncodeArguments, Plan, What, attempt::Encoded};
+use super::{EncodeArguments, Hedging, Plan, What, attempt::Encoded};
 use crate::{
     client::{
         repeat::{Failure, Fate},
@@ -34,7 +34,7 @@ impl Plan {
             What::Typed(_, method) => method.idempotent,
             What::Named { .. } => false,
         };
-        if self.hedge.is_none() || is_idempotent {
+        if self.wanted_after().is_none() || is_idempotent {
             return Ok(());
         }
         let (service, method) = (self.what.service(), self.what.method());
@@ -42,9 +42,18 @@ impl Plan {
         Err(Error::new(Code::InvalidArgument, message))
     }
 
+    /// After how long the caller, or else the method, wants another node asked as well.
+    fn wanted_after(&self) -> Option<Duration> {
+        match self.hedge {
+            Hedging::OfMethod => self.what.hedge(),
+            Hedging::After(after) => Some(after),
+            Hedging::Never => None,
+        }
+    }
+
     /// After how long another node is asked as well, if the call may go to any and nothing streams.
     pub(super) fn hedge_after(&self, encoded: &Encoded) -> Option<Duration> {
-        let after = self.hedge?;
+        let after = self.wanted_after()?;
         let What::Typed(_, method) = &self.what else {
             return None;
         };

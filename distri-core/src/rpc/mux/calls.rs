@@ -165,11 +165,17 @@ impl MadeCalls {
         self.earliest_deadline
     }
 
-    /// Ends the calls whose deadline has passed.
-    pub(super) fn expire(&mut self, now: Instant, out: &mut Outgoing, events: &mut Vec<Event>) {
+    /// Ends the calls whose deadline has passed, and says how many.
+    pub(super) fn expire(
+        &mut self,
+        now: Instant,
+        out: &mut Outgoing,
+        events: &mut Vec<Event>,
+    ) -> u32 {
         if self.earliest_deadline.is_none_or(|earliest| earliest > now) {
-            return;
+            return 0;
         }
+        let mut ended = 0;
         let mut earliest = None;
         for id in 0..self.made.len() {
             let Some(deadline) = self.made[id].as_ref().and_then(|made| made.deadline) else {
@@ -182,11 +188,13 @@ impl MadeCalls {
                     id: id as u32,
                     reply: Err(error),
                 });
+                ended += 1;
             } else if earliest.is_none_or(|earliest| deadline < earliest) {
                 earliest = Some(deadline);
             }
         }
         self.earliest_deadline = earliest;
+        ended
     }
 
     /// How each call ends when the link breaks; see [`super::Mux::fail_all`].

@@ -368,6 +368,46 @@ fn a_silent_link_is_probed_and_then_given_up() {
 }
 
 #[test]
+fn a_link_that_may_lead_elsewhere_is_given_up_when_calls_miss_their_deadline_and_nothing_comes() {
+    let second = Duration::from_secs(1);
+    for (answers, leads_elsewhere, calls, is_given_up) in [
+        (false, true, 2, true),
+        (false, true, 1, false),
+        (false, false, 2, false),
+        // The other end lives, and is slow.
+        (true, true, 2, false),
+    ] {
+        let mut pair = Pair::new();
+        if leads_elsewhere {
+            pair.a.leads_elsewhere();
+        }
+        let mut outcome = Ok(());
+        for _ in 0..calls {
+            pair.a.asked(pair.now);
+            let deadline = pair.now + second;
+            pair.a
+                .call(Some(deadline), head(), &Bytes::new(), 0)
+                .unwrap();
+            for _ in 0..21 {
+                pair.now += second / 20;
+                let ticked = pair.a.tick(pair.now, &mut Vec::new());
+                outcome = outcome.and(ticked);
+                if answers {
+                    pair.carry_to_b();
+                    pair.carry_to_a();
+                }
+            }
+        }
+        assert_eq!(
+            matches!(outcome, Err(Broken::Missed(2))),
+            is_given_up,
+            "{answers} {leads_elsewhere} {calls}: {outcome:?}"
+        );
+        assert!(is_given_up || outcome.is_ok(), "{outcome:?}");
+    }
+}
+
+#[test]
 fn an_answered_probe_keeps_the_link() {
     let mut pair = Pair::new();
     let interval = Limits::default().keep_alive;

@@ -44,6 +44,8 @@ pub struct Grant {
     pub expires_ms: Option<u64>,
     /// Why it was rejected.
     pub why: Option<String>,
+    /// How far the image is, while [`Person::fetch_all`] fetches it.
+    pub delivery: Option<Progress>,
 }
 
 /// Which side of a grant somebody is on.
@@ -259,18 +261,29 @@ impl Person {
     /// When the profile cannot be read.
     pub async fn grants(&self) -> Result<Vec<Grant>> {
         let _gate = self.inner.gate.lock().await?;
+        self.all_grants(true).await
+    }
+
+    /// As [`Person::grants`], as it was known last: nobody is asked.
+    ///
+    /// # Errors
+    /// When the profile cannot be read.
+    pub async fn known_grants(&self) -> Result<Vec<Grant>> {
+        self.all_grants(false).await
+    }
+
+    async fn all_grants(&self, mut ask: bool) -> Result<Vec<Grant>> {
         let profile = &self.inner.profile;
         let mut all = Vec::new();
-        let mut away = false;
         for mut asked in profile.all::<Asked>(Shelf::Asked).await? {
-            if !away {
-                away = self.refresh_asked(&mut asked).await?;
+            if ask {
+                ask = !self.refresh_asked(&mut asked).await?;
             }
             all.push((asked.at_ms, self.as_viewer(asked).await?));
         }
         for mut given in profile.all::<Given>(Shelf::Given).await? {
-            if !away {
-                away = self.refresh_given(&mut given).await?;
+            if ask {
+                ask = !self.refresh_given(&mut given).await?;
             }
             all.push((given.at_ms, self.as_owner(given).await?));
         }
@@ -348,6 +361,7 @@ impl Person {
             used: asked.known.map_or(0, |known| known.used),
             expires_ms,
             why,
+            delivery: self.inner.transfers.progress(asked.request),
         })
     }
 
@@ -383,13 +397,14 @@ impl Person {
             used,
             expires_ms,
             why,
+            delivery: None,
         })
     }
 }
 
 /// How a grant stands, as the ledger said, and by the clock here: the ledger ends a grant a little
 /// after its time, and releases nothing from then on in any case.
-fn state_of(known: Option<Known>) -> State {
+pub(super) fn state_of(known: Option<Known>) -> State {
     let Some(known) = known else {
         return State::Active;
     };

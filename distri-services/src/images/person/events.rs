@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -100,6 +103,15 @@ pub enum PersonEvent {
         /// Why.
         why: String,
     },
+    /// An image that is fetched has come further.
+    Delivering {
+        /// The request that it answers.
+        request: RequestId,
+    },
+    /// No node of the cloud is reached any more.
+    CloudLost,
+    /// The cloud is reached again.
+    CloudBack,
 }
 
 /// Events, with the number by which later ones are asked for.
@@ -207,10 +219,14 @@ impl Person {
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn follow(&self) {
+        let is_lost = AtomicBool::new(false);
         let letters = async {
             loop {
-                if let Err(error) = self.follow_letters().await {
+                if let Err(error) = self.follow_letters(&is_lost).await {
                     self.unless_away(&error);
+                    if !self.is_online() && !is_lost.swap(true, Ordering::Relaxed) {
+                        self.inner.events.tell(PersonEvent::CloudLost);
+                    }
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -242,8 +258,11 @@ impl Person {
         }
     }
 
-    async fn follow_letters(&self) -> Result<()> {
+    async fn follow_letters(&self, is_lost: &AtomicBool) -> Result<()> {
         self.settle().await?;
+        if is_lost.swap(false, Ordering::Relaxed) {
+            self.inner.events.tell(PersonEvent::CloudBack);
+        }
         // What arrived before has just been read.
         let mut letters = self.inbox_client().follow(None).await?;
         while let Some(arrived) = letters.next().await {

@@ -4,7 +4,8 @@
 //! The ledger's audit is told from a cursor; the profile keeps for each grant what the audit came to
 //! so far, and one cursor for all. An entry is told once the signature in it, and that it follows from
 //! the one before, were checked; then both are written. So nothing is missed by a program that did not
-//! run, and what a node leaves out or makes up is noticed when the next entry comes.
+//! run, and what a node leaves out or makes up is noticed when the next entry comes. A program goes on
+//! from what it heard itself, so that two on one profile hear the same.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,13 +31,22 @@ use crate::permissions::{
     WATCHED_MAX,
 };
 
-/// What is known of following beside the profile.
+/// What this program has heard.
 #[derive(Debug, Default)]
 pub(super) struct Following {
     /// There are other grants to be followed than before.
     begun: Notify,
+    state: Mutex<Option<Heard>>,
+}
+
+/// As it was in the profile when the program began to follow, and what came since.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Of every grant that was heard of at all, everything up to here.
+    cursor: u64,
+    grants: BTreeMap<RequestId, Tally>,
     /// Grants of which something false was told, and that are left out until they are told otherwise.
-    doubted: Mutex<BTreeSet<RequestId>>,
+    doubted: BTreeSet<RequestId>,
 }
 
 impl Following {
@@ -45,20 +55,24 @@ impl Following {
         self.begun.notify_waiters();
     }
 
+    /// Does something with what was heard.
+    fn with<R>(&self, work: impl FnOnce(&mut Heard) -> R) -> R {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        work(state.get_or_insert_default())
+    }
+
+    fn has_begun(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.is_some()
+    }
+
     fn is_doubted(&self, request: RequestId) -> bool {
-        let doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-        doubted.contains(&request)
+        self.with(|heard| heard.doubted.contains(&request))
     }
 
-    /// True if it was not doubted before.
-    fn doubt(&self, request: RequestId) -> bool {
-        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-        doubted.insert(request)
-    }
-
-    fn believe(&self, request: RequestId) {
-        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
-        doubted.remove(&request);
+    /// What was heard of a grant.
+    fn heard(&self, request: RequestId) -> Tally {
+        self.with(|heard| heard.grants.get(&request).cloned().unwrap_or(Tally::NONE))
     }
 }
 
@@ -69,8 +83,6 @@ struct Followed {
     core: GrantCore,
     /// The person's key of it.
     key: Identity,
-    /// It was heard of before.
-    is_known: bool,
 }
 
 /// What came of taking entries.
@@ -105,7 +117,8 @@ impl Person {
             begun.as_mut().enable();
             let mut followed = self.followed().await?;
             for grant in &followed {
-                if !grant.is_known || self.inner.following.is_doubted(grant.request) {
+                let is_known = self.inner.following.heard(grant.request) != Tally::NONE;
+                if !is_known || self.inner.following.is_doubted(grant.request) {
                     self.catch_up(grant).await?;
                 }
             }
@@ -122,6 +135,10 @@ impl Person {
     async fn followed(&self) -> Result<Vec<Followed>> {
         let _gate = self.inner.gate.lock().await?;
         let profile = &self.inner.profile;
+        let mut begun = Heard {
+            cursor: profile.heard().await?.cursor,
+            ..Heard::default()
+        };
         let mut followed = Vec::new();
         for mut given in profile.all::<Given>(Shelf::Given).await? {
             if !matches!(&given.reply, Some(Reply::Approved(allowed)) if allowed.registered) {
@@ -129,38 +146,40 @@ impl Person {
             }
             let request = given.request.request;
             let (key, allowed) = parts(&mut given)?;
-            if allowed.heard.as_ref().is_some_and(|heard| heard.revoked) {
-                continue;
-            }
+            begun
+                .grants
+                .extend(allowed.heard.clone().map(|heard| (request, heard)));
             followed.push(Followed {
                 request,
                 side: GrantSide::Owner,
                 core: allowed.core().clone(),
                 key,
-                is_known: allowed.heard.is_some(),
             });
         }
         for asked in profile.all::<Asked>(Shelf::Asked).await? {
             let Outcome::Approved(approval) = &asked.outcome else {
                 continue;
             };
-            if asked.heard.as_ref().is_some_and(|heard| heard.revoked) {
-                continue;
-            }
+            let heard = asked.heard.clone().map(|heard| (asked.request, heard));
+            begun.grants.extend(heard);
             followed.push(Followed {
                 request: asked.request,
                 side: GrantSide::Viewer,
                 core: approval.core.clone(),
                 key: viewer_of(&asked)?,
-                is_known: asked.heard.is_some(),
             });
         }
+        if !self.inner.following.has_begun() {
+            self.inner.following.with(|heard| *heard = begun);
+        }
+        // Nothing is done any more with what was withdrawn.
+        followed.retain(|grant| !self.inner.following.heard(grant.request).revoked);
         Ok(followed)
     }
 
     /// Watches so many at once as the ledger lets, until the first watch ends.
     async fn watch_all(&self, followed: &[Followed]) -> Result<()> {
-        let from = self.inner.profile.heard().await?.cursor;
+        let from = self.inner.following.with(|heard| heard.cursor);
         let parts: Vec<_> = followed.chunks(WATCHED_MAX).collect();
         let cursors = Cursors(Mutex::new(vec![from; parts.len()]));
         let watch = |(nr, grants)| {
@@ -213,6 +232,7 @@ impl Person {
                 }
             }
             let cursor = cursors.come(watch, dated.cursor);
+            self.inner.following.with(|heard| heard.cursor = cursor);
             self.inner.profile.save_heard(KeptCursor { cursor }).await?;
         }
         Ok(())
@@ -221,7 +241,7 @@ impl Person {
     /// Asks for all that was done with a grant and not heard of yet.
     async fn catch_up(&self, grant: &Followed) -> Result<()> {
         loop {
-            let heard = self.heard(grant).await?;
+            let heard = self.inner.following.heard(grant.request);
             let ask = self.ask(grant.core.grant, &grant.key);
             let page = match self.ledger().audit(ask, Some(heard.head.index)).await {
                 Ok(page) => page,
@@ -238,7 +258,10 @@ impl Person {
                     let error = AuditError::End { found, expected };
                     self.doubt(grant, error.to_string());
                 } else {
-                    self.inner.following.believe(grant.request);
+                    let request = grant.request;
+                    self.inner
+                        .following
+                        .with(|heard| heard.doubted.remove(&request));
                 }
                 return Ok(());
             }
@@ -257,47 +280,37 @@ impl Person {
     /// Nothing more of this grant is believed for now. Told once.
     fn doubt(&self, grant: &Followed, what: String) {
         let request = grant.request;
-        if self.inner.following.doubt(request) {
+        let is_new = self
+            .inner
+            .following
+            .with(|heard| heard.doubted.insert(request));
+        if is_new {
             let event = PersonEvent::FalseAudit { request, what };
             self.inner.events.tell(event);
         }
-    }
-
-    /// What was heard of a grant.
-    async fn heard(&self, grant: &Followed) -> Result<Tally> {
-        let (profile, id) = (&self.inner.profile, &grant.request);
-        let heard = match grant.side {
-            GrantSide::Viewer => profile
-                .load::<Asked>(Shelf::Asked, id)
-                .await?
-                .and_then(|asked| asked.heard),
-            GrantSide::Owner => match profile.load::<Given>(Shelf::Given, id).await? {
-                Some(Given {
-                    reply: Some(Reply::Approved(allowed)),
-                    ..
-                }) => allowed.heard,
-                _ => None,
-            },
-        };
-        Ok(heard.unwrap_or(Tally::NONE))
     }
 
     /// Checks entries, keeps what they come to, and tells of them.
     async fn take_entries(&self, grant: &Followed, entries: &[Dated]) -> Result<Taken> {
         let _gate = self.inner.gate.lock().await?;
         let (profile, id) = (&self.inner.profile, &grant.request);
+        let before = self.inner.following.heard(grant.request);
+        let is_newer = |kept: Option<&Tally>, heard: &Tally| {
+            kept.is_none_or(|kept| kept.head.index < heard.head.index)
+        };
         let mut taking = Taking::default();
-        match grant.side {
+        let heard = match grant.side {
             GrantSide::Viewer => {
                 let Some(mut asked) = profile.load::<Asked>(Shelf::Asked, id).await? else {
                     return Ok(Taken::All);
                 };
-                let heard = taking.take(grant, 0, asked.heard.as_ref(), entries);
-                if taking.has_news {
+                let heard = taking.take(grant, 0, before, entries);
+                if is_newer(asked.heard.as_ref(), &heard) {
                     Known::hear(&mut asked.known, &heard);
-                    asked.heard = Some(heard);
+                    asked.heard = Some(heard.clone());
                     profile.save(Shelf::Asked, id, &asked).await?;
                 }
+                heard
             }
             GrantSide::Owner => {
                 let Some(mut given) = profile.load::<Given>(Shelf::Given, id).await? else {
@@ -306,14 +319,18 @@ impl Person {
                 let Some(Reply::Approved(allowed)) = &mut given.reply else {
                     return Ok(Taken::All);
                 };
-                let heard = taking.take(grant, allowed.seq, allowed.heard.as_ref(), entries);
-                if taking.has_news {
+                let heard = taking.take(grant, allowed.seq, before, entries);
+                if is_newer(allowed.heard.as_ref(), &heard) {
                     Known::hear(&mut allowed.known, &heard);
-                    allowed.heard = Some(heard);
+                    allowed.heard = Some(heard.clone());
                     profile.save(Shelf::Given, id, &given).await?;
                 }
+                heard
             }
-        }
+        };
+        self.inner
+            .following
+            .with(|all| all.grants.insert(grant.request, heard));
         for event in taking.events {
             self.inner.events.tell(event);
         }
@@ -338,21 +355,13 @@ enum Stopped {
 #[derive(Default)]
 struct Taking {
     events: Vec<PersonEvent>,
-    has_news: bool,
     stopped: Option<Stopped>,
 }
 
 impl Taking {
     /// What the audit comes to with `entries`, up to the first that does not fit. Operations of the
     /// owner up to `own` were made here.
-    fn take(
-        &mut self,
-        grant: &Followed,
-        own: u64,
-        heard: Option<&Tally>,
-        entries: &[Dated],
-    ) -> Tally {
-        let mut heard = heard.cloned().unwrap_or(Tally::NONE);
+    fn take(&mut self, grant: &Followed, own: u64, mut heard: Tally, entries: &[Dated]) -> Tally {
         for dated in entries {
             let index = dated.entry.index;
             if index <= heard.head.index {
@@ -368,7 +377,6 @@ impl Taking {
                 self.stopped = Some(Stopped::False(what));
                 break;
             }
-            self.has_news = true;
             self.events.extend(news(grant, own, dated));
             let after = heard.state();
             if let Some(state) = over(after)

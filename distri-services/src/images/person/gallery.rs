@@ -7,7 +7,7 @@ use crate::{
     images::{
         cloud::Search,
         disk, files,
-        media::{self, Prepared, PreviewKind, TITLE_MAX, clean_text, title_of_file},
+        media::{self, Carried, Prepared, PreviewKind, TITLE_MAX, clean_text, title_of_file},
         record::{Entry, Offer, Visibility},
     },
     permissions::ImageId,
@@ -18,6 +18,8 @@ use crate::{
 pub struct Draft {
     /// All that becomes public.
     pub offer: Offer,
+    /// What the file carried besides pixels. None of it leaves.
+    pub left_out: Vec<Carried>,
     prepared: Prepared,
 }
 
@@ -68,7 +70,11 @@ impl Draft {
             preview: prepared.preview.clone(),
             visibility,
         };
-        Ok(Self { offer, prepared })
+        Ok(Self {
+            offer,
+            left_out: media::carried(file),
+            prepared,
+        })
     }
 
     /// As [`Draft::new`], of a file on disk. Devices and pipes are no files.

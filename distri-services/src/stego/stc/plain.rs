@@ -2,7 +2,7 @@
 //! one state after another. What `trellis` is held to, and the way out in the rare case that its
 //! bytes were too narrow.
 
-use super::{Code, block_end, trellis::NEVER};
+use super::{Code, blocks, trellis::NEVER};
 
 /// As [`search`](super::trellis::Trellis::search), and certain. `None` if no change at all
 /// reaches `target`.
@@ -13,10 +13,9 @@ pub(super) fn search(code: &Code, costs: &[u8], target: &[u8], changes: &mut [u8
     paths[0] = 0;
     let mut choices: Vec<(usize, usize, Vec<bool>)> = Vec::new();
     let mut ends = Vec::with_capacity(target.len());
-    let mut from = 0;
-    for (block, bit) in target.iter().enumerate() {
-        let to = block_end(block, target.len(), costs.len());
-        for (element, column) in (from..to).zip(code.columns(to - from)) {
+    for (block, bit) in blocks(target.len(), costs.len()).zip(target) {
+        let columns = code.columns(block.len());
+        for (element, column) in block.zip(columns) {
             if costs[element] == NEVER {
                 continue;
             }
@@ -31,7 +30,6 @@ pub(super) fn search(code: &Code, costs: &[u8], target: &[u8], changes: &mut [u8
         paths = (0..states)
             .map(|s| kept(s).unwrap_or(OUT_OF_REACH))
             .collect();
-        from = to;
     }
     let (mut state, total) = paths
         .iter()

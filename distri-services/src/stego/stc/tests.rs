@@ -43,6 +43,26 @@ fn total(costs: &[u8], changes: &[u8]) -> u64 {
         .sum()
 }
 
+/// Where blocks end is part of the format.
+#[test]
+fn blocks_end_at_their_share_of_the_elements() {
+    for (count, elements) in [
+        (0, 5),
+        (1, 0),
+        (1, 7),
+        (3, 7),
+        (7, 7),
+        (5, 4),
+        (999, 16_384),
+    ] {
+        let shares: Vec<_> = (0..count)
+            .map(|i| i * elements / count..(i + 1) * elements / count)
+            .collect();
+
+        assert!(blocks(count, elements).eq(shares), "{count} of {elements}");
+    }
+}
+
 #[test]
 fn no_choice_of_changes_is_cheaper_than_the_one_that_is_found() {
     let mut random = Random(0x1234_5678_9ABC_DEF1);
@@ -99,15 +119,12 @@ fn the_message_is_read_for_every_height_and_rate_and_nothing_changes_that_must_n
                 let mut costs: Vec<u8> = (0..elements)
                     .map(|_| (random.cost() * 12.0).min(200.0) as u8)
                     .collect();
-                let mut from = 0;
-                for block in 0..bits {
-                    let to = block_end(block, bits, elements);
-                    for cost in &mut costs[from + 1..to] {
+                for block in blocks(bits, elements) {
+                    for cost in &mut costs[block.start + 1..block.end] {
                         if random.below(3) == 0 {
                             *cost = NEVER;
                         }
                     }
-                    from = to;
                 }
                 let (before, message) = (random.bits(elements), random.bits(bits));
                 let (mut after, mut changes) = (before.clone(), vec![0; elements]);

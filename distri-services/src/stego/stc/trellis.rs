@@ -203,11 +203,12 @@ impl Search<'_> {
         ends.clear();
         low[..vectors].fill(OUT_OF_REACH);
         low[0].0[0] = 0;
-        let (mut rows, mut least, mut from) = (0, 0, 0);
-        for (block, bit) in self.target.iter().enumerate() {
-            let to = super::block_end(block, self.target.len(), self.costs.len());
+        let (mut rows, mut least) = (0, 0);
+        let blocks = super::blocks(self.target.len(), self.costs.len());
+        for (block, bit) in blocks.zip(self.target) {
             let mut label = None;
-            for (element, column) in (from..to).zip(self.code.columns(to - from)) {
+            let columns = self.code.columns(block.len());
+            for (element, column) in block.zip(columns) {
                 let cost = self.costs[element];
                 if cost == NEVER {
                     continue;
@@ -243,7 +244,6 @@ impl Search<'_> {
                 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
             let all = s.store(s.min(of_low, of_high)).0;
             least = all.into_iter().fold(u8::MAX, u8::min);
-            from = to;
         }
     }
 }

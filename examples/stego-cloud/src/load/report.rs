@@ -247,12 +247,7 @@ impl Measured<'_> {
     /// Every node with its name and the calls that it served, also those that served none; sorted
     /// by name.
     fn shares(&self) -> Vec<(PublicKey, &str, u64)> {
-        let calls = |key| {
-            self.tally
-                .nodes
-                .get(key)
-                .map_or(0, |sides| sides.iter().sum())
-        };
+        let calls = |key| self.tally.nodes.get(key).copied().unwrap_or_default();
         let nodes = self.names.0.iter();
         let mut shares: Vec<_> = nodes
             .map(|(key, name)| (*key, name.as_str(), calls(key)))

@@ -1,8 +1,6 @@
 //! `watch`: being there. Others fetch what was granted from this program, and what others granted is
 //! fetched; what happens is shown as it happens.
 
-use std::time::Duration;
-
 use clap::Args;
 use distri::cli::{Failure, Global, Stop};
 use distri_services::images::person::{
@@ -23,9 +21,6 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     home: HomeArgs,
 }
-
-/// The pause before an owner is asked again that was away.
-const AGAIN: Duration = Duration::from_secs(3);
 
 pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failure> {
     let home = Home::open(&args.home, global)?;
@@ -69,7 +64,7 @@ pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failur
         () = stop.asked() => Ok(()),
         told = tell_all(person, &mut out) => told,
         () = person.follow() => Ok(()),
-        () = fetch_all(person) => Ok(()),
+        () = person.fetch_all() => Ok(()),
         () = known => Ok(()),
     };
     note("stopping: what others are fetching is finished; once more stops at once");
@@ -78,29 +73,6 @@ pub(crate) async fn watch(args: WatchArgs, global: &Global) -> Result<(), Failur
         () = stop.asked() => {}
     }
     told
-}
-
-/// Fetches what was granted and is not here, now and whenever something happens. An owner that is away
-/// is asked again after a while. Never returns.
-async fn fetch_all(person: &Person) {
-    let mut cursor = 0;
-    loop {
-        let grants = person.grants().await.unwrap_or_default();
-        let mut is_all_here = true;
-        for grant in grants.iter().filter(|grant| grant.state == State::Approved) {
-            let fetched = person.fetch(grant.request, &mut |_| {}).await;
-            is_all_here &= fetched.is_ok();
-        }
-        let happened = person.log().after(cursor);
-        let told = if is_all_here {
-            Some(happened.await)
-        } else {
-            tokio::time::timeout(AGAIN, happened).await.ok()
-        };
-        if let Some(Told::Events { cursor: last, .. } | Told::Forgotten { cursor: last }) = told {
-            cursor = last;
-        }
-    }
 }
 
 /// Where it is told.

@@ -94,7 +94,8 @@ function handed(grant) {
       progress(grant)),
     el("p", { class: "actions" },
       button("audit", "", "Who looked", () => audit(grant)),
-      grant.state === "rejected" ? null : button("extend", "", isOver ? "Give more…" : "Change…", () => extend(grant)),
+      // What was taken back is over for good.
+      ["rejected", "revoked"].includes(grant.state) ? null : button("extend", "", isOver ? "Give more…" : "Change…", () => extend(grant)),
       isOver ? null : button("revoke", "danger", "Take back…", () => revoke(grant))));
 }
 

@@ -1,0 +1,14 @@
+use distri::Result;
+
+#[derive(Default)]
+struct WordCount;
+
+#[distri::service]
+impl WordCount {
+    #[method(idempotent, hedge = "5s", timeout = "2s")]
+    async fn count(&self) -> Result<usize> {
+        Ok(1)
+    }
+}
+
+fn main() {}
