@@ -291,9 +291,10 @@ async fn people_share_a_picture_from_the_offer_to_the_audit() {
             .await
             .contains("--yes")
     );
+    let revoked = anna.json(&["revoke", "bob/a-cat", "--yes"]).await;
     assert_eq!(
-        anna.json(&["revoke", "bob/a-cat", "--yes"]).await["state"],
-        "revoked"
+        (&revoked["state"], &revoked["left"]),
+        (&"revoked".into(), &0.into())
     );
     let over = bob
         .fails(1, &["view", "anna/a-cat", "-o", "four.png", "--yes"])
@@ -463,6 +464,24 @@ async fn what_nobody_is_called_is_refused_with_what_there_is() {
             .await
             .contains("no picture")
     );
+}
+
+#[tokio::test]
+async fn whoever_joins_where_a_node_lives_joins_its_cloud_and_keeps_it() {
+    let town = Town::start().await;
+    let emil = town.stranger("emil");
+    let unnamed = emil.fails(2, &["join", "--as", "emil"]).await;
+    assert!(unnamed.contains("no cloud is named"), "{unnamed}");
+    let config = format!("[cloud]\nnodes = [\"{}\"]\n", town.endpoint);
+    fs::write(town.path("distri.toml"), config).unwrap();
+
+    let joined = emil
+        .json(&["join", "--as", "emil", "--listen", "127.0.0.1:0"])
+        .await;
+    fs::remove_file(town.path("distri.toml")).unwrap();
+
+    assert_eq!(emil.json(&["join"]).await, joined);
+    assert_eq!(emil.json(&["whoami"]).await, joined);
 }
 
 #[tokio::test]

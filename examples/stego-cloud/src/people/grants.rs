@@ -88,13 +88,17 @@ fn tell(page: &mut Page, heading: &str, grants: &[Grant]) -> Result<(), Failure>
     page.fitted(&table)
 }
 
-/// What is left of the views, and of the time.
+/// What is left of the views, and of the time; of what is over, how often was looked.
 fn terms(grant: &Grant) -> (String, String) {
     match grant.state {
         State::Requested | State::Rejected => (format!("{} asked", grant.asked), "-".to_owned()),
-        State::Approved | State::Active | State::Exhausted | State::Expired | State::Revoked => {
+        State::Approved | State::Active => {
             let left = format!("{} of {}", say::left(grant), grant.views);
             (left, moment::left(grant.expires_ms.unwrap_or(NEVER)))
+        }
+        State::Exhausted | State::Expired | State::Revoked => {
+            let used = format!("{} of {} used", grant.used, grant.views);
+            (used, "-".to_owned())
         }
     }
 }

@@ -18,7 +18,8 @@ use crate::show::Page;
 /// What `join` takes.
 #[derive(Args)]
 pub(crate) struct JoinArgs {
-    /// A token that says where the cloud is; - reads it from stdin [default: --node or --config]
+    /// A token that says where the cloud is; - reads it from stdin [default: --node, --config, or this
+    /// folder's distri.toml]
     token: Option<String>,
     /// The name by which others call you: 2 to 32 letters of one script, digits, -, _ and .
     #[arg(long = "as", value_name = "HANDLE")]
@@ -63,6 +64,10 @@ pub(crate) async fn join(args: JoinArgs, global: &Global) -> Result<(), Failure>
             }
             listening.listen = listening.listen.or(Some(config.peer.listen.clone()));
             listening.advertise = listening.advertise.or(config.peer.advertise.clone());
+        }
+        if nodes.is_empty() {
+            // Somebody new is probably where a node of theirs is.
+            nodes = global.load()?.cloud.nodes;
         }
         if nodes.is_empty() {
             return Err(Failure::usage("no cloud is named").with_remedy(

@@ -75,8 +75,11 @@ pub(crate) fn end(grant: &Grant, state: State) -> String {
     }
 }
 
-/// Views that are left.
+/// Views that are left: none of a grant that is over, however many were used.
 pub(crate) fn left(grant: &Grant) -> u32 {
+    if is_over(grant.state) {
+        return 0;
+    }
     grant.views.saturating_sub(grant.used)
 }
 
