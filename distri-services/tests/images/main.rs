@@ -8,6 +8,7 @@ mod cloud;
 mod delivery;
 mod events;
 mod forged;
+mod killed;
 mod media;
 mod person;
 mod records;
