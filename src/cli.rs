@@ -68,6 +68,7 @@ mod peer;
 mod peers;
 mod progress;
 mod remove;
+mod renew_secret;
 mod schema;
 mod services;
 #[cfg(any(feature = "node", feature = "peer"))]
@@ -148,6 +149,8 @@ pub enum Command {
     Join(JoinArgs),
     /// Take a node out of the cluster, for good
     Remove(RemoveArgs),
+    /// Make a new epoch of the cluster's secret, to which services seal from now on
+    RenewSecret,
     /// Read, change and follow the documents of the cloud
     #[command(visible_alias = "dir")]
     Directory(DirectoryArgs),
@@ -218,6 +221,7 @@ pub fn run(command: Command, global: &Global) -> ExitCode {
         #[cfg(feature = "node")]
         Command::Join(args) => run_async(global, home::join(args, global)),
         Command::Remove(args) => run_async(global, remove::run(args, global)),
+        Command::RenewSecret => run_async(global, renew_secret::run(global)),
         Command::Directory(args) => run_async(global, directory::run(args, global)),
         Command::Id(args) => run_async(global, async { id::run(&args, global) }),
         Command::Config(command) => run_async(global, async { config::run(&command, global) }),

@@ -268,6 +268,26 @@ fn a_node_is_named_by_number_name_or_key_and_never_guessed() {
 }
 
 #[test]
+fn an_admin_renews_the_secret_that_the_nodes_share_and_is_told_when_it_is_in_use() {
+    let [one, two, three] = three();
+
+    let renewed = two.program.ok(&["renew-secret"]);
+    let again = one.program.run(&["renew-secret", "--json"]);
+    let stranger = Program::new(DISTRI);
+    let refused = stranger.run(&["renew-secret", "--node", &one.endpoint()]);
+
+    let in_use = "epoch 2 of the cluster's secret is in use, epoch 1 was before";
+    assert_eq!(renewed, in_use);
+    assert_eq!(again.exit, 0, "{}", again.stderr);
+    assert_eq!(
+        (&again.json()["before"], &again.json()["epoch"]),
+        (&2.into(), &3.into())
+    );
+    refused.failed(1, "which has no role `admin`");
+    drop(three);
+}
+
+#[test]
 fn a_token_admits_one_node_once_and_only_in_time() {
     let one = Member::found(DISTRI, "one");
     let token = one.program.run(&["token", "--valid", "10m"]);

@@ -123,6 +123,9 @@ pub struct ClusterInfo {
     pub term: u64,
     /// The nodes, by number.
     pub nodes: Vec<NodeInfo>,
+    /// The newest epoch of the cluster's secret. 0 before the first, and from nodes of an older version.
+    #[serde(default)]
+    pub secret_epoch: u32,
 }
 
 /// A node of a cluster.

@@ -269,6 +269,7 @@ impl ClusterService {
             cluster: self.cluster()?.1.id,
             term: view.term,
             nodes,
+            secret_epoch: recorded(&self.server)?.map_or(0, |(_, record)| record.last()),
         })
     }
 

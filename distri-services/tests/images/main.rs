@@ -10,6 +10,7 @@ mod delivery;
 mod events;
 mod fetching;
 mod forged;
+mod killed;
 mod media;
 mod person;
 mod records;
