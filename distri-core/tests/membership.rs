@@ -48,6 +48,18 @@ async fn three(seed: u64) -> Cluster {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_can_be_asked_for_as_soon_as_the_first_node_has_started() {
+    for seed in 0..10 {
+        let cluster = Cluster::of(1, seed).await;
+
+        let token = cluster.node(0).client();
+        let token = token.join_token(Duration::from_secs(60)).await;
+
+        assert_eq!(token.err().map(|error| error.to_string()), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_node_knows_where_the_others_are_and_what_they_offer() {
     let cluster = three(1).await;
 

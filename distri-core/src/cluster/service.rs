@@ -42,6 +42,9 @@ const TRIES: u32 = 32;
 /// How long a new token may take to be known to the nodes that its holder asks.
 const ADMITTED_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long a token is waited for while the founder still makes the cluster.
+const MADE_WITHIN: Duration = Duration::from_secs(10);
+
 /// The pause before they are asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -176,6 +179,25 @@ impl ClusterService {
         Err(too_busy())
     }
 
+    /// Waits until the cluster is made, which its founder does as soon as it leads, and this node has
+    /// all that was acknowledged before.
+    async fn made(&self) -> Result<()> {
+        let until = world::now() + MADE_WITHIN;
+        loop {
+            self.server.ready(false).await?;
+            let replica = self.server.replica();
+            let cluster = replica.read(|state| state.get(&Actor::Node, CLUSTER, THE_CLUSTER));
+            if matches!(cluster, Ok(Some(_))) {
+                return Ok(());
+            }
+            if world::now() >= until {
+                let message = "the cluster is not made yet: its first node has only just started";
+                return Err(Error::new(Code::Unavailable, message));
+            }
+            world::pause(ASK_AGAIN).await;
+        }
+    }
+
     async fn token(&self, asks: TokenArguments) -> Result<String> {
         let valid = Duration::from_millis(asks.valid_ms);
         if valid.is_zero() || valid > VALID_MAX {
@@ -183,7 +205,7 @@ impl ClusterService {
                 "a token cannot be valid for {valid:?}: expected more than nothing and at most 30 days"
             )));
         }
-        self.server.ready(false).await?;
+        self.made().await?;
         let me = self.client.key();
         let members = self.members();
         // This node first: it knows of the token before anyone else does. It is in the log's

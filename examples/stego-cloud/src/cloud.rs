@@ -217,19 +217,12 @@ impl Cloud {
 }
 
 impl Seat {
-    /// A token for one more node. Right after a start nobody may lead yet, or know of tokens.
+    /// A token for one more node.
     async fn token(&self) -> Result<JoinToken, Failure> {
         let node = self.node.as_ref().ok_or_else(|| {
             Failure::new(Exit::Failed, format!("the node {} does not run", self.name))
         })?;
-        let deadline = Instant::now() + START;
-        loop {
-            match node.client().join_token(TOKEN).await {
-                Err(_) if Instant::now() < deadline => {}
-                other => return Ok(other?),
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
+        Ok(node.client().join_token(TOKEN).await?)
     }
 
     fn config_text(&self, nodes: &[Endpoint]) -> String {
