@@ -266,6 +266,7 @@ pub(crate) fn plural(number: u64) -> &'static str {
 pub(crate) fn time(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     match seconds {
+        ..0.00005 => "0 ms".to_owned(),
         ..0.00995 => format!("{:.1} ms", seconds * 1e3),
         ..0.9995 => format!("{:.0} ms", seconds * 1e3),
         ..9.995 => format!("{seconds:.2} s"),
@@ -335,6 +336,7 @@ mod tests {
     #[test]
     fn durations_keep_two_or_three_digits() {
         for (micros, text) in [
+            (10, "0 ms"),
             (400, "0.4 ms"),
             (9_940, "9.9 ms"),
             (9_960, "10 ms"),
