@@ -1,4 +1,4 @@
-//! `hide`: has the cloud hide a file in an image, and writes the stego image.
+//! `hide`: has the cloud hide a file in an image, or over several, and writes the stego images.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,15 +20,18 @@ use crate::{
 /// What `hide` takes.
 #[derive(Args)]
 pub(crate) struct HideArgs {
-    /// The image to hide in: PNG, JPEG, WebP, BMP, GIF or TIFF
-    #[arg(long, value_name = "FILE")]
-    cover: PathBuf,
+    /// The image to hide in: PNG, JPEG, WebP, BMP, GIF or TIFF; again for each further one
+    #[arg(long, value_name = "FILE", required = true)]
+    cover: Vec<PathBuf>,
     /// The file to hide
     #[arg(long, value_name = "FILE")]
     payload: PathBuf,
-    /// Where the stego image goes, a PNG; replaced if it exists
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    /// Where the stego image goes, a PNG; replaced if it exists; once for each cover
+    #[arg(long, value_name = "FILE", required = true)]
+    out: Vec<PathBuf>,
+    /// How many of several images are to suffice [default: all]
+    #[arg(long, value_name = "NUMBER")]
+    needed: Option<u8>,
     /// Text that is sealed beside the payload [default: none]
     #[arg(long, default_value = "", hide_default_value = true)]
     label: String,
@@ -58,8 +61,10 @@ pub(crate) async fn run(args: HideArgs, global: &Global) -> Result<(), Failure> 
         );
         return Err(Failure::usage(message));
     }
-    files::check_writable(&args.out)?;
-    let (cover, payload) = (files::read(&args.cover)?, files::read(&args.payload)?);
+    check_outs(&args)?;
+    let covers = args.cover.iter().map(|path| files::read(path));
+    let covers = covers.collect::<Result<Vec<_>, _>>()?;
+    let payload = files::read(&args.payload)?;
     let (key, new_digits) = match &args.new_key {
         Some(path) if path.exists() => {
             let message = format!("`{}` exists; a key is never overwritten", path.display());
@@ -81,23 +86,56 @@ pub(crate) async fn run(args: HideArgs, global: &Global) -> Result<(), Failure> 
         .show_progress();
 
     let secret = Secret {
-        cover,
+        cover: covers[0].clone(),
         payload,
         key,
         options,
     };
-    let hidden = stego.hide(&secret).await.map_err(refusal)?;
+    let hidden = if covers.len() == 1 && args.needed.is_none() {
+        let done = stego.hide(&secret).await.map_err(refusal)?;
+        done.map(|image| vec![image])
+    } else {
+        let needed = args.needed.unwrap_or(0);
+        let done = stego.hide_over(&covers, &secret, needed).await;
+        done.map_err(refusal)?
+    };
     // An image whose key is not kept would be lost, so the key comes first.
     if let (Some(path), Some(digits)) = (&args.new_key, new_digits) {
         files::write_secret(path, &format!("{}\n", digits.as_str()))?;
     }
-    files::write(&args.out, &hidden.value.file)?;
+    for (out, image) in args.out.iter().zip(&hidden.value) {
+        files::write(out, &image.file)?;
+    }
     report(&args.out, &stego, &hidden, global)
+}
+
+/// Whether there is a place for each image, and one only.
+fn check_outs(args: &HideArgs) -> Result<(), Failure> {
+    let (covers, outs) = (args.cover.len(), args.out.len());
+    if covers != outs {
+        let message =
+            format!("{covers} covers give as many images, but --out is there {outs} times");
+        return Err(Failure::usage(message));
+    }
+    for (i, out) in args.out.iter().enumerate() {
+        files::check_writable(out)?;
+        if args.out[..i].contains(out) {
+            let message = format!("two images would go to `{}`", out.display());
+            return Err(Failure::usage(message));
+        }
+    }
+    Ok(())
 }
 
 /// The service's refusal, with the flag that helps.
 fn refusal(error: distri::Error) -> Failure {
-    let helps = matches!(error.details(), Some(StegoError::CoverTooSmall { .. }));
+    let helps = match error.details() {
+        Some(StegoError::CoverTooSmall { .. }) => true,
+        Some(StegoError::InCover { source, .. }) => {
+            matches!(*source, StegoError::CoverTooSmall { .. })
+        }
+        _ => false,
+    };
     let failure = Failure::from(error);
     if helps {
         failure.with_remedy("send a larger cover, or let --scale-cover do it")
@@ -107,42 +145,56 @@ fn refusal(error: distri::Error) -> Failure {
 }
 
 fn report(
-    out: &Path,
+    outs: &[PathBuf],
     stego: &Stego,
-    hidden: &Done<StegoImage>,
+    hidden: &Done<Vec<StegoImage>>,
     global: &Global,
 ) -> Result<(), Failure> {
     let mut page = Page::stdout();
-    let StegoImage { file, report } = &hidden.value;
     let node = stego.name_of(hidden.node);
+    let images = outs.iter().zip(&hidden.value);
     if global.json {
-        return page.json(&json!({
-            "out": out.display().to_string(),
-            "bytes": file.len(),
-            "width": report.size.width,
-            "height": report.size.height,
-            "scaled_from": report.scaled_from,
-            "carriers": report.carriers,
-            "used": report.used,
-            "changed": report.changed,
-            "psnr": report.psnr,
-            "node": { "name": node, "key": hidden.node.to_string() },
-            "seconds": hidden.took.as_secs_f64(),
-        }));
+        let mut all: Vec<serde_json::Value> =
+            images.map(|(out, image)| figures(out, image)).collect();
+        // Of one image, its figures; of several, a list of them.
+        let mut value = match all.len() {
+            1 => all.remove(0),
+            _ => json!({ "images": all }),
+        };
+        value["node"] = json!({ "name": node, "key": hidden.node.to_string() });
+        value["seconds"] = hidden.took.as_secs_f64().into();
+        return page.json(&value);
     }
-    let size = show::size(report.size.width, report.size.height);
-    let scaled = report.scaled_from.map_or_else(String::new, |from| {
-        format!(", scaled up from {}", show::size(from.width, from.height))
-    });
-    page.line(&format!(
-        "{}: {size}{scaled}, {}, {} from its cover",
-        out.display(),
-        show::bytes(file.len() as u64),
-        show::decibels(report.psnr),
-    ))?;
+    for (out, StegoImage { file, report }) in images {
+        let size = show::size(report.size.width, report.size.height);
+        let scaled = report.scaled_from.map_or_else(String::new, |from| {
+            format!(", scaled up from {}", show::size(from.width, from.height))
+        });
+        page.line(&format!(
+            "{}: {size}{scaled}, {}, {} from its cover",
+            out.display(),
+            show::bytes(file.len() as u64),
+            show::decibels(report.psnr),
+        ))?;
+    }
     page.line(
         &page
             .style()
             .faint(&format!("hidden by {node} in {}", show::time(hidden.took))),
     )
+}
+
+fn figures(out: &Path, image: &StegoImage) -> serde_json::Value {
+    let StegoImage { file, report } = image;
+    json!({
+        "out": out.display().to_string(),
+        "bytes": file.len(),
+        "width": report.size.width,
+        "height": report.size.height,
+        "scaled_from": report.scaled_from,
+        "carriers": report.carriers,
+        "used": report.used,
+        "changed": report.changed,
+        "psnr": report.psnr,
+    })
 }

@@ -1,4 +1,4 @@
-//! `reveal`: has the cloud open a stego image, and writes what was hidden in it.
+//! `reveal`: has the cloud open stego images, and writes what was hidden in them.
 
 use std::{
     path::{Path, PathBuf},
@@ -20,9 +20,9 @@ use crate::{
 /// What `reveal` takes.
 #[derive(Args)]
 pub(crate) struct RevealArgs {
-    /// The stego image
-    #[arg(long, value_name = "FILE")]
-    image: PathBuf,
+    /// The stego image; again for each further one of those a file was hidden over
+    #[arg(long, value_name = "FILE", required = true)]
+    image: Vec<PathBuf>,
     /// Where the hidden file goes; replaced if it exists
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -35,13 +35,17 @@ pub(crate) struct RevealArgs {
 
 pub(crate) async fn run(args: RevealArgs, global: &Global) -> Result<(), Failure> {
     files::check_writable(&args.out)?;
-    let image = files::read(&args.image)?;
+    let images = args.image.iter().map(|path| files::read(path));
+    let images = images.collect::<Result<Vec<_>, _>>()?;
     let key = args.key.key(Asking::Once)?;
     let stego = Stego::new(&global.connect().await?)
         .patience(args.timeout.unwrap_or(PATIENCE))
         .show_progress();
 
-    let found = stego.reveal(&image, &key).await?;
+    let found = match &images[..] {
+        [image] => stego.reveal(image, &key).await?,
+        images => stego.reveal_from(images, &key).await?,
+    };
     files::write(&args.out, &found.value.payload)?;
     report(&args.out, &stego, &found, global)
 }

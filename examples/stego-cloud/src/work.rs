@@ -47,6 +47,17 @@ pub(crate) struct Done<T> {
     pub(crate) repeats: Repeats,
 }
 
+impl<T> Done<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Done<U> {
+        Done {
+            value: change(self.value),
+            node: self.node,
+            took: self.took,
+            repeats: self.repeats,
+        }
+    }
+}
+
 /// How often a piece of work was asked for again, by the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Repeats {
@@ -168,6 +179,68 @@ impl Stego {
                 },
                 node,
             ))
+        })
+        .await
+    }
+
+    /// Hides what `secret` says over `covers`, which stand in for its cover, so that any `needed` of the
+    /// images suffice; 0 is all.
+    ///
+    /// # Errors
+    /// What the service fails with, or why no node did it.
+    pub(crate) async fn hide_over(
+        &self,
+        covers: &[Bytes],
+        secret: &Secret,
+        needed: u8,
+    ) -> Result<Done<Vec<StegoImage>>, Error> {
+        self.repeat(|left, told| async move {
+            let Secret {
+                payload,
+                key,
+                options,
+                ..
+            } = secret.clone();
+            let covers = covers.iter().cloned().map(Blob::from).collect();
+            let call = self
+                .service
+                .hide_over(covers, Blob::from(payload), key, options, needed)
+                .timeout(left)
+                .on_progress(self.progress())
+                .on_retry(move |_, error| told.note(error));
+            let (hidden, node) = call.served().await?;
+            let mut images = Vec::with_capacity(hidden.len());
+            for one in hidden {
+                let file = one.image.bytes(RESULT_MAX).await?;
+                let report = one.report;
+                images.push(StegoImage { file, report });
+            }
+            Ok((images, node))
+        })
+        .await
+    }
+
+    /// Reveals what is hidden over `images`.
+    ///
+    /// # Errors
+    /// What the service fails with, or why no node did it.
+    pub(crate) async fn reveal_from(
+        &self,
+        images: &[Bytes],
+        key: &Key,
+    ) -> Result<Done<Found>, Error> {
+        self.repeat(|left, told| async move {
+            let images = images.iter().cloned().map(Blob::from).collect();
+            let call = self
+                .service
+                .reveal_from(images, key.clone())
+                .timeout(left)
+                .on_progress(self.progress())
+                .on_retry(move |_, error| told.note(error));
+            let (revealed, node) = call.served().await?;
+            let payload = revealed.payload.bytes(RESULT_MAX).await?;
+            let label = revealed.label;
+            Ok((Found { payload, label }, node))
         })
         .await
     }

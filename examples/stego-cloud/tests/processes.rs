@@ -99,6 +99,41 @@ async fn a_fourth_process_hides_and_reveals_with_addresses_from_file_environment
 }
 
 #[tokio::test]
+async fn a_file_over_three_images_comes_back_from_any_two() {
+    let cloud = Cloud::start().await;
+    let (folder, client) = (cloud.folder.path(), cloud.client());
+    let (cover, payload) = (asset("coffee.png"), asset("cat.jpg"));
+    let hide = |outs: &[&str]| {
+        let mut hide = program(folder, ["hide", "--config", &client, "--needed", "2"]);
+        hide.args(["--payload", &payload]).env("STEGO_KEY", KEY);
+        for out in outs {
+            hide.args(["--cover", &cover, "--out", out]);
+        }
+        hide
+    };
+    let reveal = |images: &[&str]| {
+        let mut reveal = program(folder, ["reveal", "--config", &client, "--out", "cat.jpg"]);
+        reveal.env("STEGO_KEY", KEY);
+        for image in images {
+            reveal.args(["--image", image]);
+        }
+        reveal
+    };
+
+    let twice = finish(hide(&["1.png", "1.png", "3.png"])).await;
+    let hidden = finish(hide(&["1.png", "2.png", "3.png"])).await;
+    let alone = finish(reveal(&["2.png"])).await;
+    let two = finish(reveal(&["3.png", "1.png"])).await;
+
+    assert_eq!(twice.code, Some(2), "{twice:?}");
+    assert_eq!(hidden.code, Some(0), "{hidden:?}");
+    assert_eq!(alone.code, Some(1), "{alone:?}");
+    assert!(alone.stderr.contains("1 of the 3 parts"), "{alone:?}");
+    assert_eq!(two.code, Some(0), "{two:?}");
+    assert!(fs::read(cloud.path("cat.jpg")).unwrap() == fs::read(&payload).unwrap());
+}
+
+#[tokio::test]
 async fn what_fails_says_why_and_leaves_no_file() {
     let cloud = Cloud::start().await;
     let (folder, client) = (cloud.folder.path(), cloud.client());
