@@ -371,6 +371,16 @@ async fn a_watch_that_was_killed_goes_on_where_it_was() {
         (&told["state"], &told["why"]),
         (&"rejected".into(), &"once is enough".into())
     );
+
+    // What another program of hers grants, the one that runs hears of too.
+    bob.json(&["request", "anna/cat"]).await;
+    let asked = watch.until("requested").await;
+    let asked = asked["request"].as_str().unwrap();
+    anna.json(&["approve", asked]).await;
+    other.until("delivered").await;
+    bob.json(&["view", asked, "-o", "cat-2.png", "--yes"]).await;
+    let told = watch.until("viewed").await;
+    assert_eq!((&told["grant"], &told["view"]), (&asked.into(), &1.into()));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::{
     slice,
     sync::{Mutex, PoisonError},
     task::Poll,
+    time::Duration,
 };
 
 use distri::{Result, identity::Identity};
@@ -24,12 +25,15 @@ use super::{
     giving::parts,
     is_away,
     kept::{Asked, Given, KeptCursor, Known, Outcome, Reply},
-    profile::Shelf,
+    profile::{Shelf, Written},
 };
 use crate::permissions::{
     AuditError, Dated, Deed, GrantCore, GrantId, GrantState, LedgerError, RequestId, Tally,
     WATCHED_MAX,
 };
+
+/// The pause before a profile that several programs share is looked at again for what others began.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What this program has heard.
 #[derive(Debug, Default)]
@@ -115,6 +119,7 @@ impl Person {
             let mut begun = pin!(self.inner.following.begun.notified());
             // Before looking, so that none is overlooked.
             begun.as_mut().enable();
+            let written = self.inner.profile.written().await?;
             let mut followed = self.followed().await?;
             for grant in &followed {
                 let is_known = self.inner.following.heard(grant.request) != Tally::NONE;
@@ -126,7 +131,33 @@ impl Person {
             tokio::select! {
                 biased;
                 () = begun => {}
+                others = self.others_begin(&followed, written) => others?,
                 ended = self.watch_all(&followed), if !followed.is_empty() => return ended,
+            }
+        }
+    }
+
+    /// Waits until another program of the person has made or got a grant that is not among `followed`.
+    async fn others_begin(&self, followed: &[Followed], written: Option<Written>) -> Result<()> {
+        let Some(mut before) = written else {
+            // There is no other program.
+            return std::future::pending().await;
+        };
+        let known: BTreeSet<RequestId> = followed.iter().map(|grant| grant.request).collect();
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let Some(now) = self.inner.profile.written().await? else {
+                continue;
+            };
+            if now == before {
+                continue;
+            }
+            before = now;
+            let is_new = |grant: &Followed| {
+                !known.contains(&grant.request) && !self.inner.following.is_doubted(grant.request)
+            };
+            if self.followed().await?.iter().any(is_new) {
+                return Ok(());
             }
         }
     }

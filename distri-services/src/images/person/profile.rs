@@ -23,6 +23,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use distri::{Code, Error, Result, id::PublicKey, identity::Identity, signed::Signed};
@@ -46,6 +47,10 @@ use crate::{
 
 /// Bytes of any of the small files: one is never near it.
 const SMALL_MAX: usize = 1 << 20;
+
+/// When each of some shelves was last written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written([SystemTime; 2]);
 
 /// A person's folder, in use by this program. Cheap to clone.
 #[derive(Clone)]
@@ -171,6 +176,23 @@ impl Profile {
     pub(super) fn gate(&self) -> Gate {
         let among = self.inner.is_shared.then(|| self.folder().join("gate"));
         Gate::new(among)
+    }
+
+    /// When requests and grants were last written down, by any of the programs that share it; `None` if
+    /// this one has it for itself.
+    pub(super) async fn written(&self) -> Result<Option<Written>> {
+        if !self.inner.is_shared {
+            return Ok(None);
+        }
+        let folders = [Shelf::Asked, Shelf::Given].map(|shelf| self.folder().join(shelf.name()));
+        disk(move || {
+            let at = |folder: &PathBuf| {
+                let modified = fs::metadata(folder).and_then(|about| about.modified());
+                modified.map_err(|error| failed(FileError::new("read", folder, error)))
+            };
+            Ok(Some(Written([at(&folders[0])?, at(&folders[1])?])))
+        })
+        .await?
     }
 
     /// Waits until no other program of those that share it fetches this image. The turn ends when
