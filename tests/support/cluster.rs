@@ -41,10 +41,16 @@ impl Member {
     /// Joins the cluster of `of`, and runs.
     #[track_caller]
     pub(crate) fn joins(self, of: &Self) -> Self {
+        self.joins_by("join", of)
+    }
+
+    /// The same, with what the program calls the command.
+    #[track_caller]
+    pub(crate) fn joins_by(self, command: &str, of: &Self) -> Self {
         let mut member = self;
         let name = member.name;
         let token = of.program.ok(&["token"]);
-        let arguments = ["join", "-", "--listen", &member.address, "--name", name];
+        let arguments = [command, "-", "--listen", &member.address, "--name", name];
         let joined = member.program.run_with(&arguments, token.as_bytes());
         assert_eq!(joined.exit, 0, "{}", joined.stderr);
         member.start();

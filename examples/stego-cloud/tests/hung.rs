@@ -37,8 +37,8 @@ const STEP: u64 = 30;
 #[test]
 fn a_hung_node_costs_no_call_and_no_document_and_is_back_when_it_goes_on() {
     let one = Member::found(PROGRAM, NAMES[0]);
-    let cloud = [Member::join(&one, NAMES[1]), Member::join(&one, NAMES[2])];
-    let [two, three] = cloud;
+    let joined = |name| Member::new(PROGRAM, name).joins_by("join-node", &one);
+    let (two, three) = (joined(NAMES[1]), joined(NAMES[2]));
     let cloud = [one, two, three];
     cloud[0].eventually_roles(&["leader", "voter", "voter"]);
     let open = ["--read", "public", "--write", "public"];

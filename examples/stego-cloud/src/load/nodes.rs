@@ -67,7 +67,7 @@ impl Nodes {
             run(&folder, &[&["init"], &place[..]].concat(), "")?;
         } else {
             let token = self.admin(&["token"])?;
-            run(&folder, &[&["join", "-"], &place[..]].concat(), &token)?;
+            run(&folder, &[&["join-node", "-"], &place[..]].concat(), &token)?;
         }
         let key = run(&folder, &["id"], "")?;
         let endpoint = format!("{}@{listen}", key.trim());
