@@ -78,7 +78,7 @@ mod stats;
 mod status;
 #[cfg(any(feature = "node", feature = "peer"))]
 mod stop;
-mod time;
+pub mod time;
 mod token;
 
 pub use call::CallArgs;

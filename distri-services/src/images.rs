@@ -17,6 +17,14 @@ pub mod record;
 
 pub use files::FileError;
 
+/// The time as this machine has it, in milliseconds since 1970. What hangs on it here may be wrong by
+/// minutes: the order of the catalogue, the end of letters after a month, what people are told. When a
+/// grant ends, the ledger says.
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// Does what waits for the disk off the async threads.
 async fn disk<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> distri::Result<R> {
     tokio::task::spawn_blocking(work)

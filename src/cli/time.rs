@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const SECONDS_A_DAY: u64 = 86_400;
 
 /// Milliseconds since 1970 as `2026-11-22 14:05:07 UTC`.
-pub(super) fn utc(unix_ms: u64) -> String {
+#[must_use]
+pub fn utc(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000;
     let (year, month, day) = date(seconds / SECONDS_A_DAY);
     let of_day = seconds % SECONDS_A_DAY;
@@ -17,8 +18,19 @@ pub(super) fn utc(unix_ms: u64) -> String {
     )
 }
 
+/// The same to the minute: `2026-11-22 14:05 UTC`.
+#[must_use]
+pub fn utc_minute(unix_ms: u64) -> String {
+    let whole = utc(unix_ms);
+    let to_the_minute = whole
+        .rsplit_once(':')
+        .map_or(whole.as_str(), |(minute, _)| minute);
+    format!("{to_the_minute} UTC")
+}
+
 /// Now and then `later`, by this machine's clock, in milliseconds since 1970.
-pub(super) fn unix_ms_in(later: Duration) -> u64 {
+#[must_use]
+pub fn unix_ms_in(later: Duration) -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -61,5 +73,6 @@ mod tests {
                 "2100-03-01 00:00:00 UTC",
             ]
         );
+        assert_eq!(utc_minute(1_735_689_599_999), "2024-12-31 23:59 UTC");
     }
 }

@@ -12,14 +12,14 @@ mod inbox;
 mod refusal;
 mod users;
 
-use std::time::SystemTime;
-
 use distri::{
     Context,
     directory::{CollectionSpec, Who},
     id::PublicKey,
 };
 use serde::Deserialize;
+
+use super::now_ms;
 
 pub use self::{
     catalog::{CatalogPage, Changed, ENTRIES_MAX, ImageCatalog, ImageCatalogClient, Search},
@@ -46,13 +46,6 @@ const TRIES: u32 = 16;
 
 /// Items that wait between a subscription and a slow reader.
 const WAITING: usize = 16;
-
-/// The time as the node has it, in milliseconds since 1970. Only what may be wrong by minutes hangs
-/// on it: the order of the catalogue, the end of letters after a month.
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
-}
 
 /// The user one of whose devices makes the call.
 async fn caller(cx: &Context) -> distri::Result<PublicKey> {

@@ -54,7 +54,7 @@ pub use self::{
 
 use super::{
     cloud::{ImageCatalogClient, ImageInboxClient, ImageUsersClient},
-    disk,
+    disk, now_ms,
     record::{Handle, User},
 };
 use crate::permissions::{Ask, PermissionsClient, Signed as Operation, sign};
@@ -324,12 +324,6 @@ impl Person {
 fn is_away(error: &distri::Error) -> bool {
     use distri::Code;
     error.is_retryable() || error.is_unknown_outcome() || error.code() == Code::UnknownService
-}
-
-/// The time here, in milliseconds since 1970: for people to read, and for nothing to depend on.
-fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl std::fmt::Debug for Person {

@@ -10,6 +10,7 @@ use std::{
 };
 
 use distri::cli::{Exit, Failure};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Standard output. Once its reader has closed the pipe, the rest goes nowhere.
 pub(crate) struct Page {
@@ -182,35 +183,7 @@ impl Table {
 /// Columns that a terminal takes for a text: two for letters of East Asia and for pictures of the
 /// size of letters, none for marks on the letter before. Terminals differ in rare ones.
 pub(crate) fn width(text: &str) -> usize {
-    text.chars().map(columns).sum()
-}
-
-fn columns(character: char) -> usize {
-    match u32::from(character) {
-        0x0300..=0x036F
-        | 0x0483..=0x0489
-        | 0x0591..=0x05BD
-        | 0x064B..=0x065F
-        | 0x1AB0..=0x1AFF
-        | 0x1DC0..=0x1DFF
-        | 0x20D0..=0x20FF
-        | 0x3099..=0x309A
-        | 0xFE20..=0xFE2F => 0,
-        0x1100..=0x115F
-        | 0x2E80..=0x303E
-        | 0x3041..=0xA4CF
-        | 0xA960..=0xA97F
-        | 0xAC00..=0xD7A3
-        | 0xF900..=0xFAFF
-        | 0xFE30..=0xFE6F
-        | 0xFF00..=0xFF60
-        | 0xFFE0..=0xFFE6
-        | 0x1F300..=0x1F64F
-        | 0x1F680..=0x1F6FF
-        | 0x1F900..=0x1FAFF
-        | 0x20000..=0x3FFFD => 2,
-        _ => 1,
-    }
+    UnicodeWidthStr::width(text)
 }
 
 /// The text, or what of it has room, with `…` for the rest.
@@ -221,7 +194,7 @@ fn cut(text: &str, to: usize) -> String {
     let mut short = String::new();
     let mut taken = 1;
     for character in text.chars() {
-        taken += columns(character);
+        taken += UnicodeWidthChar::width(character).unwrap_or(0);
         if taken > to {
             break;
         }

@@ -263,11 +263,7 @@ impl Story {
 }
 
 pub(super) fn in_a_week() -> u64 {
-    let until = std::time::SystemTime::now() + WEEK;
-    let since = until.duration_since(std::time::SystemTime::UNIX_EPOCH);
-    since.map_or(u64::MAX, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
+    distri::cli::time::unix_ms_in(WEEK)
 }
 
 /// How far two pictures of one size are from each other.

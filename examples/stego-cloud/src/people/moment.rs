@@ -3,9 +3,10 @@
 //! Times are told in UTC, beside how far away they are: what time it is where somebody is, this
 //! program does not know.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use distri::config::duration;
+pub(crate) use distri::cli::time::utc_minute as at;
+use distri::{cli::time, config::duration};
 
 /// The end of a grant that has none.
 pub(crate) const NEVER: u64 = u64::MAX;
@@ -26,10 +27,7 @@ impl Term {
     pub(crate) fn end_ms(self) -> u64 {
         match self {
             Self::Forever => NEVER,
-            Self::For(time) => {
-                let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-                now_ms().saturating_add(ms)
-            }
+            Self::For(length) => time::unix_ms_in(length),
         }
     }
 }
@@ -47,17 +45,7 @@ pub(crate) fn term(text: &str) -> Result<Term, String> {
 
 /// The time here, in milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// `2026-11-26 14:05 UTC`.
-pub(crate) fn at(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (year, month, day) = date(seconds / SECONDS_A_DAY);
-    let minutes = seconds % SECONDS_A_DAY / 60;
-    let (hour, minute) = (minutes / 60, minutes % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+    time::unix_ms_in(Duration::ZERO)
 }
 
 /// `for 7d, until 2026-11-26 14:05 UTC`; `for ever`; `until …` of what has passed.
@@ -96,40 +84,9 @@ fn about(ms: u64) -> String {
     }
 }
 
-/// Year, month and day, `days` after 1970-01-01 (Hinnant, "chrono-compatible low-level date
-/// algorithms", `civil_from_days`: years begin in March, so that leap days come last).
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_are_told_right_at_their_ends() {
-        let told = [0, 951_782_400_000, 1_735_689_599_999].map(at);
-        assert_eq!(
-            told,
-            [
-                "1970-01-01 00:00 UTC",
-                "2000-02-29 00:00 UTC",
-                "2024-12-31 23:59 UTC"
-            ]
-        );
-    }
 
     #[test]
     fn a_term_is_a_length_of_time_or_none() {
