@@ -53,6 +53,8 @@ pub(crate) async fn run(args: UiArgs, global: &Global) -> Result<(), Failure> {
                 let mut cast = Cast::open(&folder, &demo::settings(global)).await?;
                 cast.alice.come().await?;
                 cast.bob.come().await?;
+                cast.alice.is_known().await?;
+                cast.bob.is_known().await?;
                 Ok::<_, Failure>(cast)
             };
             let cast = tokio::select! {

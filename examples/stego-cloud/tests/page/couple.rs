@@ -5,13 +5,14 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Child,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -30,6 +31,9 @@ const PHONE: Look = Look {
     height: 844,
     dark: true,
 };
+
+/// Between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(20);
 
 const ESCAPE: &str = "\u{e00c}";
 
@@ -69,11 +73,8 @@ impl Couple {
     pub(crate) async fn each_sees_their_own(&self) {
         let (alice, bob) = (Session::of(&self.alice).await, Session::of(&self.bob).await);
         for (session, handle) in [(&alice, "alice"), (&bob, "bob")] {
-            let me = session.get("me").await;
-            assert_eq!(
-                (&me["handle"], &me["online"]),
-                (&handle.into(), &true.into())
-            );
+            let me = timeout(DEADLINE, session.me_online()).await;
+            assert_eq!(me.expect("online in time")["handle"], handle);
         }
         let inbox = alice.get("inbox").await;
         assert_eq!(inbox[0]["note"], "One more time?", "{inbox}");
@@ -166,6 +167,17 @@ impl Session {
             cookie: cookie.split(';').next().unwrap().to_owned(),
             key: entered.text(),
         })
+    }
+
+    /// Who the page is of, as soon as the cloud is there: it may just be linked anew.
+    async fn me_online(&self) -> Value {
+        loop {
+            let me = self.get("me").await;
+            if me["online"] == true {
+                return me;
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     async fn get(&self, path: &str) -> Value {
