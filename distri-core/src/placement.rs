@@ -64,6 +64,11 @@ pub(crate) fn weight_of(node: &PublicKey) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[i]))
 }
 
+/// How near two nodes, or a client and a node, are to each other: a number drawn for the pair.
+pub(crate) fn affinity(one: &PublicKey, other: &PublicKey) -> u64 {
+    mix(weight_of(one) ^ mix(weight_of(other)))
+}
+
 /// A hash of 64 bits in which every input bit moves every output bit (the finalizer of SplitMix64).
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -11,7 +11,7 @@ use crate::{
     id::{MethodId, PublicKey, SchemaHash},
     node::host::Host,
     rpc::Link,
-    wire::hello::KnownNode,
+    wire::{Hello, hello::KnownNode},
 };
 
 /// Which nodes offer a method.
@@ -22,6 +22,27 @@ pub(crate) struct Routes {
     /// Those that linked nodes have and do not serve now.
     resting: BTreeSet<String>,
     links: Vec<Link>,
+    standby: Vec<Standby>,
+}
+
+/// A node to which there is no link, and may be one when a call needs it.
+#[derive(Clone)]
+pub(crate) struct Standby {
+    pub(crate) key: PublicKey,
+    /// What it said of itself when it was linked last, if it ever was.
+    pub(crate) hello: Option<Arc<Hello>>,
+}
+
+impl Standby {
+    /// False if it did not offer `method` when it was linked last.
+    pub(crate) fn may_offer(&self, method: MethodId) -> bool {
+        let Some(hello) = &self.hello else {
+            return true;
+        };
+        let services = hello.services.iter();
+        let mut methods = services.flat_map(|service| &service.methods);
+        methods.any(|(offered, _)| *offered == method)
+    }
 }
 
 /// A node that offers a method.
@@ -112,6 +133,15 @@ impl Routes {
     /// True if some linked node has the service `name`, and does not serve it now.
     pub(crate) fn is_resting(&self, name: &str) -> bool {
         self.resting.contains(name)
+    }
+
+    /// The nodes that are not linked, and may be.
+    pub(crate) fn standby(&self) -> &[Standby] {
+        &self.standby
+    }
+
+    pub(super) fn set_standby(&mut self, standby: Vec<Standby>) {
+        self.standby = standby;
     }
 
     /// The services that linked nodes offer.

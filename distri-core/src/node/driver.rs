@@ -147,7 +147,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             let (cell, repeats, roster) = (cell.clone(), repeats.clone(), roster.clone());
             Box::new(move |key| serve_for(&cell, &repeats, roster.caller(key)))
         },
-        learns: false,
+        few: None,
         traffic: vitals.traffic.clone(),
     });
     let client = Client::from_pool(pool.clone());
