@@ -15,8 +15,13 @@ use std::{
 };
 
 use distri::{
-    Client, Code, Context, Node, Result, client::NodeState, id::PublicKey, node::NodeBuilder,
+    Client, Code, Context, Node, Result,
+    client::NodeState,
+    directory::{CollectionSpec, Who},
+    id::PublicKey,
+    node::NodeBuilder,
 };
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 mod directory_support;
@@ -273,6 +278,48 @@ fn a_client_that_waits_for_more_nodes_keeps_links_to_as_many() {
         tokio::time::sleep(Duration::from_secs(200)).await;
         assert_eq!(ready(&client).len(), NODES);
     });
+}
+
+#[test]
+fn a_client_linked_to_more_nodes_of_a_smaller_part_than_of_the_larger_is_served_by_the_larger() {
+    virtually(async {
+        let cluster = Cluster::hosting(5, 11, desks).await;
+        cluster.all_vote().await;
+        let notes = CollectionSpec::new("notes").write(Who::Public);
+        cluster.client().directory().create(notes).await.unwrap();
+        let client = cluster.new_client().await;
+        has_chosen(&client, 5).await;
+        let few: Vec<_> = ready(&client).into_iter().collect();
+        let smaller = [few[0], few[1]];
+        let larger = keys(&cluster)
+            .into_iter()
+            .filter(|key| !smaller.contains(key));
+
+        cluster.network.partition(smaller, larger);
+        directory_support::eventually("calls to the larger part alone", || async {
+            are_served_by_others(&client, smaller).await.then_some(())
+        })
+        .await;
+
+        assert!(are_served_by_others(&client, smaller).await);
+    });
+}
+
+/// True if writes and calls go through, and none of `these` serves.
+async fn are_served_by_others(client: &Client, these: [PublicKey; 2]) -> bool {
+    for _ in 0..30 {
+        let served = DeskClient::new(client).any().await;
+        let by_others = served.is_ok_and(|served| !these.contains(&served));
+        if !by_others || write(client).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+async fn write(client: &Client) -> Result<()> {
+    let notes = client.directory().collection::<Value>("notes");
+    notes.put("note", &json!({"text": "there"})).await.map(drop)
 }
 
 /// Runs `scenario` on a clock that jumps to whatever is waited for next.

@@ -292,7 +292,7 @@ impl Pool {
             if routes.standby().is_empty() {
                 return self.all_heard().then_some(());
             }
-            self.want(routes.standby().iter().map(|node| node.key));
+            self.want(routes.standby().iter().copied());
             None
         };
         self.wait_for(world::now() + patience, linked).await;
@@ -397,7 +397,10 @@ impl Pool {
             let mut members = lock(&self.members);
             members.note_hellos();
             let choice = members.choose(world::now(), &absent);
-            routes.set_standby(members.standby());
+            let standby = members.standby();
+            standby
+                .into_iter()
+                .for_each(|node| routes.add_standby(node));
             let links: Vec<_> = members.links().cloned().collect();
             (choice, links)
         };
@@ -449,7 +452,7 @@ impl Pool {
     /// The nodes of which most of those linked say so. A node knows better by itself.
     fn most_say(&self, links: &[Link], so: impl Fn(&KnownNode) -> bool) -> BTreeSet<PublicKey> {
         if self.options.few.is_some() {
-            routes::most_say(links, so)
+            routes::most_say(links.iter().filter_map(Link::status), so)
         } else {
             BTreeSet::new()
         }

@@ -32,16 +32,6 @@ enum Wanted {
     First(Vec<PublicKey>),
 }
 
-impl Wanted {
-    fn some_of(mut keys: Vec<PublicKey>) -> Self {
-        keys.truncate(SEARCHED);
-        if keys.is_empty() {
-            return Self::Nothing;
-        }
-        Self::First(keys)
-    }
-}
-
 impl Plan {
     /// A node for the call that takes calls now, other than those tried before if there is one.
     pub(super) async fn choose(
@@ -96,43 +86,54 @@ impl Plan {
         if standby.is_empty() {
             return Wanted::Nothing;
         }
-        let method = self.what.id();
         let named = self.to.or(guide.hint);
         if let Some(named) = named.filter(|named| !tried.contains(named))
-            && standby.iter().any(|node| node.key == named)
+            && standby.contains(&named)
         {
             return Wanted::First(vec![named]);
         }
         if self.to.is_some() {
             return Wanted::Nothing;
         }
-        let is_new = |key: &PublicKey| !tried.contains(key);
-        let linked = routes.of(method).iter();
-        let linked: Vec<_> = linked
-            .filter(|route| route.target.is_ready() && !route.doubtful)
-            .map(|route| route.target.key())
-            .filter(is_new)
-            .collect();
-        let offers = standby.iter().filter(|node| node.may_offer(method));
-        let may_offer: Vec<_> = offers.map(|node| node.key).filter(is_new).collect();
+        let is_new = |key: &&PublicKey| !tried.contains(key);
+        let linked = || {
+            let routes = routes.of(self.what.id()).iter();
+            routes.filter(|route| {
+                let target = &route.target;
+                target.is_ready() && !route.doubtful && !tried.contains(&target.key())
+            })
+        };
+        let may_offer = routes.may_offer(self.what.id());
+        let mut may_offer = may_offer.into_iter().flatten().filter(is_new);
         if let Some(key) = self.key.filter(|_| guide.hint.is_none()) {
-            let all = [&linked[..], &may_offer].concat();
-            let owner = placement::owner_of(&all, key, |_| true, placement::weight_of);
-            return match owner {
-                Some(owner) if may_offer.contains(owner) => Wanted::First(vec![*owner]),
+            let mut nearest = None;
+            let linked = linked().map(|route| (route.target.key(), true));
+            for node in linked.chain(may_offer.map(|node| (*node, false))) {
+                let nearness = placement::nearness(key, &node.0);
+                if nearest.is_none_or(|(before, _)| nearness > before) {
+                    nearest = Some((nearness, node));
+                }
+            }
+            return match nearest {
+                Some((_, (owner, false))) => Wanted::First(vec![owner]),
                 _ => Wanted::Nothing,
             };
         }
-        match linked.len() {
-            0 if may_offer.is_empty() => {
-                // What none offered may be offered since.
-                let all = standby.iter().map(|node| node.key).filter(is_new);
-                Wanted::some_of(all.collect())
+        match linked().take(2).count() {
+            0 => {
+                let mut keys: Vec<_> = may_offer.take(SEARCHED).copied().collect();
+                if keys.is_empty() {
+                    // What none offered may be offered since.
+                    keys.extend(standby.iter().filter(is_new).take(SEARCHED));
+                }
+                match keys.is_empty() {
+                    true => Wanted::Nothing,
+                    false => Wanted::First(keys),
+                }
             }
-            0 => Wanted::some_of(may_offer),
             // One to turn to when that one is busy, or gone.
             1 => may_offer
-                .first()
+                .next()
                 .copied()
                 .map_or(Wanted::Nothing, Wanted::Beside),
             _ => Wanted::Nothing,
