@@ -83,19 +83,23 @@ impl Look {
         for strip in strips(picture) {
             costs.extend(cost::costs(&strip, Measure::HillApart, threads));
         }
-        Self::of(picture, costs)
+        Self::of(picture, &costs)
     }
 
-    fn of(picture: &Picture, mut costs: Vec<Cost>) -> Self {
-        let middle = costs.len() / 2;
-        let median = match costs.is_empty() {
-            true => 0,
-            false => *costs.select_nth_unstable(middle).1,
-        };
-        let rough = costs
-            .iter()
-            .filter(|cost| cost::value(**cost) < FLAT)
-            .count();
+    fn of(picture: &Picture, costs: &[Cost]) -> Self {
+        let mut counts = vec![0u32; 1 << Cost::BITS];
+        for cost in costs {
+            counts[usize::from(*cost)] += 1;
+        }
+        let mut up_to = 0;
+        let median = counts.iter().position(|count| {
+            up_to += *count as usize;
+            up_to > costs.len() / 2
+        });
+        let median = median.unwrap_or(0) as Cost;
+        let pairs = (0..).zip(&counts);
+        let below = pairs.take_while(|(cost, _)| cost::value(*cost) < FLAT);
+        let rough: usize = below.map(|(_, count)| *count as usize).sum();
         let saturated = match picture.pixels.depth {
             Depth::Eight => picture
                 .data

@@ -10,7 +10,7 @@ use crate::jpeg::{Jpeg, Plane};
 
 use super::{
     Job, Revealed, Settings,
-    adaptive::{self, Outcome, Refusal, Site},
+    adaptive::{self, CostsOf, Outcome, Refusal, Site},
     coefficients::{self, BLOCKS_MIN, Order, PublicBits},
     cover::Format,
     decode,
@@ -179,18 +179,14 @@ pub(crate) fn write(
     let label = &job.options.label;
     let body = seal::seal_body(IN_JPEG, label, packed.bytes(), &keys, site.context);
     let length = u32::try_from(body.len()).expect("a body is bounded by the picture's size");
+    let suits = || adaptive::height_for(8 * body.len(), site.ground.body());
+    let height = effort.height.unwrap_or_else(suits);
     let (outcome, changes) = site
         .site(&keys.order, effort.threads)
-        .write(
-            &samples,
-            &costs,
-            &body,
-            effort.height,
-            &mut random,
-            effort.go_on,
-        )
+        .write(&samples, &costs, &body, height, &mut random, effort.go_on)
         .map_err(refused)?;
     changes.apply(&mut samples);
+    let of_all = CostsOf::new(&costs, 0..costs.len());
     for slot in 0..SLOTS {
         let public = &site.public[slot];
         coefficients::refresh(&mut samples, &costs, public, slot, mark, &mut random)?;
@@ -206,7 +202,7 @@ pub(crate) fn write(
         let place = site.slot(slot, &slot_keys);
         adaptive::write_plainly(
             &mut samples,
-            &costs,
+            &of_all,
             &place,
             &sealed,
             header_height(),

@@ -79,7 +79,7 @@ impl Settings {
         &self,
         job: &Job<'_>,
         packed: &Packed<'_>,
-        height: Height,
+        height: Option<Height>,
         begin: &mut dyn FnMut(Step) -> Result<(), Error>,
     ) -> Result<Option<Hidden>, Error> {
         let Some(rule) = Rule::of(job) else {
