@@ -107,6 +107,9 @@ pub enum Kind {
     LaterQuantisation,
     /// Scans that leave some bits of coefficients out.
     Incomplete,
+    /// Several pictures in one file (MPF, as of some phones): the first one says where in the file the
+    /// others are, and would be wrong once its length changes.
+    SeveralPictures,
 }
 
 impl std::fmt::Display for Kind {
@@ -119,6 +122,7 @@ impl std::fmt::Display for Kind {
             Self::HeightLater => "a height that is told after the picture",
             Self::LaterQuantisation => "a change of quantisation between scans",
             Self::Incomplete => "a JPEG without all of its scans",
+            Self::SeveralPictures => "a file of several pictures",
         })
     }
 }

@@ -37,6 +37,8 @@ mod marker {
     pub(super) const DRI: u8 = 0xDD;
     /// EXIF and XMP.
     pub(super) const APP1: u8 = 0xE1;
+    /// Colour profiles, and the places of further pictures.
+    pub(super) const APP2: u8 = 0xE2;
     /// IPTC, in Photoshop's resources.
     pub(super) const APP13: u8 = 0xED;
     pub(super) const COM: u8 = 0xFE;
@@ -152,6 +154,9 @@ impl<'a> Reader<'a> {
                 let scan = self.scan(content)?;
                 self.parts.push(Part::Scan(whole, scan));
                 return Ok(true);
+            }
+            marker::APP2 if content.starts_with(b"MPF\0") => {
+                return Err(JpegError::Unsupported(Kind::SeveralPictures));
             }
             marker::APP1 | marker::APP13 | marker::COM => self.described = true,
             // APPn and what else has a length: kept, not understood.

@@ -164,6 +164,9 @@ fn other_kinds_of_jpeg_are_refused_by_name() {
     };
     let unsupported = |kind| Some(JpegError::Unsupported(kind));
 
+    let mut several = FILES[0].1.to_vec();
+    several.splice(2..2, *b"\xFF\xE2\0\x08MPF\0MM");
+    assert_eq!(read(&several), unsupported(Kind::SeveralPictures));
     assert_eq!(read(CMYK), unsupported(Kind::FourComponents));
     assert_eq!(patched(1, 0xC9), unsupported(Kind::Arithmetic));
     assert_eq!(patched(1, 0xC3), unsupported(Kind::Lossless));
