@@ -5,6 +5,7 @@
 //! cargo bench --manifest-path benches/Cargo.toml --bench stego -- files hd    # hd, 12mp or grey alone
 //! cargo bench --manifest-path benches/Cargo.toml --bench stego -- stages      # parts of one hiding
 //! cargo bench --manifest-path benches/Cargo.toml --bench stego -- code        # the trellis by itself
+//! cargo bench --manifest-path benches/Cargo.toml --bench stego -- png         # the writer by itself
 //! cargo bench --manifest-path benches/Cargo.toml --bench stego -- memory      # peak of one hiding
 //! cargo bench --manifest-path benches/Cargo.toml --bench stego -- cover FILE  # a cover, for `once`
 //! cargo bench --manifest-path benches/Cargo.toml --bench stego -- once FILE   # one hiding, for counters
@@ -40,6 +41,7 @@ fn main() {
     match plain[..] {
         ["stages", ..] => parts::stages(),
         ["code", ..] => parts::code(),
+        ["png", ..] => parts::png(),
         ["memory", ..] => memory::memory(&folder),
         ["cover", file] => std::fs::write(file, covers::mosaic(1920, 1080)).expect("to write"),
         ["once", file] => parts::once(Path::new(file)),

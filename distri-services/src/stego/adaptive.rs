@@ -11,7 +11,7 @@
 //! that measure precision is spent where it matters, and a path that is 255 dearer than the best is
 //! e^21 times less likely.
 
-use std::sync::Mutex;
+use std::{ops::Range, sync::Mutex};
 
 use super::{
     bound::{Census, Sums},
@@ -32,15 +32,20 @@ pub(crate) const RATE_MAX: f64 = 0.9;
 const STEPS: f64 = 12.0;
 /// The highest cost that still counts: beyond it a change is as good as impossible anyway.
 const COST_MAX: f64 = 200.0;
-/// Samples that change less often than this are not considered.
-const RARE: f64 = 1e-4;
+/// Samples that change less often than this are not considered. Lower takes longer and gains a few
+/// thousandths of the distortion.
+const RARE: f64 = 1e-3;
+/// With little to hide, nor those that change less often than so, for each bit a sample.
+const RARE_OF_RATE: f64 = 0.01;
 /// But at least so many are, for each bit.
 const CANDIDATES: u64 = 128;
 
 /// Bits of the second layer that are read and solved for in one piece.
 const GROUP_BITS: usize = 8192;
-/// Segments on which the split between layers is tried.
+/// Segments on which the split between layers is tried, at least, and changes that they should have:
+/// their number is then known to 1.5 %.
 const TRIALS: usize = 4;
+const TRIED: f64 = 5000.0;
 /// Matrices and splits that are tried before directions are left unused. One is nearly always
 /// enough.
 const ATTEMPTS: u8 = 8;
@@ -53,6 +58,20 @@ pub(crate) struct Parameters {
     pub(crate) signs: u32,
     /// Which of the key's matrices the second layer is written with.
     pub(crate) matrix: u8,
+}
+
+/// The height of the code for so many bits in so many carriers. Where there is little to hide, few
+/// carriers are worth considering: a high code then takes no longer, for each carrier of the picture,
+/// than a lower one with more to hide.
+pub(crate) fn height_for(bits: usize, carriers: usize) -> Height {
+    /// Up to so many bits a carrier, this height.
+    const HEIGHTS: [(f64, u8); 2] = [(0.03, 12), (0.12, 11)];
+    /// Beyond them.
+    const LEAST: u8 = 10;
+    let rate = bits as f64 / carriers.max(1) as f64;
+    let suits = HEIGHTS.iter().find(|(most, _)| rate <= *most);
+    let height = suits.map_or(LEAST, |(_, height)| *height);
+    Height::new(height).expect("a height that there is")
 }
 
 /// Where a body goes and under which keys.
@@ -168,25 +187,23 @@ impl Site<'_> {
         let bands = self.bands(parameters.matrix);
         let groups = order.groups(groups(&order, signs));
         let parts = workers::map(self.threads, groups, |group| {
-            let (mut carriers, mut lowest, mut second) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut gathered, mut all) = (Vec::new(), Vec::new());
             let mut first_layer = vec![0; order.share(&group, changing).len()];
             let mut rest = first_layer.as_mut_slice();
             for segment in group.clone() {
-                self.ground.carriers(&order, segment, &mut carriers);
-                lowest.clear();
-                lowest.extend(carriers.iter().map(|c| samples[*c as usize].bit()));
-                if signs > 0 {
-                    second.extend(carriers.iter().map(|c| samples[*c as usize].second_bit()));
-                }
+                self.ground.gather(&order, segment, samples, &mut gathered);
                 let share = order.share(&(segment..segment + 1), changing).len();
                 let (read, left) = rest.split_at_mut(share);
-                code.read(&lowest, read);
+                code.read(&gathered, S::bit, read);
                 rest = left;
+                if signs > 0 {
+                    all.extend_from_slice(&gathered);
+                }
             }
             let share = order.share(&group, signs).len();
             let second_layer = match signs {
                 0 => Vec::new(),
-                _ => Matrix::new(&bands, second.len(), share).read(&second),
+                _ => Matrix::new(&bands, all.len(), share).read(&all, S::second_bit),
             };
             (first_layer, second_layer)
         });
@@ -251,7 +268,7 @@ struct Writer<'a, S> {
     bits: &'a [u8],
     height: Height,
     go_on: &'a (dyn Fn() -> bool + Sync),
-    pool: Mutex<Vec<Scratch>>,
+    pool: Mutex<Vec<Scratch<S>>>,
 }
 
 /// What changes in a segment. Its carriers are computed anew where they are needed: kept for a whole
@@ -266,13 +283,13 @@ struct Changed {
 
 /// Memory of one segment after another.
 #[derive(Default)]
-struct Scratch {
+struct Scratch<S> {
     trellis: Trellis,
-    carriers: Vec<u32>,
-    costs: Vec<u8>,
-    /// The bits that the carriers have.
-    before: Vec<u8>,
-    /// The same, or flipped where a change is likelier than none; then those that they get.
+    samples: Vec<S>,
+    costs: Vec<Cost>,
+    prices: Vec<u8>,
+    /// The bits that the carriers have, or flipped where a change is likelier than none; then those
+    /// that they get.
     bits: Vec<u8>,
     changes: Vec<u8>,
 }
@@ -307,20 +324,28 @@ impl<S: Sample + Sync> Writer<'_, S> {
             return Ok(0);
         }
         // A real code changes somewhat more than the bound has it: try how much.
+        let at_bound = |signs: usize| {
+            let bits = (total - signs) as f64;
+            let lambda = self.census.solve(bits, |sums| sums.changing);
+            self.census.sums(lambda).ways.max(1.0)
+        };
         let segments = self.order.segments();
-        let trials: Vec<usize> = (0..segments).step_by(segments.div_ceil(TRIALS)).collect();
+        let wanted = (TRIED * segments as f64 / at_bound(first)).ceil() as usize;
+        let step = (segments / wanted.max(TRIALS)).max(1);
+        let trials: Vec<usize> = (0..segments).step_by(step).collect();
         let elements: usize = trials
             .iter()
             .map(|i| self.order.span(&(*i..i + 1)).len())
             .sum();
+        let changed = self.change(trials, first)?;
+        let count: usize = changed.iter().map(|changed| changed.free).sum();
+        let all = count as f64 * self.order.elements() as f64 / elements as f64;
+        let more = all / at_bound(first);
         let mut signs = first;
-        for _ in 0..if segments == 1 { 1 } else { 2 } {
-            let changed = self.change(trials.clone(), signs)?;
-            let count: usize = changed.iter().map(|changed| changed.free).sum();
-            let all = count as f64 * self.order.elements() as f64 / elements as f64;
+        for _ in 0..2 {
             // Each group of segments loses a band at its ends.
             let groups = groups(self.order, signs);
-            let each = signs::bits_for((all / groups as f64) as usize);
+            let each = signs::bits_for((more * at_bound(signs) / groups as f64) as usize);
             signs = (each * groups * 99 / 100).min(total / 2);
         }
         Ok(signs)
@@ -356,17 +381,16 @@ impl<S: Sample + Sync> Writer<'_, S> {
         message: &[u8],
         code: &Code,
         prices: &Prices,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<S>,
     ) -> Option<Changed> {
         let Scratch {
             trellis,
-            carriers,
+            samples,
             costs,
-            before,
+            prices: of_segment,
             bits,
             changes,
         } = scratch;
-        self.site.ground.carriers(self.order, segment, carriers);
         let mut changed = Changed {
             segment,
             elements: Vec::new(),
@@ -375,37 +399,35 @@ impl<S: Sample + Sync> Writer<'_, S> {
         if message.is_empty() {
             return Some(changed);
         }
-        for lane in [&mut *costs, &mut *before, &mut *bits] {
-            lane.resize(carriers.len(), 0);
+        let ground = self.site.ground;
+        ground.gather(self.order, segment, self.samples, samples);
+        ground.gather(self.order, segment, self.costs, costs);
+        for lane in [&mut *of_segment, &mut *bits, &mut *changes] {
+            lane.clear();
+            lane.resize(samples.len(), 0);
         }
-        // Slices of one length, so that the loop checks no bounds but those of the picture.
-        let lanes = costs.iter_mut().zip(&mut *before).zip(&mut *bits);
-        for (carrier, ((price, before), bit)) in carriers.iter().zip(lanes) {
-            let (sample, cost) = (
-                self.samples[*carrier as usize],
-                self.costs[*carrier as usize],
-            );
-            let (of_cost, invert) = prices.of(cost, sample.is_extreme());
+        // Slices of one length, so that the loop checks no bounds.
+        let lanes = of_segment.iter_mut().zip(&mut *bits);
+        for ((sample, cost), (price, bit)) in samples.iter().zip(&*costs).zip(lanes) {
+            let (of_cost, invert) = prices.of(*cost, sample.is_extreme());
             *price = of_cost;
-            *before = sample.bit();
-            *bit = *before ^ u8::from(invert);
+            *bit = sample.bit() ^ u8::from(invert);
         }
         // Each block needs one that may change: the cheapest.
-        for block in blocks(message.len(), carriers.len()) {
-            if costs[block.clone()].iter().all(|cost| *cost == NEVER) {
-                let cost = |i: &usize| self.costs[carriers[*i] as usize];
-                let cheapest = block.min_by_key(cost)?;
-                costs[cheapest] = COST_MAX as u8;
+        for block in blocks(message.len(), samples.len()) {
+            if of_segment[block.clone()]
+                .iter()
+                .all(|price| *price == NEVER)
+            {
+                let cheapest = block.min_by_key(|i| costs[*i])?;
+                of_segment[cheapest] = COST_MAX as u8;
             }
         }
-        changes.clear();
-        changes.resize(carriers.len(), 0);
-        if !code.write(trellis, costs, bits, message, changes) {
+        if !code.write(trellis, of_segment, bits, message, changes) {
             return None;
         }
-        for (i, (before, after)) in before.iter().zip(&*bits).enumerate() {
-            if before != after {
-                let sample = self.samples[carriers[i] as usize];
+        for (i, (sample, after)) in samples.iter().zip(&*bits).enumerate() {
+            if sample.bit() != *after {
                 changed.elements.push(i as u32);
                 changed.free += usize::from(!sample.is_extreme());
             }
@@ -438,20 +460,18 @@ impl<S: Sample + Sync> Writer<'_, S> {
                 return Err(Refusal::Stopped);
             }
             let mut random = Stream::new(&seed, 0);
-            let (mut second, mut choices, mut carriers) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut samples, mut choices, mut carriers) = (Vec::new(), Vec::new(), Vec::new());
             let (mut changes, mut of_segment) = (Vec::new(), Vec::new());
+            let ground = self.site.ground;
             for changed in &segments {
-                self.site
-                    .ground
-                    .carriers(self.order, changed.segment, &mut of_segment);
-                let before = second.len() as u32;
-                second.extend(
-                    of_segment
-                        .iter()
-                        .map(|c| self.samples[*c as usize].second_bit()),
-                );
+                let before = samples.len() as u32;
+                if signs > 0 {
+                    ground.gather(self.order, changed.segment, self.samples, &mut of_segment);
+                    samples.extend_from_slice(&of_segment);
+                }
+                let places = ground.places(self.order, changed.segment);
                 for i in &changed.elements {
-                    let carrier = of_segment[*i as usize];
+                    let carrier = places.carrier(*i as usize);
                     if self.samples[carrier as usize].is_extreme() {
                         changes.push((carrier, false));
                         continue;
@@ -466,8 +486,8 @@ impl<S: Sample + Sync> Writer<'_, S> {
             }
             if signs > 0 {
                 let share = self.order.share(&group, signs);
-                let matrix = Matrix::new(&bands, second.len(), share.len());
-                let read = matrix.read(&second);
+                let matrix = Matrix::new(&bands, samples.len(), share.len());
+                let read = matrix.read(&samples, S::second_bit);
                 let target = read.iter().zip(&message[share]).map(|(a, b)| a ^ b);
                 if !matrix.solve(&mut choices, &target.collect::<Vec<u8>>()) {
                     return Ok(None);
@@ -511,7 +531,8 @@ impl Prices {
             0.0
         };
         let enough = census.cheapest(CANDIDATES * bits as u64);
-        let rare = RARE.min(0.02 * bits as f64 / census.count().max(1) as f64);
+        let rate = bits as f64 / census.count().max(1) as f64;
+        let rare = RARE.min(RARE_OF_RATE * rate);
         let table = |ways: f64| {
             let mut table = vec![NEVER; usize::from(WET) + 1];
             for (cost, price) in table.iter_mut().enumerate().take(usize::from(WET)) {
@@ -543,10 +564,29 @@ impl Prices {
     }
 }
 
+/// The costs of some carriers, which are all that is left of them when the rest is not needed.
+pub(crate) struct CostsOf {
+    first: usize,
+    costs: Vec<Cost>,
+}
+
+impl CostsOf {
+    pub(crate) fn new(costs: &[Cost], carriers: Range<usize>) -> Self {
+        Self {
+            first: carriers.start,
+            costs: costs[carriers].to_vec(),
+        }
+    }
+
+    pub(crate) fn of(&self, carrier: u32) -> Cost {
+        self.costs[carrier as usize - self.first]
+    }
+}
+
 /// Puts bits into samples by whether they change alone, in the order given. For headers.
 pub(crate) fn write_plainly<S: Sample>(
     samples: &mut [S],
-    costs: &[Cost],
+    costs: &CostsOf,
     carriers: &[u32],
     bytes: &[u8],
     height: Height,
@@ -555,10 +595,7 @@ pub(crate) fn write_plainly<S: Sample>(
     let message = unpack(bytes);
     let mut census = Census::default();
     for carrier in carriers {
-        census.add(
-            costs[*carrier as usize],
-            samples[*carrier as usize].is_extreme(),
-        );
+        census.add(costs.of(*carrier), samples[*carrier as usize].is_extreme());
     }
     let prices = Prices::new(&census, message.len(), false);
     let code = Code::new(height, carriers.len().div_ceil(message.len()));
@@ -566,10 +603,10 @@ pub(crate) fn write_plainly<S: Sample>(
         .iter()
         .map(|c| samples[*c as usize].bit())
         .collect();
-    let price = |carrier: &u32| prices.of(costs[*carrier as usize], false).0;
+    let price = |carrier: &u32| prices.of(costs.of(*carrier), false).0;
     let mut prices: Vec<u8> = carriers.iter().map(price).collect();
     for block in blocks(message.len(), carriers.len()) {
-        let cost = |i: &usize| costs[carriers[*i] as usize];
+        let cost = |i: &usize| costs.of(carriers[*i]);
         let cheapest = block.min_by_key(cost).ok_or(Refusal::Stuck)?;
         prices[cheapest] = prices[cheapest].min(COST_MAX as u8);
     }
@@ -604,7 +641,7 @@ pub(crate) fn read_plainly<S: Sample>(
         .iter()
         .map(|c| samples[*c as usize].bit())
         .collect();
-    Code::new(height, carriers.len().div_ceil(read.len())).read(&bits, &mut read);
+    Code::new(height, carriers.len().div_ceil(read.len())).read(&bits, |bit| bit, &mut read);
     bytes.copy_from_slice(&pack(&read));
 }
 

@@ -47,8 +47,11 @@ pub struct Analysis {
     pub room: Option<u64>,
     /// Bytes that fit an adaptive message.
     pub adaptive: Option<u64>,
-    /// Bytes that are recommended, by the square-root law of the samples that are not flat; none if
-    /// it was a JPEG, because then every change can be proven.
+    /// Bytes that fit if it is a JPEG and stays one.
+    pub as_jpeg: Option<u64>,
+    /// Bytes that are recommended, by the square-root law of the samples that are not flat. Of a JPEG that
+    /// can stay one, by that of its coefficients that are not zero; none if it was a JPEG and cannot,
+    /// because then every change can be proven.
     pub recommended: u64,
     /// What speaks against this cover.
     pub warnings: Vec<Warning>,
@@ -80,19 +83,23 @@ impl Look {
         for strip in strips(picture) {
             costs.extend(cost::costs(&strip, Measure::HillApart, threads));
         }
-        Self::of(picture, costs)
+        Self::of(picture, &costs)
     }
 
-    fn of(picture: &Picture, mut costs: Vec<Cost>) -> Self {
-        let middle = costs.len() / 2;
-        let median = match costs.is_empty() {
-            true => 0,
-            false => *costs.select_nth_unstable(middle).1,
-        };
-        let rough = costs
-            .iter()
-            .filter(|cost| cost::value(**cost) < FLAT)
-            .count();
+    fn of(picture: &Picture, costs: &[Cost]) -> Self {
+        let mut counts = vec![0u32; 1 << Cost::BITS];
+        for cost in costs {
+            counts[usize::from(*cost)] += 1;
+        }
+        let mut up_to = 0;
+        let median = counts.iter().position(|count| {
+            up_to += *count as usize;
+            up_to > costs.len() / 2
+        });
+        let median = median.unwrap_or(0) as Cost;
+        let pairs = (0..).zip(&counts);
+        let below = pairs.take_while(|(cost, _)| cost::value(*cost) < FLAT);
+        let rough: usize = below.map(|(_, count)| *count as usize).sum();
         let saturated = match picture.pixels.depth {
             Depth::Eight => picture
                 .data
@@ -178,6 +185,7 @@ pub(crate) fn analyze(cover: &Cover, threads: usize) -> Analysis {
         synthetic: look.is_synthetic(),
         room: matching_room(picture, carriers).map(|room| room as u64),
         adaptive,
+        as_jpeg: None,
         recommended,
         warnings,
     }

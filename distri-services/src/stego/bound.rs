@@ -89,15 +89,45 @@ impl Census {
 
     /// The λ at which `bits` of the sums are as many as asked.
     pub(crate) fn solve(&self, bits: f64, part: impl Fn(&Sums) -> f64) -> f64 {
+        /// Of the logarithm, at which λ counts as found: far below what a cost in 16 bits can tell.
+        const NEAR: f64 = 1e-12;
         let values = self.values();
+        let excess = |log: f64| part(&sums(&values, log.exp())) - bits;
         // Costs are between 2^-126 and 2^127; so are the λ that could matter.
         let (mut low, mut high) = (-90.0f64, 90.0f64);
-        for _ in 0..48 {
+        // From afar by halves; then, where the curve is smooth, by chords. An end that stays twice has
+        // its excess halved, so that it does not stay for ever (the Illinois method).
+        while high - low > 2.0 {
             let middle = (low + high) / 2.0;
-            if part(&sums(&values, middle.exp())) > bits {
+            if excess(middle) > 0.0 {
                 low = middle;
             } else {
                 high = middle;
+            }
+        }
+        let (mut above, mut below) = (excess(low), excess(high));
+        let mut last = 0.0;
+        for _ in 0..48 {
+            let chord = low + (high - low) * above / (above - below);
+            let next = if chord > low && chord < high {
+                chord
+            } else {
+                (low + high) / 2.0
+            };
+            let at_next = excess(next);
+            let again = last * at_next > 0.0;
+            last = at_next;
+            let moved = if at_next > 0.0 {
+                below *= if again { 0.5 } else { 1.0 };
+                above = at_next;
+                next - std::mem::replace(&mut low, next)
+            } else {
+                above *= if again { 0.5 } else { 1.0 };
+                below = at_next;
+                std::mem::replace(&mut high, next) - next
+            };
+            if moved < NEAR || high - low < NEAR || at_next == 0.0 {
+                return next.exp();
             }
         }
         ((low + high) / 2.0).exp()

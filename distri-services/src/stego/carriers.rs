@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{
-    adaptive::{self, Outcome, Parameters, Refusal, Site},
+    adaptive::{self, Changes, CostsOf, Outcome, Parameters, Refusal, Site},
     bound::Census,
     cost::{self, Cost, Measure},
     cover::{Depth, Picture, words},
@@ -99,7 +99,7 @@ impl<'a> Carriers<'a> {
     /// Puts a sealed header into a slot of an adaptive message.
     pub(crate) fn write_adaptive_header(
         &mut self,
-        costs: &[Cost],
+        costs: &CostsOf,
         slot: &[u32],
         header: &[u8; HEADER_SEALED],
         random: &mut Stream,
@@ -126,29 +126,27 @@ impl<'a> Carriers<'a> {
         header
     }
 
-    /// Puts the body of an adaptive message in.
+    /// Finds the changes that put the body of an adaptive message in.
     pub(crate) fn write_adaptive(
-        &mut self,
+        &self,
         site: &Site<'_>,
         costs: &[Cost],
         body: &[u8],
         height: Height,
         random: &mut Stream,
         go_on: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<(Outcome, Changes), Refusal> {
         match self {
-            Self::Eight(samples) => {
-                let written = site.write(samples, costs, body, height, random, go_on);
-                let (outcome, changes) = written?;
-                changes.apply(samples.to_mut());
-                Ok(outcome)
-            }
-            Self::Sixteen(samples) => {
-                let written = site.write(samples, costs, body, height, random, go_on);
-                let (outcome, changes) = written?;
-                changes.apply(samples);
-                Ok(outcome)
-            }
+            Self::Eight(samples) => site.write(samples, costs, body, height, random, go_on),
+            Self::Sixteen(samples) => site.write(samples, costs, body, height, random, go_on),
+        }
+    }
+
+    /// Makes changes.
+    pub(crate) fn apply(&mut self, changes: Changes) {
+        match self {
+            Self::Eight(samples) => changes.apply(samples.to_mut()),
+            Self::Sixteen(samples) => changes.apply(samples),
         }
     }
 

@@ -128,30 +128,46 @@ impl Band<'_> {
         // because a float would not forget the large ones.
         let mut sums = vec![0f64; width * channels];
         let mut last = vec![vec![0f32; width * channels]; BOX];
+        let mut newest = vec![0f32; width * channels];
+        let mut priced = vec![0; width * channels];
         let mut smooth = Smooth::new(width);
         let first = self.rows.start as isize - REACH as isize;
         let end = self.rows.end as isize + REACH as isize;
         for (i, y) in (first..end).enumerate() {
-            let row = &mut last[i % BOX];
-            for (sum, old) in sums.iter_mut().zip(&*row) {
-                *sum -= f64::from(*old);
+            source.suspicion(mirrored(y, height), &mut newest);
+            let oldest = &mut last[i % BOX];
+            for ((sum, old), new) in sums.iter_mut().zip(&*oldest).zip(&newest) {
+                *sum += f64::from(*new) - f64::from(*old);
             }
-            source.suspicion(mirrored(y, height), row);
-            for (sum, new) in sums.iter_mut().zip(&*row) {
-                *sum += f64::from(*new);
-            }
+            std::mem::swap(oldest, &mut newest);
             let Some(done) = i.checked_sub(BOX - 1) else {
                 continue;
             };
-            let out = &mut self.costs[done * width * channels..(done + 1) * width * channels];
-            for channel in 0..channels {
-                let sums = &sums[channel * width..(channel + 1) * width];
-                let smoothed = smooth.row(sums);
-                for (cost, smoothed) in out[channel..].iter_mut().step_by(channels).zip(smoothed) {
+            let rows = sums.chunks_exact(width).zip(priced.chunks_exact_mut(width));
+            for (sums, priced) in rows {
+                for (cost, smoothed) in priced.iter_mut().zip(smooth.row(sums)) {
                     *cost = rounded(*smoothed).min(WET - 1);
                 }
             }
+            let out = &mut self.costs[done * width * channels..(done + 1) * width * channels];
+            interleave(&priced, channels, out);
         }
+    }
+}
+
+/// Puts rows of channels together to a row of pixels.
+#[inline(always)]
+fn interleave(rows: &[Cost], channels: usize, out: &mut [Cost]) {
+    let width = out.len() / channels;
+    if channels != 3 {
+        out.copy_from_slice(rows);
+        return;
+    }
+    let (first, rest) = rows.split_at(width);
+    let (second, third) = rest.split_at(width);
+    let channels = first.iter().zip(second).zip(third);
+    for (pixel, ((first, second), third)) in out.as_chunks_mut().0.iter_mut().zip(channels) {
+        *pixel = [*first, *second, *third];
     }
 }
 
@@ -221,7 +237,8 @@ struct Source<'a> {
     columns: Vec<f32>,
     sums: Vec<f32>,
     own: Vec<f32>,
-    nearest: Vec<f32>,
+    /// Of the channel after each, in turn, how far it is from it.
+    between: [Vec<f32>; 3],
 }
 
 const NONE: usize = usize::MAX;
@@ -239,7 +256,7 @@ impl<'a> Source<'a> {
             columns: vec![0.0; width + 2],
             sums: vec![0.0; width + 2],
             own: vec![0.0; width],
-            nearest: vec![0.0; width],
+            between: std::array::from_fn(|_| vec![0.0; width]),
         }
     }
 
@@ -255,29 +272,27 @@ impl<'a> Source<'a> {
         }
         let padded = width + 2;
         let residuals = rows.map(|row| self.residuals[row % 4].1.as_slice());
+        let of =
+            |channel: usize| residuals.map(|row| &row[channel * padded..(channel + 1) * padded]);
+        if !self.apart {
+            for (channel, between) in self.between.iter_mut().enumerate() {
+                let next = of((channel + 1) % 3);
+                magnitude(of(channel), Some(next), &mut self.sums, between);
+            }
+        }
         for channel in 0..channels {
-            let of = |channel: usize| {
-                residuals.map(|row| &row[channel * padded..(channel + 1) * padded])
-            };
             let out = &mut out[channel * width..(channel + 1) * width];
-            let mine = of(channel);
-            magnitude(mine, None, &mut self.sums, &mut self.own);
+            magnitude(of(channel), None, &mut self.sums, &mut self.own);
             if self.apart {
                 for (out, own) in out.iter_mut().zip(&self.own) {
                     *out = 1.0 / own.max(LEAST_RESIDUAL);
                 }
                 continue;
             }
-            self.nearest.fill(f32::INFINITY);
-            for other in (0..channels).filter(|other| *other != channel) {
-                // `columns` is free by now.
-                let difference = &mut self.columns[..width];
-                magnitude(mine, Some(of(other)), &mut self.sums, difference);
-                for (nearest, difference) in self.nearest.iter_mut().zip(&*difference) {
-                    *nearest = nearest.min(*difference);
-                }
-            }
-            for ((out, own), nearest) in out.iter_mut().zip(&self.own).zip(&self.nearest) {
+            let (to_next, to_other) = (&self.between[channel], &self.between[(channel + 2) % 3]);
+            let between = to_next.iter().zip(to_other);
+            for ((out, own), (next, other)) in out.iter_mut().zip(&self.own).zip(between) {
+                let nearest = next.min(*other);
                 *out = 1.0 / own.max(LEAST_RESIDUAL) + 1.0 / nearest.max(LEAST_DIFFERENCE);
             }
         }
@@ -332,7 +347,7 @@ impl<'a> Source<'a> {
             let samples = &mut samples[channel * padded..(channel + 1) * padded];
             match pixels.depth {
                 Depth::Eight => {
-                    let values = row[channel..].iter().step_by(bytes);
+                    let values = row.chunks_exact(bytes).map(|pixel| &pixel[channel]);
                     for (to, value) in samples[1..].iter_mut().zip(values) {
                         *to = f32::from(*value);
                     }

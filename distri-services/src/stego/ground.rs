@@ -49,14 +49,24 @@ pub(crate) struct Ground {
     /// Sorted.
     public: Vec<u32>,
     body: usize,
+    /// The body's runs that salts are read from, or that the picture's end cuts short: the first
+    /// carrier of each, in order, and how many carriers it has for the body.
+    short: Vec<(u32, usize)>,
 }
 
 /// Carriers of a body, in the order of the code.
 pub(crate) struct Order {
-    /// First carriers of the runs of each segment.
-    segments: Vec<Vec<u32>>,
+    segments: Vec<Segment>,
     /// Elements up to the end of each segment.
     ends: Vec<usize>,
+}
+
+/// Some runs of the body.
+struct Segment {
+    /// The first carrier of each.
+    runs: Vec<u32>,
+    /// Whether each has all its carriers, as nearly all have.
+    whole: bool,
 }
 
 impl Ground {
@@ -77,10 +87,28 @@ impl Ground {
             slots: [slot(0), slot(1)],
             public,
             body: 0,
+            short: Vec::new(),
         };
         let slots = ground.slots.each_ref().map(|slot| ground.free_in(slot));
         ground.body = carriers - ground.public.len() - slots.iter().sum::<usize>();
+        ground.short = ground.find_short();
         Some(ground)
+    }
+
+    fn find_short(&self) -> Vec<(u32, usize)> {
+        let parts = self.body_parts();
+        let in_body = |carrier: &u32| parts.iter().any(|part| part.contains(&(*carrier as usize)));
+        // Parts begin where runs do: slots begin and end at whole runs.
+        let last = self.carriers as u32 - 1;
+        let carriers = self.public.iter().copied().filter(in_body).chain([last]);
+        let mut starts: Vec<u32> = carriers
+            .map(|carrier| carrier / RUN as u32 * RUN as u32)
+            .collect();
+        starts.dedup();
+        let runs = starts.into_iter();
+        runs.map(|start| (start, self.free_in(&self.run(start))))
+            .filter(|(_, length)| *length < RUN)
+            .collect()
     }
 
     /// Carriers of the body.
@@ -108,6 +136,11 @@ impl Ground {
         ]
     }
 
+    /// Where a slot is.
+    pub(crate) fn slot_range(&self, slot: usize) -> Range<usize> {
+        self.slots[slot].clone()
+    }
+
     /// Carriers that a slot spreads over.
     pub(crate) fn slot_length(&self) -> usize {
         self.free_in(&self.slots[0])
@@ -123,7 +156,14 @@ impl Ground {
             .max(self.body.div_ceil(SEGMENT_MAX))
             .min(self.body.div_ceil(SEGMENT))
             .max(1);
-        let mut segments = vec![Vec::with_capacity(self.body / RUN / count + 2); count];
+        let runs = self.body / RUN / count + 2;
+        let empty = || Segment {
+            runs: Vec::with_capacity(runs),
+            whole: true,
+        };
+        let mut segments: Vec<Segment> = (0..count).map(|_| empty()).collect();
+        let mut lengths = vec![0; count];
+        let mut short = self.short.iter().peekable();
         let mut round: Vec<u32> = (0..count as u32).collect();
         let mut next = count;
         for part in self.body_parts() {
@@ -132,47 +172,88 @@ impl Ground {
                     shuffle(&mut round, &mut order);
                     next = 0;
                 }
-                segments[round[next] as usize].push(run as u32);
+                let segment = round[next] as usize;
+                let length = short.next_if(|(start, _)| *start as usize == run);
+                segments[segment].whole &= length.is_none();
+                segments[segment].runs.push(run as u32);
+                lengths[segment] += length.map_or(RUN, |(_, length)| *length);
                 next += 1;
             }
         }
         // Dealt from the top of the picture to its bottom; code words see a fair part of it only if
         // neighbours in a segment are no neighbours in the picture.
         for segment in &mut segments {
-            shuffle(segment, &mut order);
+            shuffle(&mut segment.runs, &mut order);
         }
-        let mut order = Order {
+        let ends = lengths.into_iter().scan(0, |end, length| {
+            *end += length;
+            Some(*end)
+        });
+        Order {
+            ends: ends.collect(),
             segments,
-            ends: Vec::with_capacity(count),
-        };
-        let mut end = 0;
-        for segment in &order.segments {
-            let runs = segment.iter().map(|run| self.free_in(&self.run(*run)));
-            end += runs.sum::<usize>();
-            order.ends.push(end);
         }
-        order
+    }
+
+    /// What `from` has for each carrier of one segment, in the order of the code.
+    pub(crate) fn gather<T: Copy + Default>(
+        &self,
+        order: &Order,
+        segment: usize,
+        from: &[T],
+        to: &mut Vec<T>,
+    ) {
+        /// Runs that are read side by side, so that whole cache lines are written.
+        const BLOCK: usize = 64;
+        let Segment { runs, whole } = &order.segments[segment];
+        to.clear();
+        if !whole {
+            to.extend(
+                self.carriers(order, segment)
+                    .map(|carrier| from[carrier as usize]),
+            );
+            return;
+        }
+        to.resize(runs.len() * RUN, T::default());
+        let nothing = [T::default(); RUN];
+        for (block, starts) in runs.chunks(BLOCK).enumerate() {
+            let mut sources = [&nothing; BLOCK];
+            for (source, start) in sources.iter_mut().zip(starts) {
+                let rest = &from[*start as usize..];
+                *source = rest
+                    .first_chunk()
+                    .expect("a whole run is within the picture");
+            }
+            for i in 0..RUN {
+                let row = &mut to[i * runs.len() + block * BLOCK..];
+                for (to, source) in row.iter_mut().zip(&sources[..starts.len()]) {
+                    *to = source[i];
+                }
+            }
+        }
+    }
+
+    /// The carriers of one segment by their number in the order of the code.
+    pub(crate) fn places<'a>(&self, order: &'a Order, segment: usize) -> Places<'a> {
+        let Segment { runs, whole } = &order.segments[segment];
+        match whole {
+            true => Places::Whole(runs),
+            false => Places::Listed(self.carriers(order, segment).collect()),
+        }
     }
 
     /// The carriers of one segment, in the order of the code.
-    pub(crate) fn carriers(&self, order: &Order, segment: usize, carriers: &mut Vec<u32>) {
-        carriers.clear();
-        let runs = &order.segments[segment];
-        let whole = |run: &u32| self.free_in(&self.run(*run)) == RUN;
-        if runs.iter().all(whole) {
-            for i in 0..RUN as u32 {
-                carriers.extend(runs.iter().map(|run| run + i));
-            }
-            return;
-        }
-        for i in 0..RUN as u32 {
-            let there = |run: &u32| {
+    pub(crate) fn carriers(&self, order: &Order, segment: usize) -> impl Iterator<Item = u32> {
+        let runs = &order.segments[segment].runs;
+        let row = move |i: u32| {
+            let there = move |run: &u32| {
                 let carrier = run + i;
                 let public = || self.public.binary_search(&carrier).is_ok();
                 ((carrier as usize) < self.run(*run).end && !public()).then_some(carrier)
             };
-            carriers.extend(runs.iter().filter_map(there));
-        }
+            runs.iter().filter_map(there)
+        };
+        (0..RUN as u32).flat_map(row)
     }
 
     fn run(&self, start: u32) -> Range<usize> {
@@ -187,6 +268,23 @@ impl Ground {
                 .partition_point(|carrier| (*carrier as usize) < end)
         };
         range.len() - (before(range.end) - before(range.start))
+    }
+}
+
+/// The carriers of a segment by their number in the order of the code.
+pub(crate) enum Places<'a> {
+    /// Of whole runs.
+    Whole(&'a [u32]),
+    /// One by one.
+    Listed(Vec<u32>),
+}
+
+impl Places<'_> {
+    pub(crate) fn carrier(&self, element: usize) -> u32 {
+        match self {
+            Self::Whole(runs) => runs[element % runs.len()] + (element / runs.len()) as u32,
+            Self::Listed(carriers) => carriers[element],
+        }
     }
 }
 
@@ -254,10 +352,16 @@ mod tests {
                 for slot in 0..SLOTS {
                     all.extend(ground.slot(slot, Stream::new(&[2; 32], 0)));
                 }
-                let mut segment = Vec::new();
+                let (every, mut gathered) =
+                    ((0..carriers as u32).collect::<Vec<u32>>(), Vec::new());
                 for i in 0..order.segments() {
-                    ground.carriers(&order, i, &mut segment);
+                    let segment: Vec<u32> = ground.carriers(&order, i).collect();
                     assert_eq!(segment.len(), order.span(&(i..i + 1)).len());
+                    ground.gather(&order, i, &every, &mut gathered);
+                    assert!(gathered == segment, "what is gathered is the carriers' own");
+                    let places = ground.places(&order, i);
+                    let placed = (0..segment.len()).map(|element| places.carrier(element));
+                    assert!(placed.eq(segment.iter().copied()), "so is what is placed");
                     all.extend(&segment);
                 }
                 assert_eq!(order.elements(), ground.body());
@@ -302,9 +406,7 @@ mod tests {
         let ground = Ground::new(1_000_000, Vec::new()).unwrap();
         let first = |key: u8| {
             let order = ground.order(60_000, Stream::new(&[key; 32], 0));
-            let mut carriers = Vec::new();
-            ground.carriers(&order, 0, &mut carriers);
-            carriers
+            ground.carriers(&order, 0).collect::<Vec<u32>>()
         };
 
         let (one, other) = (first(1), first(2));

@@ -4,10 +4,12 @@
 //! them.
 
 mod coding;
+mod coefficients;
 mod stages;
 
 pub use self::{
     coding::Coding,
+    coefficients::jpeg_costs,
     stages::{Stage, Stages},
 };
 use super::{

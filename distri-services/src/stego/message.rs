@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Job, Revealed,
-    adaptive::{Outcome, RATE_MAX, Refusal, Site},
+    adaptive::{self, Changes, CostsOf, Outcome, RATE_MAX, Refusal, Site},
     carriers::{self, Carriers},
     cost::{Cost, Measure},
     cover::Picture,
@@ -46,7 +46,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    fn of(is_part: bool) -> Self {
+    pub(crate) fn of(is_part: bool) -> Self {
         if is_part { Self::Part } else { Self::Message }
     }
 }
@@ -81,8 +81,14 @@ impl<'a> Packed<'a> {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// The payload as it is hidden adaptively.
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.packed.as_deref().unwrap_or(self.payload)
+    }
+
+    /// The payload's length before it was compressed, if it was.
+    pub(crate) fn unpacked(&self) -> Option<u32> {
+        self.packed.as_ref().map(|_| self.payload.len() as u32)
     }
 
     /// Bytes of label and payload in an adaptive message.
@@ -171,7 +177,8 @@ fn length(body: &[u8]) -> u32 {
 /// How an adaptive message is written.
 pub(crate) struct Effort<'a> {
     pub(crate) measure: Measure,
-    pub(crate) height: Height,
+    /// `None` for what suits the payload.
+    pub(crate) height: Option<Height>,
     pub(crate) threads: usize,
     pub(crate) go_on: &'a (dyn Fn() -> bool + Sync),
 }
@@ -185,21 +192,38 @@ pub(crate) fn write_adaptive(
     deriver: &mut Deriver<'_>,
     effort: &Effort<'_>,
 ) -> Result<Written, Error> {
-    let costs = carriers::costs(cover, effort.measure, effort.threads);
-    write_priced(cover, &costs, job, packed, mark, deriver, effort)
+    // The costs are the largest thing here: they go before the cover is copied.
+    let decided = {
+        let costs = carriers::costs(cover, effort.measure, effort.threads);
+        decide(cover, &costs, job, packed, deriver, effort)?
+    };
+    decided.write(cover, packed, mark, deriver)
 }
 
-/// As [`write_adaptive`], with the costs at hand.
-pub(crate) fn write_priced(
+/// What an adaptive message will change, but for its headers.
+pub(crate) struct Decided {
+    layout: Layout,
+    ground: Ground,
+    random: Stream,
+    secret: Zeroizing<[u8; 16]>,
+    /// Of the sealed body, in bytes.
+    length: u32,
+    outcome: Outcome,
+    changes: Changes,
+    /// Of the samples in and around each slot.
+    costs: [CostsOf; SLOTS],
+}
+
+/// Finds the changes that put the body in, given what each costs.
+pub(crate) fn decide(
     cover: &Picture,
     costs: &[Cost],
     job: &Job<'_>,
     packed: &Packed<'_>,
-    mark: Option<&Mark>,
-    deriver: &mut Deriver<'_>,
+    deriver: &Deriver<'_>,
     effort: &Effort<'_>,
-) -> Result<Written, Error> {
-    let mut carriers = Carriers::of(cover);
+) -> Result<Decided, Error> {
+    let carriers = Carriers::of(cover);
     let layout = Layout::new(carriers.len(), cover.context())
         .expect("a cover with room for the payload has room for the slots");
     let ground = ground_of(&layout, carriers.len())
@@ -214,49 +238,82 @@ pub(crate) fn write_priced(
         order: &keys.order,
         threads: effort.threads,
     };
-    let refused = |refusal| match refusal {
+    let suits = || adaptive::height_for(8 * body.len(), ground.body());
+    let height = effort.height.unwrap_or_else(suits);
+    let (outcome, changes) = carriers
+        .write_adaptive(&site, costs, &body, height, &mut random, effort.go_on)
+        .map_err(refused)?;
+    let costs = std::array::from_fn(|slot| {
+        let (public, own) = (layout.slot_samples(slot), ground.slot_range(slot));
+        CostsOf::new(costs, public.start.min(own.start)..public.end.max(own.end))
+    });
+    Ok(Decided {
+        length: length(&body),
+        layout,
+        ground,
+        random,
+        secret,
+        outcome,
+        changes,
+        costs,
+    })
+}
+
+impl Decided {
+    /// Copies `cover`, makes the changes, and writes headers that tell of them.
+    pub(crate) fn write(
+        self,
+        cover: &Picture,
+        packed: &Packed<'_>,
+        mark: Option<&Mark>,
+        deriver: &mut Deriver<'_>,
+    ) -> Result<Written, Error> {
+        let Self {
+            layout,
+            ground,
+            mut random,
+            ..
+        } = self;
+        let mut carriers = Carriers::of(cover);
+        carriers.apply(self.changes);
+        for (slot, costs) in self.costs.iter().enumerate() {
+            let deck = layout.slot_deck(slot);
+            let start = layout.slot_samples(slot).start as u32;
+            let cost = |position: u16| costs.of(start + u32::from(position));
+            let candidates = cheapest(cost, deck.public());
+            carriers.refresh(&layout, slot, &deck, mark, &mut random, candidates)?;
+            let salt = carriers.public_bits(&layout, slot, &deck).salt(slot);
+            let slot_keys = deriver.slot(ADAPTIVE, &salt);
+            let header = AdaptiveHeader {
+                body: self.length,
+                secret: self.secret.clone(),
+                parameters: self.outcome.parameters,
+                unpacked: packed.unpacked(),
+                is_part: packed.content == Content::Part,
+            };
+            let sealed = header.seal(ADAPTIVE, &slot_keys, layout.context());
+            let place = ground.slot(slot, slot_order(&slot_keys));
+            carriers
+                .write_adaptive_header(costs, &place, &sealed, &mut random)
+                .map_err(refused)?;
+        }
+        Ok(Written {
+            picture: carriers.into_picture(cover),
+            method: Method::Adaptive,
+            used: ground.body() + 2 * ground.slot_length(),
+            bits: 8 * (self.length as usize + SLOTS * HEADER_SEALED),
+            outcome: Some(self.outcome),
+        })
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
         Refusal::Stopped => Error::Stopped,
         Refusal::Stuck => Error::SelfCheck {
             what: Property::Exact,
         },
-    };
-    let outcome = carriers
-        .write_adaptive(
-            &site,
-            costs,
-            &body,
-            effort.height,
-            &mut random,
-            effort.go_on,
-        )
-        .map_err(refused)?;
-    for slot in 0..SLOTS {
-        let deck = layout.slot_deck(slot);
-        let start = layout.slot_samples(slot).start;
-        let candidates = cheapest(&costs[start..], deck.public());
-        carriers.refresh(&layout, slot, &deck, mark, &mut random, candidates)?;
-        let salt = carriers.public_bits(&layout, slot, &deck).salt(slot);
-        let slot_keys = deriver.slot(ADAPTIVE, &salt);
-        let header = AdaptiveHeader {
-            body: length(&body),
-            secret: secret.clone(),
-            parameters: outcome.parameters,
-            unpacked: packed.packed.as_ref().map(|_| packed.payload.len() as u32),
-            is_part: packed.content == Content::Part,
-        };
-        let sealed = header.seal(&slot_keys, layout.context());
-        let place = ground.slot(slot, slot_order(&slot_keys));
-        carriers
-            .write_adaptive_header(costs, &place, &sealed, &mut random)
-            .map_err(refused)?;
     }
-    Ok(Written {
-        picture: carriers.into_picture(cover),
-        method: Method::Adaptive,
-        used: ground.body() + 2 * ground.slot_length(),
-        bits: 8 * (body.len() + SLOTS * HEADER_SEALED),
-        outcome: Some(outcome),
-    })
 }
 
 /// Deals the samples of `picture` for a body of so many bits, as writing and reading do. Gives how
@@ -264,19 +321,13 @@ pub(crate) fn write_priced(
 pub(crate) fn deal(picture: &Picture, bits: usize, order: &[u8; 32]) -> Option<usize> {
     let carriers = Carriers::count(picture);
     let ground = ground_of(&Layout::new(carriers, picture.context())?, carriers)?;
-    let order = ground.order(bits, Stream::new(order, 0));
-    let (mut dealt, mut segment) = (0, Vec::new());
-    for i in 0..order.segments() {
-        ground.carriers(&order, i, &mut segment);
-        dealt += std::hint::black_box(&segment).len();
-    }
-    Some(dealt)
+    Some(ground.order(bits, Stream::new(order, 0)).elements())
 }
 
 /// The numbers of the public samples that are changed most gently.
-fn cheapest(costs: &[Cost], public: &[u16]) -> Vec<u8> {
+fn cheapest(cost: impl Fn(u16) -> Cost, public: &[u16]) -> Vec<u8> {
     let mut numbers = slot::any_candidate();
-    numbers.sort_by_key(|number| costs[usize::from(public[usize::from(*number)])]);
+    numbers.sort_by_key(|number| cost(public[usize::from(*number)]));
     numbers.truncate(slot::CANDIDATES);
     numbers
 }
@@ -307,7 +358,7 @@ fn open_slot(
     if let Some(ground) = ground_of(layout, carriers.len()) {
         let keys = deriver.slot(ADAPTIVE, &salt);
         let sealed = carriers.read_adaptive_header(&ground.slot(slot, slot_order(&keys)));
-        if let Some(header) = AdaptiveHeader::open(sealed, &keys, layout.context())? {
+        if let Some(header) = AdaptiveHeader::open(ADAPTIVE, sealed, &keys, layout.context())? {
             return Ok(Opening::Adaptive(header));
         }
     }

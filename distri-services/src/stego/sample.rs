@@ -1,7 +1,7 @@
 //! One colour sample of 8 or 16 bits and the one change that is ever made to it.
 
 /// A number that carries a bit in its parity.
-pub(crate) trait Sample: Copy + Ord + 'static {
+pub(crate) trait Sample: Copy + Default + Ord + Send + 'static {
     /// The bit it carries.
     fn bit(self) -> u8;
 

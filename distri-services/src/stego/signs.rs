@@ -68,24 +68,43 @@ impl<'a> Matrix<'a> {
         self.bands.0[sample % BANDS]
     }
 
-    /// The message that samples carry, of which `bits` tells one bit a byte.
-    pub(crate) fn read(&self, bits: &[u8]) -> Vec<u8> {
-        let mut read = Vec::with_capacity(self.bits + Self::OVERHANG);
-        let mut window = 0u128;
-        for (sample, bit) in bits.iter().enumerate() {
-            let start = self.start(sample);
-            while read.len() < start {
+    /// The first sample whose band begins at this row or beyond.
+    fn first_at(&self, row: usize) -> usize {
+        ((row as u64) << 32).div_ceil(self.slope) as usize
+    }
+
+    /// The message that samples carry, of which `bit` tells the bit.
+    pub(crate) fn read<T: Copy>(&self, samples: &[T], bit: impl Fn(T) -> u8) -> Vec<u8> {
+        let rows = self.bits + Self::OVERHANG;
+        let mut read = Vec::with_capacity(self.bits);
+        let (mut window, mut begin) = (0u128, 0);
+        for row in 0..rows {
+            let end = self.first_at(row + 1).min(samples.len());
+            window ^= self.sum(begin, &samples[begin..end], &bit);
+            begin = end;
+            if row >= Self::OVERHANG {
                 read.push((window & 1) as u8);
-                window >>= 1;
             }
-            window ^= self.band(sample) & u128::from(*bit).wrapping_neg();
-        }
-        while read.len() < self.bits + Self::OVERHANG {
-            read.push((window & 1) as u8);
             window >>= 1;
         }
-        read.drain(..Self::OVERHANG);
         read
+    }
+
+    /// The sum of the bands of samples whose bits are ones, of which the first has this number.
+    fn sum<T: Copy>(&self, number: usize, mut samples: &[T], bit: impl Fn(T) -> u8) -> u128 {
+        let (mut low, mut high) = (0u64, 0u64);
+        let mut bands = &self.bands.0[number % BANDS..];
+        loop {
+            for (sample, band) in samples.iter().zip(bands) {
+                let mask = u64::from(bit(*sample)).wrapping_neg();
+                low ^= *band as u64 & mask;
+                high ^= (band >> 64) as u64 & mask;
+            }
+            let Some(rest) = samples.get(bands.len()..) else {
+                return u128::from(high) << 64 | u128::from(low);
+            };
+            (samples, bands) = (rest, &self.bands.0[..]);
+        }
     }
 
     /// Chooses so that what is read changes by `target`, which has a bit for each row. Choices
@@ -93,92 +112,250 @@ impl<'a> Matrix<'a> {
     pub(crate) fn solve(&self, choices: &mut [Choice], target: &[u8]) -> bool {
         debug_assert_eq!(target.len(), self.bits);
         let rows = self.bits + Self::OVERHANG;
-        // A vector for each row, with its lowest bit at that row, and whose choice it came from.
-        let mut basis = vec![0u128; rows];
-        let mut owner = vec![u32::MAX; rows];
+        let mut basis = Basis::new(rows);
         for (i, choice) in choices.iter().enumerate() {
-            let (mut row, mut vector) = self.column(choice);
-            while vector != 0 {
-                let skip = vector.trailing_zeros();
-                vector >>= skip;
-                row += skip as usize;
-                if basis[row] == 0 {
-                    basis[row] = vector;
-                    owner[row] = i as u32;
-                    break;
-                }
-                vector ^= basis[row];
-            }
+            basis.take_in(self.column(choice), i as u32);
         }
-        if owner[Self::OVERHANG..].contains(&u32::MAX) {
+        if basis.owner[Self::OVERHANG..rows].contains(&NOBODY) {
             return false;
         }
-        let mut pivot = vec![u32::MAX; choices.len()];
-        for (row, owner) in owner
-            .iter()
-            .enumerate()
-            .filter(|(_, owner)| **owner != u32::MAX)
-        {
+        let mut pivot = vec![NOBODY; choices.len()];
+        let owned = basis.owner.iter().enumerate();
+        for (row, owner) in owned.filter(|(_, owner)| **owner != NOBODY) {
             pivot[*owner as usize] = row as u32;
         }
 
-        let mut wanted = vec![0; Self::OVERHANG];
-        wanted.extend_from_slice(target);
-        wanted.resize(rows + BAND, 0);
-        let add = |wanted: &mut [u8], row: usize, vector: u128| {
-            for (i, wanted) in wanted[row..row + BAND].iter_mut().enumerate() {
-                *wanted ^= (vector >> i & 1) as u8;
+        // One bit for each row.
+        let mut wanted = vec![0u64; rows / WORD + WORDS];
+        for (row, bit) in (Self::OVERHANG..).zip(target) {
+            wanted[row / WORD] |= u64::from(*bit) << (row % WORD);
+        }
+        let add = |wanted: &mut [u64], block: usize, words: &[u64; WORDS]| {
+            for (wanted, word) in wanted[block..].iter_mut().zip(words) {
+                *wanted ^= word;
             }
         };
         for (choice, pivot) in choices.iter().zip(&pivot) {
-            if *pivot == u32::MAX && choice.flip {
-                let (row, vector) = self.column(choice);
-                add(&mut wanted, row, vector);
+            if *pivot == NOBODY && choice.flip {
+                let vector = self.column(choice);
+                add(&mut wanted, vector.block, &vector.words);
             }
         }
-        let mut take = vec![false; rows];
+        // Four rows each.
+        let mut take = vec![0u8; rows / FEW + 1];
         for row in Self::OVERHANG..rows {
-            if wanted[row] == 1 {
-                take[row] = true;
-                add(&mut wanted, row, basis[row]);
+            if wanted[row / WORD] >> (row % WORD) & 1 == 1 {
+                take[row / FEW] |= 1 << (row % FEW);
+                add(&mut wanted, row / WORD, &basis.vectors[row]);
             }
         }
         // A vector is its choice's column and others that were there before: take them apart.
         for (choice, pivot) in choices.iter_mut().zip(pivot).rev() {
-            if pivot == u32::MAX {
+            if pivot == NOBODY {
                 continue;
             }
-            choice.flip = take[pivot as usize];
+            let pivot = pivot as usize;
+            choice.flip = take[pivot / FEW] >> (pivot % FEW) & 1 == 1;
             if choice.flip {
-                let (mut row, mut vector) = self.column(choice);
-                loop {
-                    let skip = vector.trailing_zeros();
-                    vector >>= skip;
-                    row += skip as usize;
-                    if row == pivot as usize {
-                        break;
-                    }
-                    vector ^= basis[row];
-                    take[row] ^= true;
-                }
+                basis.take_apart(self.column(choice), pivot, &mut take);
             }
         }
         true
     }
 
-    /// The rows that a choice adds to: the first, and which from there on. Without those that do
-    /// not exist.
-    fn column(&self, choice: &Choice) -> (usize, u128) {
+    /// The rows that a choice adds to, without those that do not exist.
+    fn column(&self, choice: &Choice) -> Vector {
         let start = self.start(choice.sample as usize);
-        let mut vector = self.band(choice.sample as usize);
+        let mut band = self.band(choice.sample as usize);
         if start < Self::OVERHANG {
-            vector &= u128::MAX << (Self::OVERHANG - start);
+            band &= u128::MAX << (Self::OVERHANG - start);
         }
         let left = self.bits + Self::OVERHANG - start;
         if left < BAND {
-            vector &= (1 << left) - 1;
+            band &= (1 << left) - 1;
         }
-        (start, vector)
+        Vector::new(start, band)
+    }
+}
+
+/// Rows in a word of a [`Vector`].
+const WORD: usize = u64::BITS as usize;
+/// Words that hold a band wherever it begins.
+const WORDS: usize = BAND / WORD + 1;
+/// Rows that are dealt with in one step.
+const FEW: usize = 4;
+/// Of a row, that it has no vector yet; of a choice, that none came from it.
+const NOBODY: u32 = u32::MAX;
+
+/// Some rows. Its words begin at whole multiples of their length, so that adding shifts nothing.
+struct Vector {
+    /// The number of its first word.
+    block: usize,
+    words: [u64; WORDS],
+}
+
+impl Vector {
+    fn new(start: usize, band: u128) -> Self {
+        let shift = (start % WORD) as u32;
+        let low = band << shift;
+        // All that was shifted out, and nothing if nothing was.
+        let high = (band >> 1) >> (u128::BITS - 1 - shift);
+        Self {
+            block: start / WORD,
+            words: [low as u64, (low >> WORD) as u64, high as u64],
+        }
+    }
+
+    /// Adds a vector whose words begin where its own do.
+    #[inline]
+    fn add(&mut self, other: &[u64; WORDS]) {
+        for (word, other) in self.words.iter_mut().zip(other) {
+            *word ^= other;
+        }
+    }
+
+    /// Goes on to the next word, because the first is empty. False if there is nothing left.
+    #[inline]
+    fn advance(&mut self) -> bool {
+        let [_, second, third] = self.words;
+        self.words = [second, third, 0];
+        self.block += 1;
+        second | third != 0
+    }
+}
+
+/// A vector for each row, of which that row is the first, and whose choice it came from.
+///
+/// A new vector passes some sixty rows with vectors of their own before it finds one that has none.
+/// So, of each four rows that all have one, the sums of those are kept, one for each way in which
+/// they may be needed: there is one look-up for four rows, and nothing to predict.
+struct Basis {
+    vectors: Vec<[u64; WORDS]>,
+    owner: Vec<u32>,
+    sums: Vec<Sums>,
+}
+
+/// Sums of the vectors of four rows: for each state of those rows, the one that clears them.
+#[derive(Clone, Copy)]
+struct Sums {
+    /// Rows that have a vector.
+    there: u8,
+    sums: [[u64; WORDS]; 1 << FEW],
+    /// Whose vectors are in each sum.
+    rows: [u8; 1 << FEW],
+}
+
+impl Basis {
+    fn new(rows: usize) -> Self {
+        // A few more, for words of which not all rows exist.
+        let rows = rows.next_multiple_of(WORD);
+        let nothing = Sums {
+            there: 0,
+            sums: [[0; WORDS]; 1 << FEW],
+            rows: [0; 1 << FEW],
+        };
+        Self {
+            vectors: vec![[0; WORDS]; rows],
+            owner: vec![NOBODY; rows],
+            sums: vec![nothing; rows / FEW],
+        }
+    }
+
+    /// Takes in what is left of `vector` when all rows that have vectors are cleared, if anything is.
+    fn take_in(&mut self, mut vector: Vector, owner: u32) {
+        loop {
+            let mut at = vector.words[0].trailing_zeros() as usize / FEW * FEW;
+            while at < WORD {
+                let few = (vector.block * WORD + at) / FEW;
+                let state = (vector.words[0] >> at) as usize % (1 << FEW);
+                let sums = &self.sums[few];
+                if sums.there == (1 << FEW) - 1 {
+                    vector.add(&sums.sums[state]);
+                    at += FEW;
+                    continue;
+                }
+                if state == 0 {
+                    at += FEW;
+                    continue;
+                }
+                let row = few * FEW + state.trailing_zeros() as usize;
+                if self.owner[row] == NOBODY {
+                    self.vectors[row] = vector.words;
+                    self.owner[row] = owner;
+                    self.fill(row);
+                    return;
+                }
+                vector.add(&self.vectors[row]);
+            }
+            if !vector.advance() {
+                return;
+            }
+        }
+    }
+
+    /// Notes that `row` has a vector, and sums up if its neighbours have.
+    fn fill(&mut self, row: usize) {
+        let few = row / FEW;
+        let sums = &mut self.sums[few];
+        sums.there |= 1 << (row % FEW);
+        if sums.there != (1 << FEW) - 1 {
+            return;
+        }
+        // A state's lowest row is cleared by that row's vector, which leaves a state without it.
+        let states = (0..FEW).rev().flat_map(|lowest| {
+            let above = 0..1usize << (FEW - 1 - lowest);
+            above.map(move |above| (lowest, (2 * above + 1) << lowest))
+        });
+        for (lowest, state) in states {
+            let own = self.vectors[few * FEW + lowest];
+            let cleared = (own[0] >> (few * FEW % WORD)) as usize % (1 << FEW);
+            let after = state ^ cleared;
+            let (mut sum, rows) = (sums.sums[after], sums.rows[after]);
+            for (sum, own) in sum.iter_mut().zip(own) {
+                *sum ^= own;
+            }
+            sums.sums[state] = sum;
+            sums.rows[state] = rows | 1 << lowest;
+        }
+    }
+
+    /// Takes in `take` those rows the other way whose vectors are in the one of row `pivot`, which
+    /// came from the column `vector`.
+    fn take_apart(&self, mut vector: Vector, pivot: usize, take: &mut [u8]) {
+        loop {
+            let mut at = vector.words[0].trailing_zeros() as usize / FEW * FEW;
+            while at < WORD {
+                let few = (vector.block * WORD + at) / FEW;
+                let state = (vector.words[0] >> at) as usize % (1 << FEW);
+                if few == pivot / FEW {
+                    let below = state % (1 << (pivot % FEW));
+                    if below == 0 {
+                        return;
+                    }
+                    let row = below.trailing_zeros() as usize;
+                    take[few] ^= 1 << row;
+                    vector.add(&self.vectors[few * FEW + row]);
+                    continue;
+                }
+                let sums = &self.sums[few];
+                if sums.there == (1 << FEW) - 1 {
+                    take[few] ^= sums.rows[state];
+                    vector.add(&sums.sums[state]);
+                    at += FEW;
+                    continue;
+                }
+                if state == 0 {
+                    at += FEW;
+                    continue;
+                }
+                let row = state.trailing_zeros() as usize;
+                take[few] ^= 1 << row;
+                vector.add(&self.vectors[few * FEW + row]);
+            }
+            if !vector.advance() {
+                return;
+            }
+        }
     }
 }
 
@@ -225,7 +402,7 @@ mod tests {
             .collect();
         let bands = bands(seed);
         let matrix = Matrix::new(&bands, samples, message.len());
-        let read = matrix.read(&before);
+        let read = matrix.read(&before, |bit| bit);
         let target: Vec<u8> = read.iter().zip(&message).map(|(a, b)| a ^ b).collect();
 
         if !matrix.solve(&mut choices, &target) {
@@ -236,7 +413,7 @@ mod tests {
         for choice in &choices {
             after[choice.sample as usize] ^= u8::from(choice.flip);
         }
-        assert!(matrix.read(&after) == message);
+        assert!(matrix.read(&after, |bit| bit) == message);
         let flips = choices.iter().filter(|choice| choice.flip).count();
         assert!((flips * 10 / choices.len()).abs_diff(5) <= 1, "{flips}");
         true
@@ -271,6 +448,9 @@ mod tests {
     fn no_samples_carry_nothing() {
         let bands = bands(5);
 
-        assert_eq!(Matrix::new(&bands, 0, 0).read(&[]), Vec::<u8>::new());
+        assert_eq!(
+            Matrix::new(&bands, 0, 0).read(&[0u8; 0], |bit| bit),
+            Vec::<u8>::new()
+        );
     }
 }

@@ -90,13 +90,14 @@ impl Code {
         }
     }
 
-    /// Reads the message of `read.len()` bits that `bits` carry. Both hold one bit a byte.
-    pub(crate) fn read(&self, bits: &[u8], read: &mut [u8]) {
+    /// Reads the message of `read.len()` bits, one a byte, that `samples` carry, of which `bit` tells
+    /// the bit.
+    pub(crate) fn read<T: Copy>(&self, samples: &[T], bit: impl Fn(T) -> u8, read: &mut [u8]) {
         let mut state = 0;
-        for (block, read) in blocks(read.len(), bits.len()).zip(read) {
+        for (block, read) in blocks(read.len(), samples.len()).zip(read) {
             let columns = self.columns(block.len());
-            for (bit, column) in bits[block].iter().zip(columns) {
-                state ^= column & u16::from(*bit).wrapping_neg();
+            for (sample, column) in samples[block].iter().zip(columns) {
+                state ^= column & u16::from(bit(*sample)).wrapping_neg();
             }
             *read = (state & 1) as u8;
             state >>= 1;
@@ -117,11 +118,11 @@ impl Code {
         changes: &mut [u8],
     ) -> bool {
         let mut read = vec![0; message.len()];
-        self.read(bits, &mut read);
+        self.read(bits, |bit| bit, &mut read);
         let target: Vec<u8> = read.iter().zip(message).map(|(a, b)| a ^ b).collect();
-        trellis.search(self, costs, &target, changes);
-        self.read(changes, &mut read);
-        if read != target && plain::search(self, costs, &target, changes).is_none() {
+        if !trellis.search(self, costs, &target, changes)
+            && plain::search(self, costs, &target, changes).is_none()
+        {
             return false;
         }
         for (bit, change) in bits.iter_mut().zip(&*changes) {

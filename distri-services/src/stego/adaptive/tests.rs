@@ -110,6 +110,14 @@ fn distortion_is_near_the_bound_at_every_rate() {
 }
 
 #[test]
+fn the_less_there_is_to_hide_the_higher_the_code() {
+    let heights = [0, 29_000, 31_000, 119_000, 121_000, 900_000]
+        .map(|bits| height_for(bits, 1_000_000).get());
+
+    assert_eq!(heights, [12, 12, 11, 11, 10, 10]);
+}
+
+#[test]
 fn steps_go_up_as_often_as_down() {
     let cover = cover(200_000, 7);
     let site = site(&cover.ground, &[7; 32]);

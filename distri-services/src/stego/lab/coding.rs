@@ -131,7 +131,7 @@ impl Coding {
         let share = self.message.len() / (self.costs.len() / self.segment);
         let segments = self.bits.chunks(self.segment);
         for (bits, read) in segments.zip(read.chunks_mut(share)) {
-            self.code.read(bits, read);
+            self.code.read(bits, |bit| bit, read);
         }
         read
     }

@@ -145,15 +145,9 @@ impl<'a> Stages<'a> {
         };
         let mut deriver = Deriver::new(self.job.key);
         let packed = Packed::new(&self.job, Content::Message);
-        let written = message::write_priced(
-            &self.cover.picture,
-            &self.costs,
-            &self.job,
-            &packed,
-            None,
-            &mut deriver,
-            &effort,
-        )?;
+        let (cover, job) = (&self.cover.picture, &self.job);
+        let decided = message::decide(cover, &self.costs, job, &packed, &deriver, &effort)?;
+        let written = decided.write(cover, &packed, None, &mut deriver)?;
         Ok(written.picture)
     }
 
