@@ -11,7 +11,11 @@
 //! that measure precision is spent where it matters, and a path that is 255 dearer than the best is
 //! e^21 times less likely.
 
-use std::{ops::Range, sync::Mutex};
+mod plainly;
+
+use std::sync::Mutex;
+
+pub(crate) use self::plainly::{CostsOf, read_plainly, write_plainly};
 
 use super::{
     bound::{Census, Sums},
@@ -187,23 +191,24 @@ impl Site<'_> {
         let bands = self.bands(parameters.matrix);
         let groups = order.groups(groups(&order, signs));
         let parts = workers::map(self.threads, groups, |group| {
-            let (mut gathered, mut all) = (Vec::new(), Vec::new());
+            let mut gathered = Vec::new();
             let mut first_layer = vec![0; order.share(&group, changing).len()];
             let mut rest = first_layer.as_mut_slice();
             for segment in group.clone() {
+                if signs == 0 {
+                    gathered.clear();
+                }
+                let before = gathered.len();
                 self.ground.gather(&order, segment, samples, &mut gathered);
                 let share = order.share(&(segment..segment + 1), changing).len();
                 let (read, left) = rest.split_at_mut(share);
-                code.read(&gathered, S::bit, read);
+                code.read(&gathered[before..], S::bit, read);
                 rest = left;
-                if signs > 0 {
-                    all.extend_from_slice(&gathered);
-                }
             }
             let share = order.share(&group, signs).len();
             let second_layer = match signs {
                 0 => Vec::new(),
-                _ => Matrix::new(&bands, all.len(), share).read(&all, S::second_bit),
+                _ => Matrix::new(&bands, gathered.len(), share).read(&gathered, S::second_bit),
             };
             (first_layer, second_layer)
         });
@@ -400,6 +405,8 @@ impl<S: Sample + Sync> Writer<'_, S> {
             return Some(changed);
         }
         let ground = self.site.ground;
+        samples.clear();
+        costs.clear();
         ground.gather(self.order, segment, self.samples, samples);
         ground.gather(self.order, segment, self.costs, costs);
         for lane in [&mut *of_segment, &mut *bits, &mut *changes] {
@@ -461,13 +468,12 @@ impl<S: Sample + Sync> Writer<'_, S> {
             }
             let mut random = Stream::new(&seed, 0);
             let (mut samples, mut choices, mut carriers) = (Vec::new(), Vec::new(), Vec::new());
-            let (mut changes, mut of_segment) = (Vec::new(), Vec::new());
+            let mut changes = Vec::new();
             let ground = self.site.ground;
             for changed in &segments {
                 let before = samples.len() as u32;
                 if signs > 0 {
-                    ground.gather(self.order, changed.segment, self.samples, &mut of_segment);
-                    samples.extend_from_slice(&of_segment);
+                    ground.gather(self.order, changed.segment, self.samples, &mut samples);
                 }
                 let places = ground.places(self.order, changed.segment);
                 for i in &changed.elements {
@@ -562,87 +568,6 @@ impl Prices {
             (self.free[usize::from(cost)], cost < self.inverted_below)
         }
     }
-}
-
-/// The costs of some carriers, which are all that is left of them when the rest is not needed.
-pub(crate) struct CostsOf {
-    first: usize,
-    costs: Vec<Cost>,
-}
-
-impl CostsOf {
-    pub(crate) fn new(costs: &[Cost], carriers: Range<usize>) -> Self {
-        Self {
-            first: carriers.start,
-            costs: costs[carriers].to_vec(),
-        }
-    }
-
-    pub(crate) fn of(&self, carrier: u32) -> Cost {
-        self.costs[carrier as usize - self.first]
-    }
-}
-
-/// Puts bits into samples by whether they change alone, in the order given. For headers.
-pub(crate) fn write_plainly<S: Sample>(
-    samples: &mut [S],
-    costs: &CostsOf,
-    carriers: &[u32],
-    bytes: &[u8],
-    height: Height,
-    random: &mut Stream,
-) -> Result<(), Refusal> {
-    let message = unpack(bytes);
-    let mut census = Census::default();
-    for carrier in carriers {
-        census.add(costs.of(*carrier), samples[*carrier as usize].is_extreme());
-    }
-    let prices = Prices::new(&census, message.len(), false);
-    let code = Code::new(height, carriers.len().div_ceil(message.len()));
-    let mut bits: Vec<u8> = carriers
-        .iter()
-        .map(|c| samples[*c as usize].bit())
-        .collect();
-    let price = |carrier: &u32| prices.of(costs.of(*carrier), false).0;
-    let mut prices: Vec<u8> = carriers.iter().map(price).collect();
-    for block in blocks(message.len(), carriers.len()) {
-        let cost = |i: &usize| costs.of(carriers[*i]);
-        let cheapest = block.min_by_key(cost).ok_or(Refusal::Stuck)?;
-        prices[cheapest] = prices[cheapest].min(COST_MAX as u8);
-    }
-    let mut changes = vec![0; bits.len()];
-    if !code.write(
-        &mut Trellis::default(),
-        &prices,
-        &mut bits,
-        &message,
-        &mut changes,
-    ) {
-        return Err(Refusal::Stuck);
-    }
-    for (carrier, change) in carriers.iter().zip(changes) {
-        if change == 1 {
-            let sample = &mut samples[*carrier as usize];
-            *sample = sample.stepped(random.next_word() & 1 == 1);
-        }
-    }
-    Ok(())
-}
-
-/// Reads what [`write_plainly`] wrote.
-pub(crate) fn read_plainly<S: Sample>(
-    samples: &[S],
-    carriers: &[u32],
-    bytes: &mut [u8],
-    height: Height,
-) {
-    let mut read = vec![0; bytes.len() * 8];
-    let bits: Vec<u8> = carriers
-        .iter()
-        .map(|c| samples[*c as usize].bit())
-        .collect();
-    Code::new(height, carriers.len().div_ceil(read.len())).read(&bits, |bit| bit, &mut read);
-    bytes.copy_from_slice(&pack(&read));
 }
 
 /// One bit a byte, lowest first.

@@ -195,7 +195,8 @@ impl Ground {
         }
     }
 
-    /// What `from` has for each carrier of one segment, in the order of the code.
+    /// Puts what `from` has for each carrier of one segment, in the order of the code, behind what is
+    /// in `to`.
     pub(crate) fn gather<T: Copy + Default>(
         &self,
         order: &Order,
@@ -206,7 +207,6 @@ impl Ground {
         /// Runs that are read side by side, so that whole cache lines are written.
         const BLOCK: usize = 64;
         let Segment { runs, whole } = &order.segments[segment];
-        to.clear();
         if !whole {
             to.extend(
                 self.carriers(order, segment)
@@ -214,7 +214,9 @@ impl Ground {
             );
             return;
         }
-        to.resize(runs.len() * RUN, T::default());
+        let before = to.len();
+        to.resize(before + runs.len() * RUN, T::default());
+        let to = &mut to[before..];
         let nothing = [T::default(); RUN];
         for (block, starts) in runs.chunks(BLOCK).enumerate() {
             let mut sources = [&nothing; BLOCK];
@@ -357,6 +359,7 @@ mod tests {
                 for i in 0..order.segments() {
                     let segment: Vec<u32> = ground.carriers(&order, i).collect();
                     assert_eq!(segment.len(), order.span(&(i..i + 1)).len());
+                    gathered.clear();
                     ground.gather(&order, i, &every, &mut gathered);
                     assert!(gathered == segment, "what is gathered is the carriers' own");
                     let places = ground.places(&order, i);
