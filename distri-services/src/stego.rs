@@ -303,7 +303,7 @@ impl Settings {
             Method::Matching => message::write_matching(cover, job, content, mark, &mut deriver)?,
             Method::Adaptive => {
                 let effort = Effort {
-                    measure: cost::Measure::Hill,
+                    measure: cost::Measure::default(),
                     height,
                     threads,
                     go_on: job.go_on,
