@@ -2,16 +2,16 @@
 //! of the bound.
 //!
 //! ```text
-//! stego_lab costs IN OUT.f32 [--apart]          each sample's cost, f32 little endian, picture order
+//! stego_lab costs IN OUT.f32 [--across]          each sample's cost, f32 little endian, picture order
 //! stego_lab jpeg-costs IN.jpg OUT.f32           each coefficient's cost, block after block, row by row
 //! stego_lab jpeg IN.jpg OUT.jpg [--bytes 100] [--height 10] [--seed 1]   hides in a JPEG that stays one
 //! stego_lab embed IN OUT.png --rate 0.1 [--method adaptive|matching] [--height 10] [--seed 1]
-//! stego_lab simulate IN OUT.png --rate 0.1 [--apart] [--seed 1]
+//! stego_lab simulate IN OUT.png --rate 0.1 [--across] [--seed 1]
 //! stego_lab analyze IN OUT.png                  what `analyze` says; hides as much as it recommends
 //! ```
 //!
 //! Prints one line of JSON with figures. `--rate` is in bits for each sample that may change, with
-//! headers and seals counted. `--apart` prices channels by themselves, as the paper does.
+//! headers and seals counted. `--across` prices differences between channels as well, as `hide` did once.
 
 use std::{collections::HashMap, error::Error, fs, process::ExitCode, time::Instant};
 
@@ -35,7 +35,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
     let mut left = arguments.into_iter();
     while let Some(argument) = left.next() {
         match argument.strip_prefix("--") {
-            Some("apart") => drop(flags.insert("apart".to_owned(), String::new())),
+            Some("across") => drop(flags.insert("across".to_owned(), String::new())),
             Some(flag) => {
                 drop(flags.insert(flag.to_owned(), left.next().ok_or("a flag needs a value")?))
             }
@@ -52,7 +52,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
         Ok(flags.get(flag).map_or(Ok(default), |text| text.parse())?)
     };
     let (rate, seed) = (number("rate", 0.1)?, number("seed", 1.0)? as u64);
-    let apart = flags.contains_key("apart");
+    let across = flags.contains_key("across");
     let cover = fs::read(input)?;
     let line = |method: &str, figures: lab::Figures| {
         format!(
@@ -69,7 +69,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
     };
     match command.as_str() {
         "costs" => {
-            let (size, channels, costs) = lab::costs(&cover, apart)?;
+            let (size, channels, costs) = lab::costs(&cover, across)?;
             let bytes: Vec<u8> = costs.iter().flat_map(|cost| cost.to_le_bytes()).collect();
             fs::write(output, bytes)?;
             let (width, height) = (size.width, size.height);
@@ -136,7 +136,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
             Ok(line(&format!("{method:?}").to_lowercase(), figures))
         }
         "simulate" => {
-            let (image, figures) = lab::simulate(&cover, rate, apart, seed)?;
+            let (image, figures) = lab::simulate(&cover, rate, across, seed)?;
             fs::write(output, image)?;
             Ok(line("simulated", figures))
         }

@@ -314,7 +314,7 @@ impl Settings {
             Method::Matching => message::write_matching(cover, job, content, mark, &mut deriver)?,
             Method::Adaptive | Method::Jpeg => {
                 let effort = Effort {
-                    measure: cost::Measure::Hill,
+                    measure: cost::Measure::default(),
                     height,
                     threads,
                     go_on: job.go_on,
