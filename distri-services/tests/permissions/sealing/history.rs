@@ -116,8 +116,7 @@ fn written_together(whole: &Whole, parts: Vec<Vec<Deed>>) -> (Vec<Dated>, Head) 
     let (mut first, mut at_ms) = (0, 0);
     let mut previous = ChainHash::from_array([0; 32]);
     for end in ends {
-        for nr in first..end {
-            let entry = &mut entries[nr];
+        for (nr, entry) in entries.iter_mut().enumerate().take(end).skip(first) {
             entry.entry.previous = previous;
             entry.entry.previous_ms = if nr == first { at_ms } else { 0 };
             entry.at_ms = at_ms + 1000;
