@@ -13,6 +13,9 @@ from PIL import Image
 
 SIDE = 256
 
+# Reduced by two or more, until the longer side has 2,000 samples or fewer.
+AT_MOST = None
+
 # Folder, pattern, reduced by, tiles at most of a photograph. Halving by a box filter takes away
 # the traces of JPEG (Wikipedia's photographs are JPEG-born) and of demosaicking alike.
 GREY = [
@@ -31,11 +34,25 @@ COLOUR = [
     ("images/usc_sipi/aerials", "2.1.*.png", 1, 2),
     ("images/usc_sipi/aerials", "2.2.*.png", 2, 2),
     ("sealwatch/test/assets/cover/uncompressed_color", "*.png", 1, 2),
+    # JPEG-born all of them, so at least halved: to 2,000 samples a side at most.
+    ("SelfExSR/data/Urban100/image_SRF_4", "*_HR.png", 2, 2),
+    ("SelfExSR/data/Sun-Hays80/image_SRF_8", "*_HR.png", 2, 2),
+    ("wallpapers/elementary", "*.jpg", AT_MOST, 4),
+    ("wallpapers/pop", "*.jpg", AT_MOST, 4),
+    ("wallpapers/debian", "**/*.jpg", AT_MOST, 4),
 ]
 JPEG = [("BSDS500/BSDS500/data/images", "*/*.jpg", 1, 1)]
 
 # Not photographs, or stego images already.
-LEFT_OUT = ("artificial", "zone_plate", "_hill")
+LEFT_OUT = ("artificial", "zone_plate", "_hill") + (
+    # Of the wallpapers, what is drawn, rendered or put together.
+    "ARTcast", "Ashim DSilva Night", "Bokeh Glow", "Cold Peak", "Elephants", "Glow", "GreenTrad",
+    "Lake McDonald", "Low Poly", "Mesh Gradient", "Our Night", "Relax", "Somewhere Far",
+    "Star River", "Tiny World", "Urban Dream", "analogpattern", "elegantair", "sebastien-gabriel", "umang",
+)  # fmt: skip
+
+# Wallpapers come in versions: photographs whose thumbnails correlate more than this are one.
+SAME = 0.84
 
 
 def tiles_of(image, most):
@@ -58,15 +75,29 @@ def poor(tile):
     return grey.std() < 4 or saturated > 0.1 or (len(within) > 16 and (within == 0).mean() > 0.1)
 
 
+def thumbnail(image):
+    """What a photograph looks like from afar, of mean 0 and length 1."""
+    small = np.asarray(image.convert("L").resize((24, 24), Image.Resampling.BOX), dtype=float)
+    small -= small.mean()
+    return (small / max(np.sqrt((small**2).sum()), 1e-9)).ravel()
+
+
 def cut(folder, sources, mode):
     tiles, photographs, sets, number, poor_ones = [], [], [], 0, 0
+    seen = []
     for place, pattern, reduce, most in sources:
         for path in sorted((folder / place).glob(pattern)):
             if any(word in path.name for word in LEFT_OUT):
                 continue
             image = Image.open(path).convert(mode)
-            if reduce > 1:
-                image = image.reduce(reduce)
+            if reduce is AT_MOST:
+                look = thumbnail(image)
+                if any(look @ other > SAME for other in seen):
+                    continue
+                seen.append(look)
+            by = reduce or max(2, -(-max(image.size) // 2000))
+            if by > 1:
+                image = image.reduce(by)
             found = list(tiles_of(np.asarray(image), most))
             good = [tile for tile in found if not poor(tile)]
             poor_ones += len(found) - len(good)

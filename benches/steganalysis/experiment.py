@@ -1,7 +1,7 @@
 """Detects: features of covers and stego tiles, then a classifier trained on half the photographs.
 
     python experiment.py features     (resumes: what is in WORK/features stays)
-    python experiment.py classify     (writes WORK/results.json)
+    python experiment.py classify     (writes WORK/results.json, and WORK/decisions for compare.py)
 
 Both skip schemes whose stego tiles are not there yet.
 """
@@ -19,11 +19,12 @@ import time
 
 import numpy as np
 
+import compare
 import detectors
 import embedders
 
 RATES = (0.1, 0.2, 0.4)
-SCHEMES = embedders.SIMULATED + embedders.OURS
+SCHEMES = embedders.SIMULATED + embedders.OURS + embedders.COLOURED
 SPLITS = 8
 LEARNERS = 31
 DIMENSIONS = {
@@ -93,8 +94,8 @@ def halves(photographs, split):
     return np.isin(photographs, drawn)
 
 
-def error_of(covers, stegos, train, dimensions, seed):
-    """(false alarms + misses) / 2 on the tiles that did not train; also the area under the ROC.
+def decisions_of(covers, stegos, train, dimensions, seed):
+    """Confidence that they are stego images, of the covers and the stego tiles that did not train.
 
     The dimension of the subspaces is chosen by the out-of-bag error, thus by training tiles alone.
     """
@@ -114,11 +115,25 @@ def error_of(covers, stegos, train, dimensions, seed):
         if records[-1]["oob_error"] < best[0]:
             best = (records[-1]["oob_error"], ensemble)
     test = ~train
-    from_covers = best[1].predict_confidence(covers[test])
-    from_stegos = best[1].predict_confidence(stegos[test])
-    error = ((from_covers > 0).mean() + (from_stegos < 0).mean()) / 2
-    order = from_stegos[:, None] - from_covers[None, :]
-    return error, (order > 0).mean() + (order == 0).mean() / 2
+    return best[1].predict_confidence(covers[test]), best[1].predict_confidence(stegos[test])
+
+
+def judge(covers, stegos, photographs, dimensions):
+    """The errors made with each tile, (false alarm + miss) / 2, one row for each split, and the area
+    under the ROC of each training. Either half of a split trains once, so each tile is judged once
+    in each split."""
+    errors, areas = np.zeros((SPLITS, len(covers))), []
+    for split in range(SPLITS):
+        half = halves(photographs, split)
+        for train in (half, ~half):
+            from_covers, from_stegos = decisions_of(covers, stegos, train, dimensions, split + 1)
+            # A tie, which the vote of an odd number does not have, would be half an error.
+            alarms = (from_covers > 0) + (from_covers == 0) / 2
+            misses = (from_stegos < 0) + (from_stegos == 0) / 2
+            errors[split, ~train] = (alarms + misses) / 2
+            order = from_stegos[:, None] - from_covers[None, :]
+            areas.append((order > 0).mean() + (order == 0).mean() / 2)
+    return errors, np.array(areas)
 
 
 def classify(work, which, features, schemes, rates):
@@ -139,23 +154,24 @@ def classify(work, which, features, schemes, rates):
                 x, y = covers[feature], stegos[feature]
                 keep = x.std(axis=0) + y.std(axis=0) > 0
                 x, y = x[:, keep].astype(float), y[:, keep].astype(float)
-                pairs = [
-                    error_of(x, y, halves(photographs, s), DIMENSIONS[feature], s + 1)
-                    for s in range(SPLITS)
-                ]
-                errors, areas = map(np.array, zip(*pairs))
+                judged, areas = judge(x, y, photographs, DIMENSIONS[feature])
+                errors = judged.mean(axis=1)
+                low, high = compare.interval(judged, photographs)
                 cell = {
                     "error": errors.mean(),
                     "deviation": errors.std(ddof=1),
+                    "low": low,
+                    "high": high,
                     "area": areas.mean(),
                     "splits": errors.tolist(),
                     "changed": float(stegos["changed"].mean()),
                     "tiles": len(tiles),
                     "photographs": len(np.unique(photographs)),
                 }
+                compare.keep(work, key, judged)
                 record(work, {key: cell})
                 print(
-                    f"{key}: P_E {errors.mean():.3f} ± {errors.std(ddof=1):.3f} "
+                    f"{key}: P_E {errors.mean():.3f} ({low:.3f} to {high:.3f}) "
                     f"({time.time() - start:.0f} s)",
                     flush=True,
                 )

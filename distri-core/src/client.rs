@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    config::{Config, Limits},
+    config::{ClientConfig, Config, Limits},
     directory::CallWrites,
     error::{Code, Error, Result},
     fence::{Fence, Fences},
@@ -79,6 +79,7 @@ pub struct ClientBuilder {
     transport: TransportChoice,
     ways: Vec<Arc<dyn Transport>>,
     nodes: Vec<Endpoint>,
+    links: usize,
     limits: Limits,
     #[cfg(feature = "lan")]
     lan: Option<Vec<std::net::Ipv4Addr>>,
@@ -91,6 +92,7 @@ impl Client {
             transport: TransportChoice::default(),
             ways: Vec::new(),
             nodes: Vec::new(),
+            links: ClientConfig::default().links,
             limits: Limits::default(),
             #[cfg(feature = "lan")]
             lan: None,
@@ -105,6 +107,7 @@ impl Client {
     pub async fn connect(config: &Config) -> Result<Self> {
         let mut builder = Self::builder()
             .nodes(config.cloud.nodes.iter().cloned())
+            .links(config.client.links)
             .limits(config.limits.clone());
         if let Some(path) = &config.client.identity {
             let identity = Identity::load_or_create(path).map_err(|error| {
@@ -136,11 +139,13 @@ impl Client {
         self.pool.view()
     }
 
-    /// Waits until at least `count` nodes take calls.
+    /// Waits until at least `count` nodes are linked and take calls. Links to as many are kept from now
+    /// on, if that is more than [`ClientBuilder::links`].
     ///
     /// # Errors
     /// [`Code::DeadlineExceeded`] if they do not within `wait`.
     pub async fn wait_for_nodes(&self, count: usize, wait: Duration) -> Result<()> {
+        self.pool.keep_at_least(count);
         let ready = |pool: &Pool| {
             pool.view()
                 .iter()
@@ -267,6 +272,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps links to so many nodes, at least one, while no call needs others: `client.links` of a
+    /// configuration, 3 without this, and at most 1024 nodes are known.
+    #[must_use]
+    pub fn links(mut self, links: usize) -> Self {
+        self.links = links.max(1);
+        self
+    }
+
     /// Keeps these bounds on its links.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -313,7 +326,7 @@ impl ClientBuilder {
             limits: self.limits,
             hello: Box::new(move || client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
-            learns: true,
+            few: Some(self.links),
             traffic: Arc::default(),
         });
         #[cfg(feature = "lan")]

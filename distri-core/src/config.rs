@@ -313,7 +313,7 @@ pub struct AdminConfig {
 }
 
 /// `[client]`: who calls, for programs that only call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct ClientConfig {
@@ -322,6 +322,11 @@ pub struct ClientConfig {
     /// Default: none, a new key for each run.
     #[serde(with = "path::option")]
     pub identity: Option<PathBuf>,
+    /// To how many nodes a client, or peer, keeps links while no call needs others, 1 to 1024. Which
+    /// ones differs from client to client. More spreads the calls of one client over more nodes, fewer
+    /// spares nodes with very many clients memory and signs of life. Default 3.
+    #[serde(deserialize_with = "check::links")]
+    pub links: usize,
 }
 
 /// `[log]`: what is told on stderr.
@@ -465,6 +470,15 @@ impl Default for PeerConfig {
             lan_at: Vec::new(),
             identity: PathBuf::from("peer.key"),
             lease: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            identity: None,
+            links: 3,
         }
     }
 }

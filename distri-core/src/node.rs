@@ -32,6 +32,8 @@ mod rates;
 mod relay;
 pub(crate) mod repeats;
 mod replies;
+#[cfg(feature = "node")]
+mod report;
 #[cfg(feature = "host")]
 mod roll;
 mod room;

@@ -58,10 +58,20 @@ pub(crate) fn owner_of<T>(
         .max_by_key(|candidate| mix(key ^ mix(id(candidate))))
 }
 
+/// How near `key` is to `node`: it belongs to the nearest of those that may have it.
+pub(crate) fn nearness(key: u64, node: &PublicKey) -> u64 {
+    mix(key ^ mix(weight_of(node)))
+}
+
 /// What rendezvous hashing knows a node by.
 pub(crate) fn weight_of(node: &PublicKey) -> u64 {
     let bytes = node.as_bytes();
     u64::from_le_bytes(std::array::from_fn(|i| bytes[i]))
+}
+
+/// How near two nodes, or a client and a node, are to each other: a number drawn for the pair.
+pub(crate) fn affinity(one: &PublicKey, other: &PublicKey) -> u64 {
+    nearness(weight_of(one), other)
 }
 
 /// A hash of 64 bits in which every input bit moves every output bit (the finalizer of SplitMix64).

@@ -2,16 +2,18 @@
 //! of the bound.
 //!
 //! ```text
-//! stego_lab costs IN OUT.f32 [--apart]          each sample's cost, f32 little endian, picture order
+//! stego_lab costs IN OUT.f32 [--across]          each sample's cost, f32 little endian, picture order
+//! stego_lab jpeg-costs IN.jpg OUT.f32           each coefficient's cost, block after block, row by row
+//! stego_lab jpeg IN.jpg OUT.jpg [--bytes 100] [--height 10] [--seed 1]   hides in a JPEG that stays one
 //! stego_lab embed IN OUT.png --rate 0.1 [--method adaptive|matching] [--height 10] [--seed 1]
-//! stego_lab simulate IN OUT.png --rate 0.1 [--apart] [--seed 1]
+//! stego_lab simulate IN OUT.png --rate 0.1 [--across] [--seed 1]
 //! stego_lab analyze IN OUT.png                  what `analyze` says; hides as much as it recommends
 //! ```
 //!
 //! Prints one line of JSON with figures. `--rate` is in bits for each sample that may change, with
-//! headers and seals counted. `--apart` prices channels by themselves, as the paper does.
+//! headers and seals counted. `--across` prices differences between channels as well, as `hide` did once.
 
-use std::{collections::HashMap, error::Error, fs, process::ExitCode};
+use std::{collections::HashMap, error::Error, fs, process::ExitCode, time::Instant};
 
 use distri_services::stego::{HideOptions, JpegPast, Key, Profile, Settings, lab};
 
@@ -33,7 +35,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
     let mut left = arguments.into_iter();
     while let Some(argument) = left.next() {
         match argument.strip_prefix("--") {
-            Some("apart") => drop(flags.insert("apart".to_owned(), String::new())),
+            Some("across") => drop(flags.insert("across".to_owned(), String::new())),
             Some(flag) => {
                 drop(flags.insert(flag.to_owned(), left.next().ok_or("a flag needs a value")?))
             }
@@ -42,14 +44,15 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
     }
     let [command, input, output] = &plain[..] else {
         return Err(
-            "expected costs, embed, simulate or analyze, a cover, and where to write".into(),
+            "expected costs, jpeg-costs, jpeg, embed, simulate or analyze, a cover, and where to write"
+                .into(),
         );
     };
     let number = |flag: &str, default: f64| -> Result<f64, Box<dyn Error>> {
         Ok(flags.get(flag).map_or(Ok(default), |text| text.parse())?)
     };
     let (rate, seed) = (number("rate", 0.1)?, number("seed", 1.0)? as u64);
-    let apart = flags.contains_key("apart");
+    let across = flags.contains_key("across");
     let cover = fs::read(input)?;
     let line = |method: &str, figures: lab::Figures| {
         format!(
@@ -66,12 +69,52 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
     };
     match command.as_str() {
         "costs" => {
-            let (size, channels, costs) = lab::costs(&cover, apart)?;
+            let (size, channels, costs) = lab::costs(&cover, across)?;
             let bytes: Vec<u8> = costs.iter().flat_map(|cost| cost.to_le_bytes()).collect();
             fs::write(output, bytes)?;
             let (width, height) = (size.width, size.height);
             Ok(format!(
                 r#"{{"width":{width},"height":{height},"channels":{channels}}}"#
+            ))
+        }
+        "jpeg-costs" => {
+            let (columns, costs) = lab::jpeg_costs(&cover)?;
+            let bytes: Vec<u8> = costs.iter().flat_map(|cost| cost.to_le_bytes()).collect();
+            fs::write(output, bytes)?;
+            Ok(format!(r#"{{"columns":{columns}}}"#))
+        }
+        "jpeg" => {
+            let word = |i: u64| (i + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let bytes = number("bytes", 100.0)? as u64;
+            let payload: Vec<u8> = (0..bytes).map(|i| (word(i) >> 56) as u8).collect();
+            let options = HideOptions {
+                jpeg: JpegPast::Stay,
+                height: number("height", 10.0)? as u8,
+                uncompressed: true,
+                ..HideOptions::default()
+            };
+            let (settings, key) = (Settings::default(), Key::from_bytes([1; 32]));
+            let hiding = Instant::now();
+            let hidden = settings.hide(&cover, &payload, &key, &options)?;
+            let hiding = hiding.elapsed().as_secs_f64();
+            let revealing = Instant::now();
+            let revealed = settings.reveal(&hidden.image, &key)?;
+            let revealing = revealing.elapsed().as_secs_f64();
+            if revealed.payload != payload {
+                return Err("another payload came out".into());
+            }
+            fs::write(output, &hidden.image)?;
+            let report = hidden.report;
+            let figures = format!(
+                r#""carriers":{},"changed":{},"loss":{:.4},"psnr":{:.2},"exposure":"{:?}""#,
+                report.carriers,
+                report.changed,
+                report.loss.unwrap_or(0.0),
+                report.psnr,
+                report.exposure,
+            );
+            Ok(format!(
+                r#"{{{figures},"hide_seconds":{hiding:.4},"reveal_seconds":{revealing:.4}}}"#
             ))
         }
         "embed" => {
@@ -93,7 +136,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
             Ok(line(&format!("{method:?}").to_lowercase(), figures))
         }
         "simulate" => {
-            let (image, figures) = lab::simulate(&cover, rate, apart, seed)?;
+            let (image, figures) = lab::simulate(&cover, rate, across, seed)?;
             fs::write(output, image)?;
             Ok(line("simulated", figures))
         }

@@ -7,6 +7,7 @@
 //! - [`images`]: people share pictures with each other, for a limited number of views.
 
 pub mod images;
+mod jpeg;
 pub mod permissions;
 pub mod stego;
 mod text;

@@ -13,24 +13,29 @@
 //! order. All of these are pure: no clock, no disk, no network, and randomness is handed in. `ledger`
 //! has the rules, `audit` the chain of what was done, `store` keeps both in the directory, `cloud` the
 //! cloud's keys; [`Permissions`] is the service, called through [`PermissionsClient`]: `redeeming` is how a
-//! view is spent there, `watching` how the audit is told, `sweeping` how grants end.
+//! view is spent there, `lines` how those wait who want one of the same grant, `releasing` how several are
+//! released together, `turns` and `contended` how changes of one grant keep out of each other's way on a node
+//! and between nodes, `watching` how the audit is told, `sweeping` how grants end.
 
 mod attempts;
 mod audit;
 mod bytes;
 mod canonical;
 mod cloud;
+mod contended;
 mod content;
 mod error;
 mod grant;
 mod hash;
 mod ledger;
+mod lines;
 mod look;
 mod operations;
 mod randomness;
 mod receipt;
 mod redeeming;
 mod refusal;
+mod releasing;
 mod sealing;
 mod service;
 mod split;

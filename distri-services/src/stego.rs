@@ -20,7 +20,8 @@
 //! ```
 //!
 //! What comes out is a PNG that any viewer shows like the cover: no colour of any pixel differs by
-//! more than one step, transparency not at all. Without the key nothing in it can be read, nor
+//! more than one step, transparency not at all. Or, of a cover that is a JPEG, a JPEG: no coefficient
+//! differs by more than one step, and nothing else differs at all (see [`JpegPast`]). Without the key nothing in it can be read, nor
 //! can it be recognised by a pattern, a length or a header, for all of that is inside the
 //! encryption. Statistics are another matter: see [`Method`].
 //!
@@ -44,20 +45,25 @@
 //!
 //! From the outside in: `service` is the edge to the network, `decode` and `png_file` turn files into pixels and back, `cover` knows
 //! pixels, `carriers` says which samples may change, `layout` which sample holds which bit,
-//! `embedding` how, `slot` where a message starts, and `seal` what the bits mean. `over` and `parts` are
+//! `embedding` how, `slot` where a message starts, and `seal` what the bits mean. For JPEGs that stay
+//! JPEGs it is `jpeg_cover`, `in_jpeg`, `coefficients` and `juniward`. `over` and `parts` are
 //! for messages in several images.
 
 mod adaptive;
 mod analysis;
 mod bound;
 mod carriers;
+mod coefficients;
 mod cost;
 mod cover;
 mod decode;
 mod embedding;
 mod error;
 mod ground;
+mod in_jpeg;
+mod jpeg_cover;
 mod jpeg_past;
+mod juniward;
 mod key;
 #[doc(hidden)]
 pub mod lab;
@@ -80,6 +86,8 @@ mod workers;
 use std::ops::ControlFlow;
 
 use zeroize::Zeroizing;
+
+pub use crate::jpeg::{Fault as JpegFault, JpegError, Kind as JpegKind};
 
 pub use self::{
     analysis::Analysis,
@@ -136,7 +144,7 @@ pub struct HideOptions {
     pub jpeg: JpegPast,
     /// Hide the payload as it is, even if it gets shorter by compression.
     pub uncompressed: bool,
-    /// How the PNG is written.
+    /// How a PNG is written.
     pub compression: Compression,
     /// Constraint height of the code, 7 to 12. Higher changes fewer samples and takes twice as
     /// long for each step: 3 % less distortion from 10 to 12 for four times the time of the code. 0,
@@ -148,7 +156,7 @@ pub struct HideOptions {
 /// A stego image and how it came about.
 #[derive(Clone, Debug)]
 pub struct Hidden {
-    /// A PNG file.
+    /// A PNG file, or a JPEG file if the cover was one and stayed one: see the report's `format`.
     pub image: Vec<u8>,
     /// What was done.
     pub report: Report,
@@ -160,6 +168,8 @@ pub struct Hidden {
 pub struct Report {
     /// How bits were put into samples.
     pub method: Method,
+    /// The stego image's format: PNG, or JPEG.
+    pub format: Format,
     /// The cover's format.
     pub cover_format: Format,
     /// The stego image's size.
@@ -168,7 +178,7 @@ pub struct Report {
     pub pixels: PixelType,
     /// The cover's own size, if it was scaled.
     pub scaled_from: Option<Size>,
-    /// Samples that could change.
+    /// Samples that could change; of a JPEG that stayed one, coefficients, here and below.
     pub carriers: u64,
     /// Samples that hold a bit of the message; with the adaptive method, among which the code
     /// chooses those to change.
@@ -185,7 +195,8 @@ pub struct Report {
     /// Samples that differ from the cover, each by one step.
     pub changed: u64,
     /// How close the two look: peak signal-to-noise ratio in decibels over all colour samples.
-    /// 51 dB is what a full cover comes to, and far beyond what eyes can tell.
+    /// 51 dB is what a full cover comes to, and far beyond what eyes can tell. Of a JPEG that stayed one,
+    /// over its first component, before rounding.
     pub psnr: f64,
 }
 
@@ -220,7 +231,7 @@ pub enum Step {
     Decoding,
     /// Deriving keys, encrypting and embedding.
     Embedding,
-    /// Writing the PNG.
+    /// Writing the image.
     Writing,
     /// Opening the finished file with the key and comparing.
     Checking,
@@ -287,8 +298,11 @@ impl Settings {
         }
         let height = job.height()?;
         begin(Step::Decoding)?;
-        let cover = Cover::decode(job.cover, &self.limits)?;
         let packed = Packed::new(job, content);
+        if let Some(hidden) = self.hide_in_jpeg(job, &packed, height, &mut begin)? {
+            return Ok(hidden);
+        }
+        let cover = Cover::decode(job.cover, &self.limits)?;
         let plan = self.plan(cover, job, &packed)?;
         let cover = &plan.cover.picture;
 
@@ -298,9 +312,9 @@ impl Settings {
         let threads = self.threads();
         let written = match plan.method {
             Method::Matching => message::write_matching(cover, job, content, mark, &mut deriver)?,
-            Method::Adaptive => {
+            Method::Adaptive | Method::Jpeg => {
                 let effort = Effort {
-                    measure: cost::Measure::Hill,
+                    measure: cost::Measure::default(),
                     height,
                     threads,
                     go_on: job.go_on,
@@ -367,6 +381,7 @@ impl Settings {
         }
         Ok(Report {
             method,
+            format: Format::Png,
             cover_format: plan.cover.format,
             size: cover.size,
             pixels: cover.pixels,
@@ -390,8 +405,10 @@ impl Settings {
     ///
     /// Those about image files.
     pub fn analyze(&self, cover: &[u8]) -> Result<Analysis, Error> {
-        let cover = Cover::decode(cover, &self.limits)?;
-        Ok(analysis::analyze(&cover, self.threads()))
+        let decoded = Cover::decode(cover, &self.limits)?;
+        let mut analysis = analysis::analyze(&decoded, self.threads());
+        self.analyze_as_jpeg(cover, &mut analysis);
+        Ok(analysis)
     }
 
     fn threads(&self) -> usize {
@@ -401,8 +418,8 @@ impl Settings {
         }
     }
 
-    /// Opens what is hidden in the image file `image`, which may be any lossless format: a stego
-    /// image that another program saved again without loss still opens.
+    /// Opens what is hidden in the image file `image`, a JPEG or any lossless format: a stego PNG that
+    /// another program saved again without loss still opens.
     ///
     /// # Errors
     ///
@@ -416,6 +433,10 @@ impl Settings {
     /// Opens what is hidden in one image, be it a message or a part of one.
     fn open(&self, image: &[u8], key: &Key) -> Result<Found, Error> {
         let format = sniff(image)?;
+        if format == Format::Jpeg {
+            let (mark, mut deriver) = (self.mark.as_ref(), Deriver::new(key));
+            return in_jpeg::reveal(image, mark, &mut deriver, &self.limits, self.threads());
+        }
         if decode::is_lossy(image, format) {
             return Err(Error::NotStego {
                 reason: NotStego::Lossy(format),
@@ -514,7 +535,8 @@ impl Settings {
                 })?;
                 Ok(Cover { picture, ..cover })
             }
-            JpegPast::ByProfile | JpegPast::Keep => {
+            // A JPEG that had to stay one did, or was refused.
+            JpegPast::ByProfile | JpegPast::Keep | JpegPast::Stay => {
                 warnings.push(Warning::JpegPast { quality });
                 Ok(cover)
             }

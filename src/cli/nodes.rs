@@ -181,6 +181,7 @@ fn state(state: NodeState) -> &'static str {
         NodeState::Connecting => "connecting",
         NodeState::Draining => "draining",
         NodeState::Down => "down",
+        NodeState::Standby => "standby",
         _ => "unknown",
     }
 }

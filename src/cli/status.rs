@@ -56,10 +56,11 @@ pub(super) async fn status(args: StatusArgs, global: &Global) -> Result<(), Fail
     Ok(())
 }
 
-/// Says of each node linked what keeps it from its cluster.
+/// Says of each node that can be asked what keeps it from its cluster.
 async fn tell_troubles(client: &Client) {
-    let linked = client.nodes().into_iter();
-    for node in linked.filter(|node| node.state == NodeState::Ready) {
+    let may_answer = |state| matches!(state, NodeState::Ready | NodeState::Standby);
+    let nodes = client.nodes().into_iter();
+    for node in nodes.filter(|node| may_answer(node.state)) {
         let asked = client.status(Some(node.key)).timeout(PATIENCE).await;
         if let Some(trouble) = asked.ok().and_then(|status| status.trouble) {
             let name = if node.name.is_empty() {

@@ -1,8 +1,7 @@
 //! The links that a client or node keeps to the nodes of a cloud.
 //!
-//! One task per node dials it, waits until the link ends, and dials again after a pause that grows
-//! with each failure. Of what the links say of themselves the table of routes is made
-//! ([`super::routes`]).
+//! `members` chooses to which nodes, `keep` has the tasks that dial them and hold the links. Of what the
+//! links say of themselves the table of routes is made ([`super::routes`]); `view` shows it to people.
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: it owns the tasks that keep links alive"
@@ -21,6 +20,13 @@ use std::{
 
 use tokio::{sync::Notify, task::AbortHandle, time::Instant};
 
+mod keep;
+mod members;
+mod view;
+
+pub use view::{NodeState, NodeView};
+
+use self::members::Members;
 use super::{
     budget::Budget,
     once::OnceCalls,
@@ -29,25 +35,16 @@ use super::{
 use crate::{
     config::Limits,
     directory::Session,
-    error::{Code, Error, Result},
+    error::Result,
     id::PublicKey,
     node::{HostsNothing, host::Host},
     peer::{Near, Whereabouts},
     rpc::{CallId, Link, Serve},
     stats::{Traffic, calls::CallTable},
-    transport::{Address, ByteLink, Endpoint, Transport},
+    transport::{ByteLink, Endpoint, Transport},
     wire::{Hello, Status, hello::KnownNode},
     world,
 };
-
-/// Pauses between dials: from the first, doubled with each failure, to the last. Shorter finds a
-/// returned node sooner, longer spares a dead one.
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-
-/// Nodes to which a client keeps links. Two would do for placement; more spread the load better
-/// while nodes come and go.
-const LINKS_MAX: usize = 32;
 
 /// What a pool needs to make a link.
 pub(crate) struct PoolOptions {
@@ -61,8 +58,9 @@ pub(crate) struct PoolOptions {
     pub(crate) hello: Box<dyn Fn() -> Hello + Send + Sync>,
     /// Who answers calls that come over links dialled here.
     pub(crate) serve: Box<dyn Fn(PublicKey) -> Arc<dyn Serve> + Send + Sync>,
-    /// Whether nodes that others know are joined as well.
-    pub(crate) learns: bool,
+    /// To how many nodes links are kept while no call needs others, if nodes that others know count as
+    /// well; `None`: to all that are given, and no others.
+    pub(crate) few: Option<usize>,
     /// The bytes of all links of the program, those that came in among them.
     pub(crate) traffic: Arc<Traffic>,
 }
@@ -71,7 +69,9 @@ pub(crate) struct PoolOptions {
 pub(crate) struct Pool {
     options: PoolOptions,
     me: PublicKey,
-    members: Mutex<BTreeMap<PublicKey, Member>>,
+    members: Mutex<Members>,
+    /// Held while routes are made anew, so that the later ones stay.
+    rebuilding: Mutex<()>,
     routes: RwLock<Arc<Routes>>,
     /// Woken when routes or members change.
     changed: Notify,
@@ -100,52 +100,6 @@ pub(crate) struct Pool {
     whereabouts: Option<Arc<Whereabouts>>,
 }
 
-/// A node, and how far one has come with it.
-struct Member {
-    address: Address,
-    link: Option<Link>,
-    /// Why there is no link.
-    trouble: Option<String>,
-    /// Dialled at least once, with success or without.
-    tried: bool,
-    /// What it said of itself and of other nodes has been taken in.
-    heard: bool,
-}
-
-/// A node as a client sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NodeView {
-    /// Its key.
-    pub key: PublicKey,
-    /// The name it gives itself; empty until it has been linked.
-    pub name: String,
-    /// Where it is dialled.
-    pub address: Address,
-    /// Whether it takes calls.
-    pub state: NodeState,
-    /// Calls that it was serving when it last said so.
-    pub in_flight: u32,
-    /// The services that it offers.
-    pub services: Vec<String>,
-    /// Why there is no link, where there is none.
-    pub trouble: Option<String>,
-}
-
-/// Whether a node takes calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NodeState {
-    /// It does.
-    Ready,
-    /// It finishes its calls and takes no new ones.
-    Draining,
-    /// A first link is being made.
-    Connecting,
-    /// There is no link to it.
-    Down,
-}
-
 impl Pool {
     /// A pool without links. [`Pool::add`] gives it nodes.
     pub(crate) fn new(options: PoolOptions) -> Arc<Self> {
@@ -153,10 +107,12 @@ impl Pool {
     }
 
     fn leading_to(options: PoolOptions, whereabouts: Option<Arc<Whereabouts>>) -> Arc<Self> {
+        let me = options.transport.key();
         Arc::new(Self {
-            me: options.transport.key(),
+            me,
+            members: Mutex::new(Members::new(me, options.few)),
             options,
-            members: Mutex::default(),
+            rebuilding: Mutex::default(),
             routes: RwLock::default(),
             changed: Notify::new(),
             tasks: Mutex::default(),
@@ -196,7 +152,7 @@ impl Pool {
             limits: limits.clone(),
             hello: Box::new(move || super::client_hello(&limits)),
             serve: Box::new(|_| Arc::new(HostsNothing)),
-            learns: false,
+            few: None,
             traffic: self.options.traffic.clone(),
         };
         let pool = Self::leading_to(options, Some(whereabouts.clone()));
@@ -277,43 +233,27 @@ impl Pool {
     }
 
     /// Calls may also go to the services of this process.
-    pub(crate) fn set_local(&self, host: &Arc<Host>) {
+    pub(crate) fn set_local(self: &Arc<Self>, host: &Arc<Host>) {
         *lock(&self.local) = Arc::downgrade(host);
         self.rebuild();
     }
 
     /// From now on no call is served in this process.
-    pub(crate) fn forget_local(&self) {
+    pub(crate) fn forget_local(self: &Arc<Self>) {
         *lock(&self.local) = Weak::new();
         self.rebuild();
     }
 
-    /// Keeps a link to the node `endpoint` from now on. A node known already gets no second one.
+    /// Knows the node `endpoint` from now on. A node known already stays where it was.
     pub(crate) fn add(self: &Arc<Self>, endpoint: Endpoint) {
-        if endpoint.key == self.me {
-            return;
+        if lock(&self.members).add(endpoint) {
+            self.rebuild();
         }
-        {
-            let mut members = lock(&self.members);
-            if members.contains_key(&endpoint.key) || members.len() >= self.members_max() {
-                return;
-            }
-            let member = Member {
-                address: endpoint.address.clone(),
-                link: None,
-                trouble: None,
-                tried: false,
-                heard: false,
-            };
-            members.insert(endpoint.key, member);
-        }
-        let task = world::spawn(keep(Arc::downgrade(self), endpoint.key));
-        lock(&self.tasks).push(task.abort_handle());
     }
 
-    /// Keeps a link to the node `endpoint`, which may have moved: it is dialled there from now on.
+    /// Knows the node `endpoint`, which may have moved: it is dialled there from now on.
     pub(crate) fn place(self: &Arc<Self>, endpoint: Endpoint) {
-        if let Some(member) = lock(&self.members).get_mut(&endpoint.key) {
+        if let Some(member) = lock(&self.members).get_mut(endpoint.key) {
             member.address = endpoint.address;
             return;
         }
@@ -321,27 +261,56 @@ impl Pool {
     }
 
     /// Keeps no link to `key` any more, and closes the one that stands.
-    pub(crate) fn remove(&self, key: PublicKey, why: &str) {
-        let member = lock(&self.members).remove(&key);
+    pub(crate) fn remove(self: &Arc<Self>, key: PublicKey, why: &str) {
+        let member = lock(&self.members).remove(key);
         if let Some(link) = member.and_then(|member| member.link) {
             link.close(why);
         }
         self.rebuild();
     }
 
-    /// Where the node `key` is dialled, unless it was removed.
-    fn endpoint(&self, key: PublicKey) -> Option<Endpoint> {
-        let members = lock(&self.members);
-        let address = members.get(&key)?.address.clone();
-        Some(Endpoint { key, address })
+    /// Links the nodes `keys` too, for as long as calls need them.
+    pub(super) fn want(self: &Arc<Self>, keys: impl IntoIterator<Item = PublicKey>) {
+        let now = world::now();
+        let mut is_news = false;
+        {
+            let mut members = lock(&self.members);
+            for key in keys {
+                is_news |= members.want(key, now);
+            }
+        }
+        if is_news {
+            self.rebuild();
+        }
     }
 
-    fn members_max(&self) -> usize {
-        if self.options.learns {
-            LINKS_MAX
-        } else {
-            usize::MAX
-        }
+    /// Links all nodes that are known, as far as that goes within `patience`, for as long as calls need
+    /// them.
+    pub(super) async fn link_all(self: &Arc<Self>, patience: Duration) {
+        let linked = |_: &Self| {
+            let routes = self.routes();
+            if routes.standby().is_empty() {
+                return self.all_heard().then_some(());
+            }
+            self.want(routes.standby().iter().copied());
+            None
+        };
+        self.wait_for(world::now() + patience, linked).await;
+    }
+
+    /// Keeps links to at least `count` nodes from now on, if it has been told of so many.
+    pub(super) fn keep_at_least(self: &Arc<Self>, count: usize) {
+        lock(&self.members).keep_at_least(count);
+        self.rebuild();
+    }
+
+    /// Where the task `keeper` dials the node `key`; `None` if it is to end.
+    fn dials(&self, key: PublicKey, keeper: u64) -> Option<Endpoint> {
+        lock(&self.members).dials(key, keeper, world::now())
+    }
+
+    fn wanted_for(&self, key: PublicKey) -> Option<Duration> {
+        lock(&self.members).wanted_for(key, world::now())
     }
 
     /// Takes over a link whose other end has said `hello`. Of two links to one node, both ends keep
@@ -349,16 +318,8 @@ impl Pool {
     pub(crate) fn adopt(self: &Arc<Self>, link: &Link, hello: &Hello) {
         {
             let mut members = lock(&self.members);
-            let member = members.entry(link.peer()).or_insert_with(|| Member {
-                address: hello
-                    .address
-                    .clone()
-                    .unwrap_or_else(|| link.address().clone()),
-                link: None,
-                trouble: None,
-                tried: true,
-                heard: false,
-            });
+            let address = || hello.address.as_ref().unwrap_or(link.address()).clone();
+            let member = members.linked(link.peer(), address);
             let kept = match &member.link {
                 Some(old) if old.closed_now().is_none() && self.prefers(old, link) => {
                     link.go_away();
@@ -377,7 +338,7 @@ impl Pool {
             }
         }
         self.rebuild();
-        let task = world::spawn(watch(Arc::downgrade(self), link.clone()));
+        let task = world::spawn(keep::watch(Arc::downgrade(self), link.clone()));
         self.own(task.abort_handle());
     }
 
@@ -424,22 +385,46 @@ impl Pool {
             .clone()
     }
 
-    fn rebuild(&self) {
+    /// Chooses to whom links are kept, and makes the table of routes anew.
+    fn rebuild(self: &Arc<Self>) {
+        let rebuilding = lock(&self.rebuilding);
         let mut routes = Routes::default();
-        let local = lock(&self.local).clone();
-        if let Some(host) = local.upgrade() {
-            routes.add_local(&host, self.me);
-        }
-        let links: Vec<_> = lock(&self.members)
-            .values()
-            .filter_map(|member| member.link.clone())
-            .collect();
-        let absent = self.absent(&links);
-        self.give_up(&links);
+        self.add_local(&mut routes);
+        let all: Vec<_> = lock(&self.members).links().cloned().collect();
+        let absent = self.absent(&all);
+        self.give_up(&all);
+        let (choice, links) = {
+            let mut members = lock(&self.members);
+            members.note_hellos();
+            let choice = members.choose(world::now(), &absent);
+            let standby = members.standby();
+            standby
+                .into_iter()
+                .for_each(|node| routes.add_standby(node));
+            let links: Vec<_> = members.links().cloned().collect();
+            (choice, links)
+        };
         for link in links {
             let doubtful = absent.contains(&link.peer());
             routes.add_link(link, doubtful);
         }
+        for (key, keeper) in choice.keep {
+            let task = world::spawn(keep::keep(Arc::downgrade(self), key, keeper));
+            self.own(task.abort_handle());
+        }
+        choice.spare.iter().for_each(Link::go_away);
+        self.publish(routes);
+        drop(rebuilding);
+    }
+
+    fn add_local(&self, routes: &mut Routes) {
+        let local = lock(&self.local).clone();
+        if let Some(host) = local.upgrade() {
+            routes.add_local(&host, self.me);
+        }
+    }
+
+    fn publish(&self, routes: Routes) {
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
         self.changed.notify_waiters();
     }
@@ -466,8 +451,8 @@ impl Pool {
 
     /// The nodes of which most of those linked say so. A node knows better by itself.
     fn most_say(&self, links: &[Link], so: impl Fn(&KnownNode) -> bool) -> BTreeSet<PublicKey> {
-        if self.options.learns {
-            routes::most_say(links, so)
+        if self.options.few.is_some() {
+            routes::most_say(links.iter().filter_map(Link::status), so)
         } else {
             BTreeSet::new()
         }
@@ -475,7 +460,7 @@ impl Pool {
 
     /// From now on these nodes are known not to answer, and those of `down` not to come back to the
     /// calls that they are serving, whose links end.
-    pub(crate) fn avoid(&self, absent: BTreeSet<PublicKey>, down: &[PublicKey]) {
+    pub(crate) fn avoid(self: &Arc<Self>, absent: BTreeSet<PublicKey>, down: &[PublicKey]) {
         *lock(&self.absent) = absent;
         for key in down {
             if let Some(link) = self.link_to(*key) {
@@ -503,73 +488,13 @@ impl Pool {
         }
     }
 
-    /// True once every node has been dialled at least once, and a client has heard of each that it
-    /// is linked to which others there are.
+    /// True once every node that is to be linked has been dialled at least once, and a client has heard
+    /// of each that it is linked to which others there are.
     pub(crate) fn all_heard(&self) -> bool {
-        let learns = self.options.learns;
-        let heard =
-            |member: &Member| member.tried && (member.heard || member.link.is_none() || !learns);
-        lock(&self.members).values().all(heard)
-    }
-
-    /// Why no node can be reached.
-    pub(crate) fn unreachable(&self) -> Error {
-        if let Some(whereabouts) = &self.whereabouts {
-            return whereabouts.trouble();
-        }
+        let learns = self.options.few.is_some();
         let members = lock(&self.members);
-        if members.is_empty() {
-            return Error::new(
-                Code::Unavailable,
-                "no node is configured: name at least one as KEY@HOST:PORT in `cloud.nodes`",
-            );
-        }
-        let each: Vec<_> = members
-            .iter()
-            .map(|(key, member)| {
-                let why = member.trouble.as_deref().unwrap_or("not linked yet");
-                format!("{} at {}: {why}", key.short(), member.address)
-            })
-            .collect();
-        Error::new(
-            Code::Unavailable,
-            format!("no node can be reached ({})", each.join("; ")),
-        )
-    }
-
-    /// The nodes as they are now, sorted by key.
-    pub(crate) fn view(&self) -> Vec<NodeView> {
-        lock(&self.members)
-            .iter()
-            .map(|(key, member)| {
-                let hello = member.link.as_ref().and_then(Link::hello_now);
-                let status = member.link.as_ref().and_then(Link::status);
-                let state = match &member.link {
-                    Some(link) if link.is_ready() => NodeState::Ready,
-                    Some(_) => NodeState::Draining,
-                    None if member.tried => NodeState::Down,
-                    None => NodeState::Connecting,
-                };
-                NodeView {
-                    key: *key,
-                    name: hello
-                        .as_ref()
-                        .map(|hello| hello.name.clone())
-                        .unwrap_or_default(),
-                    address: member.address.clone(),
-                    state,
-                    in_flight: status.map_or(0, |status| status.in_flight),
-                    services: hello.map_or_else(Vec::new, |hello| {
-                        hello
-                            .services
-                            .iter()
-                            .map(|service| service.name.clone())
-                            .collect()
-                    }),
-                    trouble: member.trouble.clone(),
-                }
-            })
-            .collect()
+        let mut kept = members.iter().filter(|(_, member)| member.is_kept());
+        kept.all(|(_, member)| member.tried && (member.heard || member.link.is_none() || !learns))
     }
 
     /// The nodes known, for the status that is told to others.
@@ -588,30 +513,21 @@ impl Pool {
 
     /// Tells the nodes linked how things stand here.
     pub(crate) fn send_status(&self, encoded: &bytes::Bytes) {
-        for member in lock(&self.members).values() {
-            // Links that came in are told by those who accepted them.
-            if let Some(link) = member.link.as_ref().filter(|link| link.dialed()) {
-                link.send_status(encoded);
-            }
+        // Links that came in are told by those who accepted them.
+        for link in lock(&self.members).links().filter(|link| link.dialed()) {
+            link.send_status(encoded);
         }
     }
 
     /// How many links dialled here stand.
     pub(crate) fn dialed(&self) -> usize {
         let members = lock(&self.members);
-        members
-            .values()
-            .filter_map(|member| member.link.as_ref())
-            .filter(|l| l.dialed())
-            .count()
+        members.links().filter(|link| link.dialed()).count()
     }
 
     /// Waits until no link stands.
     pub(crate) async fn ended(&self) {
-        let links: Vec<_> = lock(&self.members)
-            .values()
-            .filter_map(|member| member.link.clone())
-            .collect();
+        let links: Vec<_> = lock(&self.members).links().cloned().collect();
         for link in links {
             link.closed().await;
         }
@@ -620,49 +536,51 @@ impl Pool {
     /// Dials no more, and lets the links end with their last call.
     pub(crate) fn go_away(&self) {
         self.stop_tasks();
-        for member in lock(&self.members).values() {
-            if let Some(link) = &member.link {
-                link.go_away();
-            }
-        }
+        lock(&self.members).links().for_each(Link::go_away);
     }
 
     /// Closes all links now.
     pub(crate) fn close(&self, why: &str) {
         self.stop_tasks();
-        let links: Vec<_> = lock(&self.members)
-            .values_mut()
-            .filter_map(|member| member.link.take())
-            .collect();
+        let links = lock(&self.members).take_links();
         for link in links {
             link.close(why);
         }
-        self.rebuild();
+        let mut routes = Routes::default();
+        self.add_local(&mut routes);
+        self.publish(routes);
     }
 
     fn stop_tasks(&self) {
+        lock(&self.members).stop();
         lock(&self.tasks).drain(..).for_each(|task| task.abort());
     }
 
-    fn tried(&self, key: PublicKey, trouble: Option<String>) {
-        if let Some(member) = lock(&self.members).get_mut(&key) {
+    fn tried(self: &Arc<Self>, key: PublicKey, trouble: Option<String>) {
+        let mut is_worse = false;
+        if let Some(member) = lock(&self.members).get_mut(key) {
             member.tried = true;
             // A link that was made and has ended since left its reason.
             if member.link.is_none() && trouble.is_some() {
+                is_worse = member.trouble.is_none();
                 member.trouble = trouble;
             }
         }
-        self.changed.notify_waiters();
+        if is_worse {
+            self.rebuild();
+        } else {
+            self.changed.notify_waiters();
+        }
     }
 
     /// The link to `key`, if one stands.
     pub(crate) fn link_to(&self, key: PublicKey) -> Option<Link> {
-        lock(&self.members).get(&key)?.link.clone()
+        lock(&self.members).get(key)?.link.clone()
     }
 
-    pub(crate) fn forget(&self, link: &Link) {
+    pub(crate) fn forget(self: &Arc<Self>, link: &Link) {
         let why = link.closed_now();
-        if let Some(member) = lock(&self.members).get_mut(&link.peer())
+        if let Some(member) = lock(&self.members).get_mut(link.peer())
             && member.link.as_ref().is_some_and(|held| held.is_same(link))
         {
             member.link = None;
@@ -696,79 +614,32 @@ impl Pool {
 
     /// Takes in what a node said over `link`.
     fn learn(self: &Arc<Self>, link: &Link, status: &Arc<Status>) {
-        if !self.options.learns {
+        if self.options.few.is_none() {
             return;
         }
-        for node in &status.nodes {
-            self.add(Endpoint {
-                key: node.key,
-                address: node.address.clone(),
-            });
-        }
-        let mut members = lock(&self.members);
-        if let Some(member) = members.get_mut(&link.peer())
-            && member.link.as_ref().is_some_and(|held| held.is_same(link))
-            && !member.heard
-            && link.has_reported(status)
+        let (mut is_news, mut is_heard) = (false, false);
         {
-            member.heard = true;
+            let mut members = lock(&self.members);
+            for node in &status.nodes {
+                is_news |= members.add(Endpoint {
+                    key: node.key,
+                    address: node.address.clone(),
+                });
+            }
+            if let Some(member) = members.get_mut(link.peer())
+                && member.link.as_ref().is_some_and(|held| held.is_same(link))
+                && !member.heard
+                && link.has_reported(status)
+            {
+                member.heard = true;
+                is_heard = true;
+            }
+        }
+        if is_news {
+            self.rebuild();
+        } else if is_heard {
             self.changed.notify_waiters();
         }
-    }
-}
-
-/// Keeps a link to one node: dials, waits for its end, dials again, until it is removed.
-async fn keep(pool: Weak<Pool>, key: PublicKey) {
-    let mut pause = PAUSE;
-    loop {
-        let Some(strong) = pool.upgrade() else { return };
-        let Some(endpoint) = strong.endpoint(key) else {
-            return;
-        };
-        let held = strong.link_to(endpoint.key);
-        let link = match held {
-            Some(link) => Some(link),
-            None => {
-                let result = strong.link(&endpoint).await;
-                if let Err(why) = &result {
-                    tracing::debug!(node = %endpoint.key.short(), address = %endpoint.address, why, "cannot link");
-                }
-                strong.tried(endpoint.key, result.err());
-                strong.link_to(endpoint.key)
-            }
-        };
-        drop(strong);
-        if let Some(link) = link {
-            pause = PAUSE;
-            link.closed().await;
-            // The watcher of the link takes it out of the table.
-            if let Some(pool) = pool.upgrade() {
-                pool.forget(&link);
-            }
-        }
-        world::pause(world::about(pause)).await;
-        pause = (pause * 2).min(PAUSE_MAX);
-    }
-}
-
-/// Follows what the other end of a link says of itself, until it closes.
-async fn watch(pool: Weak<Pool>, link: Link) {
-    let mut seen = None;
-    while let Some(status) = link.next_status(seen.as_ref()).await {
-        let Some(pool) = pool.upgrade() else { return };
-        pool.learn(&link, &status);
-        let former: Option<Arc<Status>> = seen.replace(status.clone());
-        if former.is_none_or(|former| {
-            former.not_serving != status.not_serving
-                || former.draining != status.draining
-                || former.nodes != status.nodes
-                || former.leads != status.leads
-        }) {
-            pool.rebuild();
-        }
-    }
-    if let Some(pool) = pool.upgrade() {
-        pool.forget(&link);
     }
 }
 

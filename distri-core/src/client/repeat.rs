@@ -96,10 +96,9 @@ impl Plan {
             let message = format!("the link broke before the reply came, and the node {why}");
             Error::new(Code::UnknownOutcome, message).at_node(former.node)
         };
-        let found = self
-            .client
-            .pool()
-            .wait_for(until, |pool| self.again(pool, former));
+        let pool = self.client.pool();
+        pool.want([former.node]);
+        let found = pool.wait_for(until, |pool| self.again(pool, former));
         match found.await {
             Some(Some(route)) => Ok(route),
             Some(None) => Err(unknown("has been started anew since")),

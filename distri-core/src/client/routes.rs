@@ -11,7 +11,7 @@ use crate::{
     id::{MethodId, PublicKey, SchemaHash},
     node::host::Host,
     rpc::Link,
-    wire::hello::KnownNode,
+    wire::{Hello, Status, hello::KnownNode},
 };
 
 /// Which nodes offer a method.
@@ -22,6 +22,18 @@ pub(crate) struct Routes {
     /// Those that linked nodes have and do not serve now.
     resting: BTreeSet<String>,
     links: Vec<Link>,
+    standby: Vec<PublicKey>,
+    /// Of those, the ones that offered a method when they were linked last.
+    offered: IdMap<MethodId, Vec<PublicKey>>,
+    /// And the ones that were never linked.
+    unheard: Vec<PublicKey>,
+}
+
+/// A node to which there is no link, and may be one when a call needs it.
+pub(super) struct Standby {
+    pub(super) key: PublicKey,
+    /// What it said of itself when it was linked last, if it ever was.
+    pub(super) hello: Option<Arc<Hello>>,
 }
 
 /// A node that offers a method.
@@ -114,9 +126,32 @@ impl Routes {
         self.resting.contains(name)
     }
 
+    /// The nodes that are not linked, and may be.
+    pub(crate) fn standby(&self) -> &[PublicKey] {
+        &self.standby
+    }
+
+    /// Those of them that offered `method` when they were linked last, and those that never were.
+    pub(crate) fn may_offer(&self, method: MethodId) -> [&[PublicKey]; 2] {
+        let offered = self.offered.get(&method).map_or(&[][..], Vec::as_slice);
+        [offered, &self.unheard]
+    }
+
     /// The services that linked nodes offer.
     pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(String::as_str)
+    }
+
+    /// Adds a node that is not linked.
+    pub(super) fn add_standby(&mut self, Standby { key, hello }: Standby) {
+        self.standby.push(key);
+        let Some(hello) = hello else {
+            self.unheard.push(key);
+            return;
+        };
+        for (method, _) in hello.services.iter().flat_map(|service| &service.methods) {
+            self.offered.entry(*method).or_default().push(key);
+        }
     }
 
     /// Adds the services of this process, whose key is `me`.
@@ -179,14 +214,78 @@ impl Routes {
     }
 }
 
-/// The nodes of which most of those that are linked say so.
-pub(super) fn most_say(links: &[Link], so: impl Fn(&KnownNode) -> bool) -> BTreeSet<PublicKey> {
+/// The nodes of which most say so of those whose `statuses` these are. One that is cut off from more than
+/// half of the others is not asked: whoever is linked to a few nodes only might be linked to more of
+/// those that are cut off than of the rest.
+pub(super) fn most_say(
+    statuses: impl IntoIterator<Item = Arc<Status>>,
+    so: impl Fn(&KnownNode) -> bool,
+) -> BTreeSet<PublicKey> {
     let mut votes = BTreeMap::<PublicKey, i64>::new();
-    for status in links.iter().filter_map(Link::status) {
+    for status in statuses {
+        let reached = 1 + status.nodes.iter().filter(|node| node.there).count();
+        if 2 * reached < 1 + status.nodes.len() {
+            continue;
+        }
         for node in &status.nodes {
             *votes.entry(node.key).or_default() += if so(node) { 1 } else { -1 };
         }
     }
     votes.retain(|_, sum| *sum > 0);
     votes.into_keys().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Address;
+
+    fn key(n: u8) -> PublicKey {
+        PublicKey::from_bytes([n; 32])
+    }
+
+    /// What the node `from` of five says when it reaches `there`.
+    fn status(from: u8, there: &[u8]) -> Arc<Status> {
+        let others = (1..=5).filter(|node| *node != from);
+        let nodes = others.map(|node| KnownNode {
+            key: key(node),
+            address: Address::new(format!("memory:{node}")),
+            linked: there.contains(&node),
+            there: there.contains(&node),
+        });
+        Arc::new(Status {
+            nodes: nodes.collect(),
+            ..Status::default()
+        })
+    }
+
+    fn absent(statuses: impl IntoIterator<Item = Arc<Status>>) -> BTreeSet<PublicKey> {
+        most_say(statuses, |node| !node.there)
+    }
+
+    #[test]
+    fn a_node_that_hangs_is_absent_though_it_does_not_say_so() {
+        let said = [
+            status(1, &[2, 4, 5]),
+            status(2, &[1, 4, 5]),
+            status(3, &[1, 2, 4, 5]),
+        ];
+        assert_eq!(absent(said), BTreeSet::from([key(3)]));
+    }
+
+    #[test]
+    fn of_two_parts_the_larger_is_believed_though_most_that_are_linked_are_of_the_smaller() {
+        let said = [status(1, &[2, 3]), status(4, &[5]), status(5, &[4])];
+        assert_eq!(absent(said), BTreeSet::from([key(4), key(5)]));
+    }
+
+    #[test]
+    fn one_node_that_does_not_reach_another_does_not_decide() {
+        let said = [
+            status(1, &[2, 3, 4, 5]),
+            status(2, &[1, 3, 4, 5]),
+            status(3, &[1, 2, 4]),
+        ];
+        assert_eq!(absent(said), BTreeSet::new());
+    }
 }

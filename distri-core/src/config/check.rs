@@ -15,6 +15,9 @@ const NAME_MAX: usize = 63;
 /// A bound above this is a slip of the pen, and 0 would stop everything.
 const COUNT_MAX: u32 = 10_000_000;
 
+/// As many nodes as a client takes note of.
+const LINKS_MAX: u32 = 1024;
+
 /// Reads a node's name.
 pub(super) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let Some(name) = Option::<String>::deserialize(deserializer)? else {
@@ -37,6 +40,16 @@ pub(super) fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String
         return Err(D::Error::invalid_value(Unexpected::Str(&text), &expected));
     }
     Ok(text)
+}
+
+/// Reads to how many nodes a client keeps links.
+pub(super) fn links<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let count = u32::deserialize(deserializer)?;
+    if !(1..=LINKS_MAX).contains(&count) {
+        let given = Unexpected::Unsigned(count.into());
+        return Err(D::Error::invalid_value(given, &"a number from 1 to 1024"));
+    }
+    Ok(count as usize)
 }
 
 fn is_directive(text: &str) -> bool {

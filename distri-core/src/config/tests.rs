@@ -355,7 +355,7 @@ fn unknown_keys_are_all_refused_with_the_nearest_known_one() {
 fn an_unknown_key_that_resembles_nothing_is_refused_with_the_known_ones() {
     assert_eq!(
         Toml::new("[client]\nquux = 1").refusal(),
-        "client.quux (distri.toml:2): no such key; known here: identity"
+        "client.quux (distri.toml:2): no such key; known here: identity, links"
     );
     assert_eq!(
         Toml::new("quux = 1").refusal(),
@@ -727,5 +727,17 @@ mod any_input {
             let key = settings[at % settings.len()].key.clone();
             let _ = Config::loader().flag("--set", key, value).load();
         }
+    }
+}
+
+#[test]
+fn a_client_without_links_and_one_with_too_many_are_refused() {
+    for count in ["0", "1025"] {
+        let refusal = Toml::new(&format!("[client]\nlinks = {count}")).refusal();
+        assert!(
+            refusal.starts_with("client.links (distri.toml:2): "),
+            "{refusal}"
+        );
+        assert!(refusal.contains("a number from 1 to 1024"), "{refusal}");
     }
 }

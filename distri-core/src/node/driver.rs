@@ -32,6 +32,7 @@ use super::{
     owning::Owning,
     preparation::Preparation,
     repeats::Repeats,
+    report::Report,
     standing,
     vitals::Vitals,
 };
@@ -54,13 +55,6 @@ use crate::{
 };
 
 mod stop;
-
-/// How often a node looks whether it stands differently than it last told. Shorter makes placement
-/// follow load more closely and costs a frame per link each time.
-const REPORT: Duration = Duration::from_millis(100);
-
-/// The same for a node that serves no call and has just stood as it told.
-const REPORT_AT_REST: Duration = Duration::from_millis(500);
 
 /// How long a node that starts waits for the list of its cluster's members.
 const KNOWS_MEMBERS: Duration = Duration::from_secs(5);
@@ -147,7 +141,7 @@ pub(super) async fn start(mut prepared: Preparation) -> Result<Running, StartErr
             let (cell, repeats, roster) = (cell.clone(), repeats.clone(), roster.clone());
             Box::new(move |key| serve_for(&cell, &repeats, roster.caller(key)))
         },
-        learns: false,
+        few: None,
         traffic: vitals.traffic.clone(),
     });
     let client = Client::from_pool(pool.clone());
@@ -558,29 +552,27 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
     gate.vitals.came_in.fetch_sub(1, Ordering::Relaxed);
 }
 
-/// Tells every link how the node stands, whenever that changes.
+/// Tells every link how the node stands, when that changes.
 async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
-    let mut told = Status::default();
+    let mut report = Report::new(world::now());
     loop {
-        let at_rest = {
+        let pause = {
             let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {
                 return;
             };
-            let now = status(&host, Some(&pool));
+            let status = status(&host, Some(&pool));
             gate.repeats.expire();
-            let at_rest = now == told && now.in_flight == 0;
-            if now != told {
-                let encoded = Bytes::from(now.encode());
+            let count = gate.lock().len();
+            if report.is_due(world::now(), &status, count) {
+                let encoded = Bytes::from(status.encode());
                 let links = gate.lock().clone();
                 links.iter().for_each(|link| link.send_status(&encoded));
                 pool.send_status(&encoded);
-                told = now;
             }
-            at_rest
+            report.pause(&status)
         };
-        let wait = if at_rest { REPORT_AT_REST } else { REPORT };
         // Either way it looks again.
-        let _ = tokio::time::timeout(wait, gate.status_changed.notified()).await;
+        let _ = tokio::time::timeout(pause, gate.status_changed.notified()).await;
     }
 }
 

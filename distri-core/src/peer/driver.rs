@@ -291,7 +291,7 @@ fn cloud(
         limits: config.limits.clone(),
         hello: Box::new(move || client_hello(&limits)),
         serve: Box::new(|_| Arc::new(HostsNothing)),
-        learns: true,
+        few: Some(config.client.links),
         traffic: traffic.clone(),
     });
     let nodes = config.cloud.nodes.iter().cloned();

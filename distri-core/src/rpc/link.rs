@@ -323,6 +323,12 @@ impl Link {
         ours.saturating_add(self.shared.their_load.load(Ordering::Relaxed))
     }
 
+    /// When a call was made over it that no other was under way beside, and whether some are now.
+    pub(crate) fn asked(&self) -> (Instant, bool) {
+        let state = self.shared.lock();
+        (state.mux.last_asked(), state.mux.in_flight() > 0)
+    }
+
     /// Waits for the other end's hello.
     ///
     /// # Errors

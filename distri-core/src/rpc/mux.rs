@@ -460,6 +460,11 @@ impl Mux {
         self.asked = now;
     }
 
+    /// When a call was made while no other waited.
+    pub(crate) fn last_asked(&self) -> Instant {
+        self.asked
+    }
+
     /// The other end may be where this link does not lead any more, and be found anew: the link is given
     /// up as soon as calls have missed their deadline and nothing else comes, long before it would be
     /// for silence alone.

@@ -126,6 +126,21 @@ impl Hello {
 }
 
 impl Status {
+    /// True if nothing has changed but how busy the node is.
+    pub(crate) fn is_same_but_for_load(&self, other: &Self) -> bool {
+        let Self {
+            in_flight: _,
+            draining,
+            not_serving,
+            nodes,
+            leads,
+        } = self;
+        *draining == other.draining
+            && *not_serving == other.not_serving
+            && *nodes == other.nodes
+            && *leads == other.leads
+    }
+
     /// The bytes of the status.
     pub(crate) fn encode(&self) -> Vec<u8> {
         postcard::to_stdvec(self).expect("a status has only types that postcard can express")

@@ -9,12 +9,13 @@
 //! A request and the grant that answers it have one id, that of the request; by it both sides call
 //! them. Files in a profile are named by ids alone, whatever others call their pictures.
 //!
-//! `profile` is the folder, `kept` what is in it, `gate` lets one change it at a time; `gallery` is what is offered, `letters` how people
-//! write to each other, `asking` the viewer's side, `giving` the owner's, `looking` how a view is
-//! spent, `shelf` what is delivered, `fetching` how it comes, `events` what happened, `following` what
-//! becomes of grants.
+//! `profile` is the folder, `kept` what is in it, `gate` lets one change it at a time; `gallery` is what is
+//! offered, `letters` how people write to each other, `asking` the viewer's side, `giving` and `changing` the
+//! owner's, `looking` how a view is spent, `shelf` what is delivered, `fetching` how it comes, `events` what
+//! happened, `following` what becomes of grants.
 
 mod asking;
+mod changing;
 mod error;
 mod events;
 mod fetching;

@@ -15,6 +15,9 @@ use super::{
     operations::{Ack, Grant, Redeem, Rekey, Revoke, SetViews, Signed},
 };
 
+/// Instead of a time: that of an entry which took effect together with the one before.
+pub(crate) const TOGETHER: u64 = 0;
+
 /// What was done.
 #[distri::message]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +59,8 @@ pub struct Entry {
     pub index: u64,
     /// The hash of the entry before; zeros before the first.
     pub previous: ChainHash,
-    /// When the entry before took effect, by the directory's clock; 0 before the first. So each time
-    /// but the last is in the chain.
+    /// When the entry before took effect, by the directory's clock; 0 before the first, and where this
+    /// one took effect together with the one before. So each time but the last is in the chain.
     pub previous_ms: u64,
     /// What was done.
     pub deed: Deed,
@@ -81,7 +84,8 @@ pub struct Dated {
     pub entry: Entry,
     /// Milliseconds since 1970, by the directory's clock, which never goes back.
     pub at_ms: u64,
-    /// Goes on after this entry, and what happened at the same moment.
+    /// Goes on after this entry. Views can be released several at once: after one of them that is not the
+    /// last, all of these are told again.
     pub cursor: u64,
 }
 
@@ -127,7 +131,8 @@ impl Head {
         hash: ChainHash::from_array([0; 32]),
     };
 
-    /// The entry that follows, and the head after it. `at_ms` is when the entry before took effect.
+    /// The entry that follows, and the head after it. `at_ms` is when the entry before took effect, or
+    /// [`TOGETHER`].
     pub(crate) fn then(&self, grant: GrantId, at_ms: u64, deed: Deed) -> (Entry, Self) {
         let entry = Entry {
             grant,
@@ -259,11 +264,16 @@ impl Tally {
     pub(crate) fn take(&mut self, core: &GrantCore, dated: &Dated) -> Result<(), AuditError> {
         let Dated { entry, at_ms, .. } = dated;
         let index = self.head.index + 1;
+        let is_together = index > 1 && entry.previous_ms == TOGETHER;
+        let is_in_time = if is_together {
+            *at_ms == self.at_ms
+        } else {
+            entry.previous_ms == self.at_ms && *at_ms >= self.at_ms
+        };
         let follows = entry.grant == core.grant
             && entry.index == index
             && entry.previous == self.head.hash
-            && entry.previous_ms == self.at_ms
-            && *at_ms >= self.at_ms;
+            && is_in_time;
         if !follows {
             return Err(AuditError::Broken { index });
         }

@@ -62,6 +62,10 @@ impl CloudSecret {
         }
     }
 
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
     pub(crate) fn keys(&self) -> CloudKeys {
         CloudKeys {
             epoch: self.epoch,
@@ -115,6 +119,7 @@ impl CloudSecret {
         Ok(Released {
             receipt: signed.body,
             node: self.receipts.public(),
+            cloud_epoch: self.epoch,
             signature: signed.signature,
             release,
         })

@@ -2,7 +2,7 @@
 //! whoever commits, as bounds between which the change may take effect.
 
 use super::{
-    audit::{Deed, Entry, Head},
+    audit::{Deed, Entry, Head, TOGETHER},
     bytes::{GrantHash, GrantId, Signature},
     grant::GrantCore,
     operations::{Ack, Grant, Redeem, Rekey, Revoke, SetViews, Signed},
@@ -122,7 +122,8 @@ impl ViewRecord {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) record: GrantRecord,
-    pub(crate) entry: Entry,
+    /// What the audit has of it: more than one entry only of views that are released together.
+    pub(crate) entries: Vec<Entry>,
     pub(crate) from_ms: Option<u64>,
     pub(crate) until_ms: Option<u64>,
 }
@@ -211,7 +212,7 @@ impl GrantRecord {
             until_ms: Some(body.expires_ms),
             from_ms: None,
             record,
-            entry,
+            entries: vec![entry],
         })
     }
 
@@ -281,7 +282,7 @@ impl GrantRecord {
         self.head = head;
         Change {
             record: self,
-            entry,
+            entries: vec![entry],
             from_ms: None,
             until_ms: None,
         }
@@ -376,11 +377,7 @@ impl GrantRecord {
     }
 
     /// A new view.
-    pub(crate) fn redeem(
-        &self,
-        at_ms: u64,
-        op: &Signed<Redeem>,
-    ) -> Result<(Change, View), LedgerError> {
+    fn redeem(&self, at_ms: u64, op: &Signed<Redeem>) -> Result<(Change, View), LedgerError> {
         self.may_redeem(&op.body)?;
         if self.used >= self.views {
             return Err(LedgerError::Exhausted { views: self.views });
@@ -397,14 +394,35 @@ impl GrantRecord {
             redeem: op.body.clone(),
             view,
             of,
-            index: change.entry.index,
-        };
-        let change = Change {
-            from_ms: Some(self.core.not_before_ms),
-            until_ms: Some(self.expires_ms),
-            ..change
+            index: change.record.head.index,
         };
         Ok((change, released))
+    }
+
+    /// New views, one after the other, which are released together or not at all: the change, if
+    /// any of them may be, and of each in its order the view or why not.
+    pub(crate) fn redeem_all<'a>(
+        &self,
+        at_ms: u64,
+        ops: impl IntoIterator<Item = &'a Signed<Redeem>>,
+    ) -> (Option<Change>, Vec<Result<View, LedgerError>>) {
+        let (mut record, mut entries) = (self.clone(), Vec::new());
+        let mut views = Vec::new();
+        for op in ops {
+            let at_ms = if entries.is_empty() { at_ms } else { TOGETHER };
+            views.push(record.redeem(at_ms, op).map(|(change, view)| {
+                entries.extend(change.entries);
+                record = change.record;
+                view
+            }));
+        }
+        let change = (!entries.is_empty()).then_some(Change {
+            from_ms: Some(self.core.not_before_ms),
+            until_ms: Some(self.expires_ms),
+            record,
+            entries,
+        });
+        (change, views)
     }
 
     /// The viewer has looked. `None` if that is known.

@@ -72,6 +72,9 @@ pub struct Released {
     pub receipt: Receipt,
     /// The key of the cloud's nodes under which it is signed.
     pub node: PublicKey,
+    /// Of which epoch of the cluster's secret that key is: the one to which the grant's half is sealed.
+    #[serde(default)]
+    pub cloud_epoch: u32,
     /// The signature under the receipt.
     pub signature: Signature,
     /// The half.

@@ -23,12 +23,15 @@ use super::{
     audit::{Dated, Entry, Head},
     bytes::GrantId,
     cloud::{CloudKeys, CloudSecrets},
+    contended::{self, Contended},
     grant::GrantCore,
     ledger::{Change, GrantRecord, GrantStatus},
+    lines::Lines,
     operations::{Ack, Ask, Grant, List, Operation, Redeem, Rekey, Revoke, SetViews, Signed},
     receipt::Released,
     redeeming::Redeeming,
     refusal::LedgerError,
+    releasing::{Answer, TOGETHER_MAX},
     split::Share,
     store::{self, AUDIT, CORES, Cores, Held, Missed, Store, ViewChange},
     turns::Turns,
@@ -41,6 +44,9 @@ pub(crate) const TRIES: u32 = 64;
 
 /// Entries of a page.
 pub(crate) const PAGE: u32 = 200;
+
+// So that a page never ends amid those with which it begins.
+const _: () = assert!(PAGE as usize > TOGETHER_MAX);
 
 /// Grants of a page: each is read for itself.
 const LISTED: u32 = 50;
@@ -88,6 +94,8 @@ pub struct Permissions {
     secrets: Arc<CloudSecrets>,
     cores: Arc<Cores>,
     turns: Arc<Turns>,
+    lines: Arc<Lines<Answer>>,
+    contended: Arc<Contended>,
     attempts: Arc<Mutex<Attempts>>,
     /// The node keeps a directory. Where it does not, the ledger is linked and of no use.
     has_directory: bool,
@@ -145,6 +153,8 @@ impl Permissions {
             secrets: Arc::default(),
             cores: Arc::default(),
             turns: Arc::default(),
+            lines: Arc::default(),
+            contended: Arc::default(),
             has_directory: node.keeps_directory(),
         };
         if service.has_directory {
@@ -172,6 +182,18 @@ impl Permissions {
 
     pub(crate) fn store_at(&self, directory: Directory) -> Store {
         Store::at(directory, self.cores.clone())
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    pub(crate) fn lines(&self) -> &Lines<Answer> {
+        &self.lines
+    }
+
+    pub(crate) fn contended(&self) -> &Contended {
+        &self.contended
     }
 
     pub(crate) fn grants_max(&self) -> u64 {
@@ -277,7 +299,7 @@ impl Permissions {
                 limit: self.config.grants_max,
             }
             .into(),
-            Missed::Raced => too_busy(),
+            Missed::Raced | Missed::Seen(_) => too_busy(),
             Missed::Failed(error) => error,
         }
     }
@@ -312,6 +334,18 @@ impl Permissions {
     #[method(idempotent)]
     async fn cloud(&self, cx: &Context) -> Result<CloudKeys> {
         Ok(self.secrets.newest(cx.node()).await?.keys())
+    }
+
+    /// The keys of the cloud of an earlier epoch ([`Released::cloud_epoch`]): under which receipts are signed
+    /// for grants that were made before the cluster's secret was renewed.
+    #[method(idempotent)]
+    async fn cloud_of(&self, cx: &Context, epoch: u32) -> Result<CloudKeys> {
+        let newest = self.secrets.newest(cx.node()).await?;
+        if epoch > newest.epoch() {
+            let message = format!("the cloud has no epoch {epoch} of its secret");
+            return Err(Error::new(Code::NotFound, message));
+        }
+        Ok(self.secrets.of(cx.node(), epoch).await?.keys())
     }
 
     /// Makes a grant.
@@ -397,8 +431,7 @@ impl Permissions {
             .epk
             .check("view's")
             .map_err(|error| LedgerError::of_seal(error, 0))?;
-        let _turn = self.turns.take(op.body.grant).await;
-        Redeeming::new(self, cx, &op).run().await
+        Redeeming::new(self, cx, op).run().await
     }
 
     /// Closes a view: the viewer has looked.
@@ -407,6 +440,16 @@ impl Permissions {
         self.attempt(cx)?;
         let Ack { grant, redeem, .. } = op.body;
         let store = self.store(cx);
+        if let Some(leader) = self.contended.elsewhere(cx, grant) {
+            let ledger = PermissionsClient::new(cx);
+            let asked = ledger.ack(op.clone()).to(leader);
+            match asked.timeout(contended::PATIENCE).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.details::<LedgerError>().is_some() => return Err(error),
+                // It is not to be reached: what it has done all the same is seen here.
+                Err(_) => {}
+            }
+        }
         let _turn = self.turns.take(grant).await;
         for _ in 0..TRIES {
             let found = known(&store, grant).await?;
@@ -444,7 +487,7 @@ impl Permissions {
             .and(Filter::gt("index", after.unwrap_or(0)));
         let page = self.store(cx).find(AUDIT, filter, "index", PAGE).await?;
         Ok(AuditPage {
-            entries: page.documents.into_iter().map(dated).collect(),
+            entries: dated(page.documents, page.cursor.is_none()),
             head: found.value.head,
         })
     }
@@ -487,7 +530,8 @@ impl Permissions {
     }
 
     /// Follows what is done with grants, after `cursor` ([`Dated::cursor`]; 0 tells all), for their
-    /// owners and viewers: nothing is missed and nothing told twice, also by one who was away.
+    /// owners and viewers: nothing is missed by one who was away, and nothing told twice but views that
+    /// were released together, if the watch broke amid them.
     async fn watch(
         &self,
         cx: &Context,
@@ -520,12 +564,20 @@ impl Permissions {
     }
 }
 
-pub(crate) fn dated(entry: Document<Entry>) -> Dated {
-    Dated {
-        at_ms: entry.created_ms,
-        cursor: entry.revision,
-        entry: entry.value,
-    }
+/// Entries as they are told, in order. `is_whole` says that the last of them has all with it that took
+/// effect together with it.
+pub(crate) fn dated(entries: Vec<Document<Entry>>, is_whole: bool) -> Vec<Dated> {
+    let next = entries.iter().skip(1).map(|entry| Some(entry.revision));
+    let next: Vec<Option<u64>> = next.chain([None]).collect();
+    let dated = |(entry, next): (Document<Entry>, Option<u64>)| {
+        let is_last = next.map_or(is_whole, |next| next != entry.revision);
+        Dated {
+            at_ms: entry.created_ms,
+            cursor: entry.revision.saturating_sub(u64::from(!is_last)),
+            entry: entry.value,
+        }
+    };
+    entries.into_iter().zip(next).map(dated).collect()
 }
 
 async fn known(store: &Store, grant: GrantId) -> Result<Held> {

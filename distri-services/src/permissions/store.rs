@@ -88,6 +88,8 @@ pub(crate) enum Missed {
     Late,
     /// Somebody else was faster: read again.
     Raced,
+    /// A view that was to be released has been, as the same: the id of its record.
+    Seen(String),
     /// The caller has as many grants as it may.
     Quota,
     /// Something else.
@@ -97,8 +99,8 @@ pub(crate) enum Missed {
 /// What is done to a view along with a change of its grant.
 pub(crate) enum ViewChange<'a> {
     None,
-    /// It is the view that the change releases.
-    Released(&'a View),
+    /// These are the views that the change releases.
+    Released(&'a [&'a View]),
     /// The view of this id stood so before.
     Closed(RedeemId, &'a Document<ViewRecord>),
 }
@@ -184,6 +186,11 @@ impl Store {
         entries.get(entry_id(grant, index)).await
     }
 
+    /// The core by its hash, if it is at hand: that of `grant`.
+    pub(crate) fn known_core(&self, grant: GrantId, hash: &GrantHash) -> Option<GrantCore> {
+        self.cores.find(hash).filter(|core| core.grant == grant)
+    }
+
     /// A page of documents, as they are now.
     pub(crate) async fn find<T: DeserializeOwned + Send + 'static>(
         &self,
@@ -209,7 +216,9 @@ impl Store {
         grants_max: u64,
     ) -> Result<(), Missed> {
         let failed = |error| Missed::Failed(error);
-        let Change { record, entry, .. } = change;
+        let Change {
+            record, entries, ..
+        } = change;
         let mut transaction = Transaction::new();
         for condition in clock(change) {
             transaction = transaction.require(condition);
@@ -230,17 +239,22 @@ impl Store {
                 value: kept,
             }),
         };
-        transaction = transaction.insert(
-            AUDIT,
-            entry_id(entry.grant, entry.index),
-            json(entry).map_err(failed)?,
-        );
+        for entry in entries {
+            transaction = transaction.insert(
+                AUDIT,
+                entry_id(entry.grant, entry.index),
+                json(entry).map_err(failed)?,
+            );
+        }
         transaction = match view {
             ViewChange::None => transaction,
-            ViewChange::Released(view) => {
-                let id = view_id(view.redeem.grant, view.redeem.redeem);
-                let record = ViewRecord::of(view);
-                transaction.insert(VIEWS, id, json(&record).map_err(failed)?)
+            ViewChange::Released(views) => {
+                for view in views {
+                    let id = view_id(view.redeem.grant, view.redeem.redeem);
+                    let record = ViewRecord::of(view);
+                    transaction = transaction.insert(VIEWS, id, json(&record).map_err(failed)?);
+                }
+                transaction
             }
             ViewChange::Closed(redeem, before) => transaction.then(Operation::Replace {
                 collection: VIEWS.to_owned(),
@@ -277,6 +291,7 @@ impl Store {
                     Missed::Late
                 }
             }
+            Some(Refusal::Exists { collection, id, .. }) if collection == VIEWS => Missed::Seen(id),
             Some(Refusal::Revision { .. } | Refusal::Exists { .. } | Refusal::NotUnique { .. }) => {
                 Missed::Raced
             }
@@ -346,7 +361,7 @@ fn clock(change: &Change) -> Vec<Condition> {
     from.into_iter().chain(until).collect()
 }
 
-fn view_id(grant: GrantId, redeem: RedeemId) -> String {
+pub(crate) fn view_id(grant: GrantId, redeem: RedeemId) -> String {
     format!("{grant}.{redeem}")
 }
 

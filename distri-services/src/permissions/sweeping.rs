@@ -50,7 +50,7 @@ impl Permissions {
             for grant in page.documents {
                 let grant = store.held(grant).await?;
                 match self.end(store, &grant).await {
-                    Ok(()) | Err(Missed::Raced) => {}
+                    Ok(()) | Err(Missed::Raced | Missed::Seen(_)) => {}
                     Err(Missed::Failed(error)) => return Err(error),
                     Err(Missed::Early | Missed::Late | Missed::Quota) => return Ok(()),
                 }

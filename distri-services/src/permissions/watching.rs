@@ -1,4 +1,5 @@
-//! The audit of some grants, told as it grows: from a cursor, nothing left out and nothing twice.
+//! The audit of some grants, told as it grows: from a cursor, nothing left out. What took effect together is
+//! told on end.
 
 use distri::{
     Error, Result, StreamSender,
@@ -23,13 +24,17 @@ pub(crate) async fn tell_all(
         // What was done before; then what is done from there on.
         let revision = loop {
             let after = filter.clone().and(Filter::gt("@revision", cursor));
-            let page = store.find::<Entry>(AUDIT, after, "@revision", PAGE).await?;
-            let Some(last) = page.documents.last() else {
+            let mut page = store.find::<Entry>(AUDIT, after, "@revision", PAGE).await?;
+            let Some(last) = page.documents.last().map(|entry| entry.revision) else {
                 break page.revision;
             };
-            cursor = last.revision;
-            for entry in page.documents {
-                sender.send(dated(entry)).await?;
+            if page.cursor.is_some() && page.documents[0].revision != last {
+                // The next page has all of these.
+                page.documents.retain(|entry| entry.revision != last);
+            }
+            cursor = page.documents.last().map_or(last, |entry| entry.revision);
+            for entry in dated(page.documents, true) {
+                sender.send(entry).await?;
             }
         };
         let watching = entries.watch().after(revision).filter(filter.clone()).await;
@@ -41,11 +46,14 @@ pub(crate) async fn tell_all(
         loop {
             match watch.next().await {
                 Ok(events) => {
-                    for event in events.events {
-                        if let Event::Put(entry) = event {
-                            cursor = cursor.max(entry.revision);
-                            sender.send(dated(entry)).await?;
-                        }
+                    let put = events.events.into_iter().filter_map(|event| match event {
+                        Event::Put(entry) => Some(entry),
+                        _ => None,
+                    });
+                    // Never a part of a revision.
+                    for entry in dated(put.collect(), true) {
+                        cursor = cursor.max(entry.cursor);
+                        sender.send(entry).await?;
                     }
                 }
                 Err(error) if is_compacted(&error) => break,

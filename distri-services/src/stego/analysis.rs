@@ -47,8 +47,11 @@ pub struct Analysis {
     pub room: Option<u64>,
     /// Bytes that fit an adaptive message.
     pub adaptive: Option<u64>,
-    /// Bytes that are recommended, by the square-root law of the samples that are not flat; none if
-    /// it was a JPEG, because then every change can be proven.
+    /// Bytes that fit if it is a JPEG and stays one.
+    pub as_jpeg: Option<u64>,
+    /// Bytes that are recommended, by the square-root law of the samples that are not flat. Of a JPEG that
+    /// can stay one, by that of its coefficients that are not zero; none if it was a JPEG and cannot,
+    /// because then every change can be proven.
     pub recommended: u64,
     /// What speaks against this cover.
     pub warnings: Vec<Warning>,
@@ -182,6 +185,7 @@ pub(crate) fn analyze(cover: &Cover, threads: usize) -> Analysis {
         synthetic: look.is_synthetic(),
         room: matching_room(picture, carriers).map(|room| room as u64),
         adaptive,
+        as_jpeg: None,
         recommended,
         warnings,
     }

@@ -5,11 +5,10 @@
 //! and noise it is cheap, and all of that is smoothed, so that cheap regions are compact. Of the
 //! published measures it is as safe as any and six times as fast as the next one.
 //!
-//! Of a coloured picture, each channel can be predicted from its surroundings *and* from the other
-//! channels: where the noise of red is that of green, a change to red alone shows in their
-//! difference, however rough both are. So a sample's cost is that of HILL on its own channel plus
-//! that of HILL on its difference from the channel that is nearest to it, and is low only where
-//! neither predicts it.
+//! Of a coloured picture, each channel is priced by itself, and all share one message. Where the noise
+//! of red is that of green, a change to red alone shows in their difference, however rough both are;
+//! but pricing those differences as well made changes easier to find, not harder (see
+//! `docs/decisions/0046-each-channel-by-itself.md`). It is left here to compare with.
 //!
 //! Costs are relative: only their ratios count. They are kept in 16 bits each, as the upper half of
 //! a float: three digits, any magnitude, and in order when compared as integers.
@@ -30,10 +29,10 @@ pub(crate) const WET: Cost = Cost::MAX;
 /// How a change is priced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Measure {
-    /// HILL on each channel and on differences between channels.
-    #[default]
+    /// HILL on each channel and on its difference from the nearest other channel. For comparisons.
     Hill,
-    /// HILL on each channel by itself, as the paper has it. For comparisons.
+    /// HILL on each channel by itself, as the paper has it.
+    #[default]
     HillApart,
 }
 
@@ -503,10 +502,10 @@ mod tests {
     }
 
     #[test]
-    fn channels_apart_are_grey_pictures() {
+    fn channels_are_priced_as_grey_pictures() {
         let picture = picture(Colour::Rgb, Depth::Eight, 50, 40, 3);
 
-        let costs = costs(&picture, Measure::HillApart, 1);
+        let costs = costs(&picture, Measure::default(), 1);
 
         for channel in 0..3 {
             let expected = plainly(&plane(&picture, channel), LEAST_RESIDUAL.into());

@@ -266,6 +266,7 @@ impl Cover {
             payload: matching_room(&self.picture, carriers).map(|bytes| bytes as u64),
             adaptive: adaptive_room(&self.picture, carriers).map(|bytes| bytes as u64),
             recommended: plan::recommended_bytes(carriers as u64, OVERHEAD),
+            as_jpeg: None,
             carriers: carriers as u64,
             size: self.size(),
             pixels: self.pixels(),
@@ -286,6 +287,9 @@ pub struct Capacity {
     /// The largest payload that is recommended, by the square-root law, for a photograph that was
     /// never a JPEG. `analyze` looks whether this cover is one.
     pub recommended: u64,
+    /// The largest payload that fits a cover that is a JPEG and stays one. Known from a file only, by
+    /// [`Settings::capacity`](super::Settings::capacity).
+    pub as_jpeg: Option<u64>,
     /// Samples that may change: all colours of all opaque pixels.
     pub carriers: u64,
     /// Width and height.
@@ -293,7 +297,7 @@ pub struct Capacity {
     /// What the pixels are made of.
     pub pixels: PixelType,
     /// The cover's format. What is hidden in the pixels of a JPEG looks like any photograph to
-    /// people, but is found by those who search for it: choose covers that were never JPEG.
+    /// people, but is found by those who search for it: let it stay a JPEG, or be resampled.
     pub format: Format,
 }
 

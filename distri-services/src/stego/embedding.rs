@@ -22,6 +22,9 @@ pub enum Method {
     /// Changes go where they are hardest to notice (HILL), as few and cheap as a syndrome-trellis
     /// code makes them, in both directions (±1). See `docs/steganography.md`.
     Adaptive,
+    /// In the coefficients of a JPEG, which stays one: where a change is hardest to notice
+    /// (J-UNIWARD), by the same code.
+    Jpeg,
 }
 
 impl Method {
@@ -29,6 +32,7 @@ impl Method {
         match self {
             Self::Matching => 1,
             Self::Adaptive => 2,
+            Self::Jpeg => 3,
         }
     }
 }

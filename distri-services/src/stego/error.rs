@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::jpeg::JpegError;
+
 use super::{cover::Format, key::KeyError};
 
 /// Why nothing was hidden or revealed. No error leaves anything behind: there is no output.
@@ -76,6 +78,14 @@ pub enum Error {
     JpegPast {
         /// Its quality, where it can be told.
         quality: Option<u8>,
+    },
+
+    /// The cover cannot stay a JPEG, as was asked for. Ask for it to be resampled (the result is a PNG),
+    /// or save it as a JPEG of the common kind first.
+    #[error("the cover cannot stay a JPEG")]
+    NotAsJpeg {
+        /// Why.
+        source: JpegError,
     },
 
     /// No message goes over so many covers. Send as many as are needed at least.
@@ -246,8 +256,9 @@ impl fmt::Display for Measure {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NotStego {
-    /// The format does not keep pixels exactly. If this was a stego image once, saving it in
-    /// this format destroyed the message.
+    /// The format does not keep pixels exactly, and nothing that keeps a message is in the file: it
+    /// is no JPEG, or one that could not stay one. If this was a stego image once, saving it in this
+    /// format destroyed the message.
     Lossy(Format),
     /// Even an empty message needs more opaque pixels.
     TooSmall(Size),
@@ -288,12 +299,13 @@ impl DecoderError {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Property {
-    /// It can be written and read back as a PNG.
+    /// It can be written and read back, as a PNG or JPEG.
     Readable,
     /// It gives back the payload and the label, byte for byte, from each of its headers.
     Exact,
     /// It has the size and pixel type of the cover, no colour differs by more than one step, and
-    /// no transparency differs at all.
+    /// no transparency differs at all. Of a JPEG: no coefficient of the first component differs by more
+    /// than one step, and nothing else but Huffman tables differs at all.
     Faithful,
     /// It bears the mark it was to be given.
     Marked,

@@ -4,10 +4,12 @@
 //! them.
 
 mod coding;
+mod coefficients;
 mod stages;
 
 pub use self::{
     coding::Coding,
+    coefficients::jpeg_costs,
     stages::{Stage, Stages},
 };
 use super::{
@@ -25,9 +27,9 @@ use super::{
 /// # Errors
 ///
 /// Those about image files.
-pub fn costs(file: &[u8], channels_apart: bool) -> Result<(Size, usize, Vec<f32>), Error> {
+pub fn costs(file: &[u8], across: bool) -> Result<(Size, usize, Vec<f32>), Error> {
     let cover = Cover::decode(file, &Limits::default())?;
-    let costs = cost::costs(&cover.picture, measure(channels_apart), threads());
+    let costs = cost::costs(&cover.picture, measure(across), threads());
     let costs = costs.into_iter().map(cost::value).collect();
     Ok((cover.size(), cover.picture.pixels.colours(), costs))
 }
@@ -93,11 +95,11 @@ pub fn embed(
 pub fn simulate(
     file: &[u8],
     rate: f64,
-    channels_apart: bool,
+    across: bool,
     seed: u64,
 ) -> Result<(Vec<u8>, Figures), Error> {
     let cover = Cover::decode(file, &Limits::default())?;
-    let costs = carriers::costs(&cover.picture, measure(channels_apart), threads());
+    let costs = carriers::costs(&cover.picture, measure(across), threads());
     let mut carriers = Carriers::of(&cover.picture);
     let bits = carriers.len() as f64 * rate;
     let census = carriers.census(&costs);
@@ -116,7 +118,7 @@ pub fn simulate(
 }
 
 fn figures(cover: &Cover, stego: &Cover, bits: f64) -> Figures {
-    let costs = carriers::costs(&cover.picture, Measure::Hill, threads());
+    let costs = carriers::costs(&cover.picture, Measure::default(), threads());
     let (before, after) = (Carriers::of(&cover.picture), Carriers::of(&stego.picture));
     let changed = before.differences(&after);
     let census: Census = before.census(&costs);
@@ -133,11 +135,11 @@ fn figures(cover: &Cover, stego: &Cover, bits: f64) -> Figures {
     }
 }
 
-fn measure(channels_apart: bool) -> Measure {
-    if channels_apart {
-        Measure::HillApart
-    } else {
+fn measure(across: bool) -> Measure {
+    if across {
         Measure::Hill
+    } else {
+        Measure::default()
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) enum Content {
 }
 
 impl Content {
-    fn of(is_part: bool) -> Self {
+    pub(crate) fn of(is_part: bool) -> Self {
         if is_part { Self::Part } else { Self::Message }
     }
 }
@@ -81,8 +81,14 @@ impl<'a> Packed<'a> {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// The payload as it is hidden adaptively.
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.packed.as_deref().unwrap_or(self.payload)
+    }
+
+    /// The payload's length before it was compressed, if it was.
+    pub(crate) fn unpacked(&self) -> Option<u32> {
+        self.packed.as_ref().map(|_| self.payload.len() as u32)
     }
 
     /// Bytes of label and payload in an adaptive message.
@@ -282,10 +288,10 @@ impl Decided {
                 body: self.length,
                 secret: self.secret.clone(),
                 parameters: self.outcome.parameters,
-                unpacked: packed.packed.as_ref().map(|_| packed.payload.len() as u32),
+                unpacked: packed.unpacked(),
                 is_part: packed.content == Content::Part,
             };
-            let sealed = header.seal(&slot_keys, layout.context());
+            let sealed = header.seal(ADAPTIVE, &slot_keys, layout.context());
             let place = ground.slot(slot, slot_order(&slot_keys));
             carriers
                 .write_adaptive_header(costs, &place, &sealed, &mut random)
@@ -352,7 +358,7 @@ fn open_slot(
     if let Some(ground) = ground_of(layout, carriers.len()) {
         let keys = deriver.slot(ADAPTIVE, &salt);
         let sealed = carriers.read_adaptive_header(&ground.slot(slot, slot_order(&keys)));
-        if let Some(header) = AdaptiveHeader::open(sealed, &keys, layout.context())? {
+        if let Some(header) = AdaptiveHeader::open(ADAPTIVE, sealed, &keys, layout.context())? {
             return Ok(Opening::Adaptive(header));
         }
     }

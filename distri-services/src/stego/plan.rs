@@ -31,10 +31,16 @@ pub enum Profile {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum JpegPast {
-    /// As the profile has it. `auto`: a JPEG file is resampled; another file with traces of JPEG
-    /// is used as it is, with a warning. `stealth`: refused. `fast`: used as it is, with a warning.
+    /// As the profile has it. `auto`: a JPEG file stays one, if it is of a kind that can and the payload is
+    /// within four times the recommendation, else it is resampled; another file with traces of JPEG is used
+    /// as it is, with a warning. `stealth`: a JPEG file stays one, what cannot is refused. `fast`: used
+    /// as it is, with a warning.
     #[default]
     ByProfile,
+    /// Hide in the coefficients of a JPEG file and give a JPEG with the same quality, tables and
+    /// metadata (EXIF with its places and dates among them), or refuse it. Whatever the profile, a message
+    /// is adaptive there.
+    Stay,
     /// Scale the cover to three quarters of its width and height (or up by a quarter, if the payload needs the
     /// room), so that the traces go.
     Resample,
@@ -86,6 +92,9 @@ pub enum Warning {
     Synthetic,
     /// The payload does not fit an adaptive message in this cover and was matched.
     Matched,
+    /// The cover stayed a JPEG with all that it says beside the picture (EXIF, XMP, IPTC, comments), which may
+    /// tell where and when it was taken. A PNG has none of it.
+    Metadata,
 }
 
 /// Bits that are recommended for a cover of 512 × 512 samples, and their number.

@@ -46,6 +46,9 @@ pub(crate) const VERSION: u8 = 1;
 /// The format of [`AdaptiveHeader`], with a body that adapts to the picture.
 pub(crate) const ADAPTIVE: u8 = 2;
 
+/// The format of [`AdaptiveHeader`] in the coefficients of a JPEG, see `in_jpeg`.
+pub(crate) const IN_JPEG: u8 = 3;
+
 /// Version, method, length of the body, secret, the other slot's place, flags, and room for the
 /// parameters of methods to come, zero for now.
 const HEADER_PLAIN: usize = 1 + 1 + 4 + 16 + 16 + 6;
@@ -249,15 +252,20 @@ pub(crate) struct AdaptiveHeader {
 }
 
 impl AdaptiveHeader {
-    /// The only method of this format so far.
-    const METHOD: u8 = 2;
     const PACKED: u8 = 1;
     const PART: u8 = 2;
 
-    pub(crate) fn seal(&self, keys: &SlotKeys, context: Context) -> [u8; HEADER_SEALED] {
+    /// Sealed, as `format` has it: [`ADAPTIVE`] or [`IN_JPEG`], each of which has one method, of the same
+    /// number.
+    pub(crate) fn seal(
+        &self,
+        format: u8,
+        keys: &SlotKeys,
+        context: Context,
+    ) -> [u8; HEADER_SEALED] {
         let mut bytes = [0; HEADER_SEALED];
-        bytes[0] = ADAPTIVE;
-        bytes[1] = Self::METHOD;
+        bytes[0] = format;
+        bytes[1] = format;
         bytes[2..6].copy_from_slice(&self.body.to_be_bytes());
         bytes[6..22].copy_from_slice(self.secret.as_slice());
         bytes[22] = self.parameters.height.get();
@@ -268,7 +276,7 @@ impl AdaptiveHeader {
         bytes[29..33].copy_from_slice(&self.unpacked.unwrap_or(0).to_be_bytes());
         seal(
             &keys.header,
-            &context.bytes_in(ADAPTIVE, "header"),
+            &context.bytes_in(format, "header"),
             &mut bytes,
         );
         bytes
@@ -280,11 +288,12 @@ impl AdaptiveHeader {
     ///
     /// [`Error::Newer`] if it opens, but is of a form that is not known here.
     pub(crate) fn open(
+        format: u8,
         mut sealed: [u8; HEADER_SEALED],
         keys: &SlotKeys,
         context: Context,
     ) -> Result<Option<Self>, Error> {
-        let aad = context.bytes_in(ADAPTIVE, "header");
+        let aad = context.bytes_in(format, "header");
         if !open(&keys.header, &aad, &mut sealed) {
             return Ok(None);
         }
@@ -296,8 +305,8 @@ impl AdaptiveHeader {
         let signs = u32::from_be_bytes(take(&mut rest));
         let [flags] = take(&mut rest);
         let unpacked = u32::from_be_bytes(take(&mut rest));
-        let strange = version != ADAPTIVE
-            || method != Self::METHOD
+        let strange = version != format
+            || method != format
             || flags & !(Self::PACKED | Self::PART) != 0
             || rest.iter().any(|byte| *byte != 0);
         let height = Height::new(height).filter(|_| !strange);
@@ -476,15 +485,17 @@ mod tests {
                 unpacked,
                 is_part,
             };
-            let sealed = header.seal(&keys, CONTEXT);
+            let sealed = header.seal(ADAPTIVE, &keys, CONTEXT);
 
-            assert!(AdaptiveHeader::open(sealed, &keys, CONTEXT).unwrap() == Some(header));
+            assert!(
+                AdaptiveHeader::open(ADAPTIVE, sealed, &keys, CONTEXT).unwrap() == Some(header)
+            );
             assert!(Header::open(sealed, &keys, CONTEXT).unwrap().is_none());
             for byte in 0..HEADER_SEALED {
                 let mut changed = sealed;
                 changed[byte] ^= 2;
                 assert!(
-                    AdaptiveHeader::open(changed, &keys, CONTEXT)
+                    AdaptiveHeader::open(ADAPTIVE, changed, &keys, CONTEXT)
                         .unwrap()
                         .is_none()
                 );
@@ -498,7 +509,7 @@ mod tests {
         let keys = Deriver::new(&key).slot(ADAPTIVE, &[5; 32]);
         for (at, value) in [(0, 3), (1, 9), (22, 13), (28, 4), (40, 1)] {
             let mut later = [0; HEADER_SEALED];
-            (later[0], later[1], later[22]) = (ADAPTIVE, AdaptiveHeader::METHOD, 10);
+            (later[0], later[1], later[22]) = (ADAPTIVE, ADAPTIVE, 10);
             later[at] = value;
             let (version, method) = (later[0], later[1]);
             seal(
@@ -507,7 +518,7 @@ mod tests {
                 &mut later,
             );
 
-            let error = AdaptiveHeader::open(later, &keys, CONTEXT).err();
+            let error = AdaptiveHeader::open(ADAPTIVE, later, &keys, CONTEXT).err();
 
             assert_eq!(error, Some(Error::Newer { version, method }));
         }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    Analysis, Capacity, Cover, Covers, Error, HideOptions, Job, JobOver, Key, Limits, Mark, Method,
+    Analysis, Capacity, Covers, Error, HideOptions, Job, JobOver, Key, Limits, Mark, Method,
     Report, Revealed, Settings, Step, random_seed,
 };
 
@@ -180,7 +180,8 @@ impl Stego {
 #[distri::service(init = Stego::open, concurrency = 1024)]
 impl Stego {
     /// Seals `payload` under `key` and hides it in the image file `cover` (PNG, JPEG, WebP, BMP,
-    /// GIF or TIFF). Gives a PNG, which was opened again and compared before.
+    /// GIF or TIFF). Gives a PNG, or a JPEG of a cover that stays one, which was opened again and
+    /// compared before.
     #[method(idempotent)]
     async fn hide(
         &self,
@@ -221,8 +222,8 @@ impl Stego {
         Ok(StegoImage { image, report })
     }
 
-    /// Opens what `key` has hidden in the image file `image`: a PNG made by `hide`, or the same
-    /// pixels saved again without loss.
+    /// Opens what `key` has hidden in the image file `image`: one made by `hide`, or, if that was a PNG,
+    /// the same pixels saved again without loss.
     #[method(idempotent)]
     async fn reveal(&self, cx: &Context, image: Blob, key: Key) -> Result<Secret> {
         let (image, room) = self.take(image).await?;
@@ -334,7 +335,7 @@ impl Stego {
             if cx.is_cancelled() {
                 return Err(Error::Stopped);
             }
-            Ok(Cover::decode(&cover, &settings.limits)?.capacity())
+            settings.capacity(&cover)
         })
         .await
     }
@@ -402,7 +403,7 @@ fn progress(step: Step) -> (f32, &'static str) {
 #[distri::message]
 #[derive(Debug)]
 pub struct StegoImage {
-    /// A PNG file.
+    /// A PNG file, or a JPEG file of a cover that stayed one: see the report's `format`.
     pub image: Blob,
     /// What was done.
     pub report: Report,
@@ -434,6 +435,7 @@ impl ServiceError for Error {
             | Self::PartsOfOthers { .. }
             | Self::Transparent
             | Self::Height { .. }
+            | Self::NotAsJpeg { .. }
             | Self::Key { .. } => Code::InvalidArgument,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::CoverTooSmall { .. } | Self::JpegPast { .. } | Self::PartsMissing { .. } => {

@@ -24,7 +24,7 @@ async fn state(someone: &Someone, request: RequestId) -> State {
         .state
 }
 
-fn shown(view: View) -> (u32, u32) {
+pub(crate) fn shown(view: View) -> (u32, u32) {
     match view {
         View::Shown(seen) => {
             assert_eq!(

@@ -121,6 +121,27 @@ impl World {
         self.cluster.all_vote().await;
     }
 
+    /// A node has the cluster's secret renewed, until all nodes have the new one.
+    pub(crate) async fn renews_its_secret(&self) {
+        let epoch = async |node: usize| {
+            let secret = self.cluster.node(node).handle().secret("test").await;
+            secret.unwrap().epoch()
+        };
+        let before = epoch(0).await;
+        let renewed = self.cluster.node(0).client().renew_secret().await;
+        renewed.unwrap();
+        self.cluster
+            .eventually("all have the new secret", async || {
+                for node in 0..3 {
+                    if epoch(node).await <= before {
+                        return None;
+                    }
+                }
+                Some(())
+            })
+            .await;
+    }
+
     /// Letters that nobody has read.
     pub(crate) async fn letters_left(&self) -> u64 {
         let directory = self.cluster.node(0).handle().directory();

@@ -105,6 +105,7 @@ impl Whole {
         Released {
             receipt: body,
             node: self.node.public(),
+            cloud_epoch: 0,
             signature,
             release,
         }

@@ -413,15 +413,22 @@ fn the_past_of_a_jpeg_shows_and_is_never_passed_over() {
 
     for cover in [&jpeg, &saved, &cropped] {
         let analysis = settings.analyze(cover).unwrap();
-        assert!(analysis.jpeg && analysis.recommended == 0, "{analysis:?}");
+        let stays = cover == &jpeg;
+        assert!(analysis.jpeg, "{analysis:?}");
+        assert_eq!(analysis.as_jpeg.is_some(), stays, "{analysis:?}");
+        assert!(stays || analysis.recommended == 0, "{analysis:?}");
         assert!(
             analysis
                 .jpeg_quality
                 .is_some_and(|quality| (70..=90).contains(&quality)),
             "{analysis:?}"
         );
+        match hide(cover, Profile::Stealth, rule) {
+            Ok(hidden) => assert!(stays && hidden.report.format == Format::Jpeg),
+            Err(error) => assert!(!stays && matches!(error, Error::JpegPast { .. })),
+        }
         assert!(matches!(
-            hide(cover, Profile::Stealth, rule),
+            hide(cover, Profile::Stealth, JpegPast::Refuse),
             Err(Error::JpegPast { .. })
         ));
         let kept = hide(cover, Profile::Auto, JpegPast::Keep).unwrap().report;
@@ -433,7 +440,7 @@ fn the_past_of_a_jpeg_shows_and_is_never_passed_over() {
         assert_eq!(resampled.report.warnings, []);
         assert!(!settings.analyze(&resampled.image).unwrap().jpeg);
     }
-    let resampled = hide(&jpeg, Profile::Auto, rule).unwrap();
+    let resampled = hide(&jpeg, Profile::Auto, JpegPast::Resample).unwrap();
     assert_eq!(
         resampled.report.size,
         Size {

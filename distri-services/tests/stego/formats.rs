@@ -7,6 +7,9 @@ const RGB8: &[u8] = include_bytes!("data/matching-rgb8.png");
 const RGBA8: &[u8] = include_bytes!("data/matching-rgba8.png");
 const GREY16: &[u8] = include_bytes!("data/matching-grey16-passphrase.png");
 
+/// Made while costs looked across channels: whoever reads needs no costs.
+const ADAPTIVE: &[u8] = include_bytes!("data/adaptive-rgb8.png");
+
 fn key() -> Key {
     Key::from_bytes([42; 32])
 }
@@ -27,6 +30,17 @@ fn images_of_the_first_version_still_open() {
     );
     assert!(rgba.payload.iter().copied().eq(0..=255));
     assert_eq!(grey.payload, [7; 150]);
+}
+
+#[test]
+fn images_hidden_at_other_costs_still_open() {
+    let found = Settings::default().reveal(ADAPTIVE, &key()).unwrap();
+
+    assert_eq!(found.payload, b"hidden where costs looked across channels");
+    assert_eq!(
+        (found.label, found.method),
+        (b"a label".to_vec(), Method::Adaptive)
+    );
 }
 
 #[test]

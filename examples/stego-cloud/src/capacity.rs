@@ -30,6 +30,7 @@ pub(crate) async fn run(args: CapacityArgs, global: &Global) -> Result<(), Failu
     if global.json {
         return page.json(&json!({
             "payload": capacity.payload,
+            "as_jpeg": capacity.as_jpeg,
             "carriers": capacity.carriers,
             "width": width,
             "height": height,
@@ -39,6 +40,10 @@ pub(crate) async fn run(args: CapacityArgs, global: &Global) -> Result<(), Failu
     let room = match capacity.payload {
         Some(room) => format!("room for {}", show::bytes(room)),
         None => "too small to hide anything".to_owned(),
+    };
+    let room = match capacity.as_jpeg {
+        Some(as_jpeg) => format!("{room}, {} as a JPEG", show::bytes(as_jpeg)),
+        None => room,
     };
     let (size, format) = (show::size(width, height), capacity.format);
     page.line(&format!(

@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use clap::Args;
 use distri::cli::{Failure, Global};
-use distri_services::stego::{Error as StegoError, HideOptions, LABEL_MAX};
+use distri_services::stego::{Error as StegoError, HideOptions, JpegPast, LABEL_MAX};
 use serde_json::json;
 
 use crate::{
@@ -26,7 +27,8 @@ pub(crate) struct HideArgs {
     /// The file to hide
     #[arg(long, value_name = "FILE")]
     payload: PathBuf,
-    /// Where the stego image goes, a PNG; replaced if it exists; once for each cover
+    /// Where the stego image goes, replaced if it exists; once for each cover. A PNG; of a JPEG, a JPEG if
+    /// this ends in .jpg or .jpeg, or else if that is as safe
     #[arg(long, value_name = "FILE", required = true)]
     out: Vec<PathBuf>,
     /// How many of several images are to suffice [default: all]
@@ -79,6 +81,7 @@ pub(crate) async fn run(args: HideArgs, global: &Global) -> Result<(), Failure> 
     let options = HideOptions {
         label: args.label.into_bytes(),
         scale_cover: args.scale_cover,
+        jpeg: jpegs(&args.out, &covers),
         ..HideOptions::default()
     };
     let stego = Stego::new(&global.connect().await?)
@@ -127,9 +130,35 @@ fn check_outs(args: &HideArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What becomes of covers that are JPEGs: what the names of the results promise.
+fn jpegs(outs: &[PathBuf], covers: &[Bytes]) -> JpegPast {
+    let named = |names: &[&str]| {
+        outs.iter().all(|out| {
+            let extension = out.extension().and_then(|extension| extension.to_str());
+            extension.is_some_and(|e| names.iter().any(|name| name.eq_ignore_ascii_case(e)))
+        })
+    };
+    if !covers
+        .iter()
+        .all(|cover| cover.starts_with(b"\xFF\xD8\xFF"))
+    {
+        JpegPast::ByProfile
+    } else if named(&["jpg", "jpeg"]) {
+        JpegPast::Stay
+    } else if named(&["png"]) {
+        JpegPast::Resample
+    } else {
+        JpegPast::ByProfile
+    }
+}
+
 /// The service's refusal, with the flag that helps.
 fn refusal(error: distri::Error) -> Failure {
-    let helps = match error.details() {
+    let details = error.details();
+    if let Some(StegoError::NotAsJpeg { .. }) = details {
+        return Failure::from(error).with_remedy("let --out end in .png, to get a PNG");
+    }
+    let helps = match details {
         Some(StegoError::CoverTooSmall { .. }) => true,
         Some(StegoError::InCover { source, .. }) => {
             matches!(*source, StegoError::CoverTooSmall { .. })
@@ -189,6 +218,7 @@ fn figures(out: &Path, image: &StegoImage) -> serde_json::Value {
     json!({
         "out": out.display().to_string(),
         "bytes": file.len(),
+        "format": report.format,
         "width": report.size.width,
         "height": report.size.height,
         "scaled_from": report.scaled_from,

@@ -19,6 +19,9 @@ use crate::{
     service::ServiceDescriptor,
 };
 
+/// How long nodes that are not linked may take to be.
+const LINKING: Duration = Duration::from_secs(2);
+
 /// A call of all nodes that offer a method; `.await` makes it.
 #[must_use = "a call does nothing until it is awaited"]
 pub struct Gather<T> {
@@ -67,9 +70,10 @@ impl<T: DeserializeOwned + Send + 'static> IntoFuture for Gather<T> {
         Box::pin(async move {
             let (service, index) = self.what;
             let method = &service.methods[index];
-            let mut nodes: Vec<_> = self
-                .client
-                .pool()
+            let pool = self.client.pool();
+            pool.link_all(self.timeout.unwrap_or(LINKING).min(LINKING))
+                .await;
+            let mut nodes: Vec<_> = pool
                 .routes()
                 .of(method.id)
                 .iter()

@@ -1,4 +1,4 @@
-//! The owner's side: requests, decisions, and what becomes of grants.
+//! The owner's side: requests, decisions, and what became of grants; `changing` is how they are changed.
 //!
 //! A decision is made once: all of it (the grant's keys, the stego image, the signed operation) is in
 //! the profile before the ledger hears of it, the ledger has it before the viewer does, and each step
@@ -8,7 +8,7 @@ use distri::{Error, Result, id::PublicKey, identity::Identity};
 
 use super::{
     Person, PersonError, PersonEvent, Who, is_away,
-    kept::{Allowed, Given, KeptParcel, Known, Outcome, Pending, Reply, Seed},
+    kept::{Allowed, Given, KeptParcel, Known, Outcome, Reply, Seed},
     letters::{letter_id, randomness},
     profile::Shelf,
 };
@@ -16,11 +16,11 @@ use crate::{
     images::{
         disk,
         media::{NOTE_MAX, clean_text},
-        record::{Approval, Decision, Manifest, Message, Rekeyed, Verdict},
+        record::{Approval, Decision, Manifest, Message, Verdict},
     },
     permissions::{
-        self, AuditError, Canonical, CloudKeys, Dated, Deed, Draft, GrantState, GrantStatus,
-        ImageId, LedgerError, OwnerSecrets, Parties, RequestId, SetViews, sign, verify_audit,
+        self, AuditError, Canonical, CloudKeys, Dated, Deed, Draft, GrantStatus, ImageId,
+        LedgerError, Parties, RequestId, sign, verify_audit,
     },
     stego::{HideOptions, JpegPast, Key, Settings},
 };
@@ -184,7 +184,7 @@ impl Person {
     }
 
     /// The cloud's keys; those that were told last, if it is away.
-    async fn cloud_keys(&self) -> Result<CloudKeys> {
+    pub(super) async fn cloud_keys(&self) -> Result<CloudKeys> {
         let profile = &self.inner.profile;
         match self.ledger().cloud().await {
             Ok(keys) => {
@@ -225,7 +225,7 @@ impl Person {
     }
 
     /// Does what is left of an answer: first the ledger, then the letter, then changes since.
-    async fn carry_out(&self, mut given: Given) -> Result<()> {
+    pub(super) async fn carry_out(&self, mut given: Given) -> Result<()> {
         let profile = &self.inner.profile;
         let request = given.request.request;
         let verdict = match &mut given.reply {
@@ -284,164 +284,6 @@ impl Person {
         profile.save(Shelf::Given, &request, &given).await?;
         self.flush().await?;
         self.carry_change(given).await
-    }
-
-    /// Has the ledger do the change that was signed and perhaps not done.
-    async fn carry_change(&self, mut given: Given) -> Result<()> {
-        let profile = &self.inner.profile;
-        let request = given.request.request;
-        let Some(Reply::Approved(allowed)) = &mut given.reply else {
-            return Ok(());
-        };
-        let Some(pending) = allowed.pending.clone() else {
-            return Ok(());
-        };
-        let done = match &pending {
-            Pending::SetViews(op) => self.ledger().set_views(op.clone()).await,
-            Pending::Revoke(op) => self.ledger().revoke(op.clone()).await,
-            Pending::Rekey { op, share, .. } => {
-                self.ledger().rekey(op.clone(), share.clone()).await
-            }
-        };
-        let status = match done {
-            Ok(status) => status,
-            Err(error) if is_away(&error) => return Err(error),
-            Err(error) => {
-                allowed.pending = None;
-                profile.save(Shelf::Given, &request, &given).await?;
-                return Err(error);
-            }
-        };
-        let letter = match pending {
-            Pending::Rekey { envelope, .. } => {
-                let epoch = u64::from(envelope.epoch);
-                allowed.epoch = envelope.epoch;
-                allowed.envelope = envelope.clone();
-                let rekeyed = Message::Rekeyed(Rekeyed { request, envelope });
-                Some((letter_id("rekeyed", request, epoch), rekeyed))
-            }
-            Pending::SetViews(_) => None,
-            Pending::Revoke(_) => {
-                allowed.revoked = true;
-                None
-            }
-        };
-        if let Some((id, message)) = letter {
-            self.post(id, given.from, message).await?;
-        }
-        let Some(Reply::Approved(allowed)) = &mut given.reply else {
-            return Ok(());
-        };
-        allowed.seq = status.seq;
-        allowed.views = status.views;
-        allowed.expires_ms = status.expires_ms;
-        allowed.known = Some(Known::from(&status));
-        allowed.pending = None;
-        profile.save(Shelf::Given, &request, &given).await?;
-        self.inner.events.tell(PersonEvent::Changed { request });
-        self.flush().await
-    }
-
-    /// Gives more views or more time, or less; also after all were used: then the key gets new
-    /// halves, and the image is not transferred again.
-    ///
-    /// # Errors
-    /// [`PersonError::NoRequest`], [`PersonError::NotApproved`], [`PersonError::Over`] after a
-    /// revocation; [`LedgerError`]. If the cloud is away, its error: the change is made when it is
-    /// back, and is not in force before.
-    pub async fn extend(&self, request: RequestId, terms: Terms) -> Result<()> {
-        let _gate = self.inner.gate.lock().await?;
-        let mut given = self.approved(request).await?;
-        let status = self.status_of(&given).await?;
-        let (owner, allowed) = parts(&mut given)?;
-        let (grant, core) = (allowed.core().grant, allowed.core().hash());
-        let seq = status.seq.max(allowed.seq) + 1;
-        let Terms { views, expires_ms } = terms;
-        allowed.pending = Some(if status.has_share {
-            let op = SetViews {
-                grant,
-                core,
-                seq,
-                views,
-                expires_ms,
-            };
-            Pending::SetViews(sign(op, &owner))
-        } else {
-            let cloud = self.cloud_keys().await?;
-            let epoch = status.epoch + 1;
-            let secrets = OwnerSecrets::from_bytes(&allowed.secrets)
-                .map_err(|error| unopenable(request, &error))?;
-            let cloud = (cloud.epoch, cloud.sealing);
-            let split = secrets
-                .split(allowed.core(), epoch, cloud, &mut randomness()?)
-                .map_err(|error| unopenable(request, &error))?;
-            let op = permissions::Rekey {
-                grant,
-                core,
-                seq,
-                epoch,
-                views,
-                expires_ms,
-                share: split.share.hash(),
-            };
-            Pending::Rekey {
-                op: sign(op, &owner),
-                share: split.share,
-                envelope: split.envelope,
-            }
-        });
-        self.inner
-            .profile
-            .save(Shelf::Given, &request, &given)
-            .await?;
-        self.carry_out(given).await
-    }
-
-    /// Takes a grant back: no view is released after this, and nothing is delivered.
-    ///
-    /// # Errors
-    /// As [`Person::extend`]. If the cloud is away, its error: the grant is revoked when it is back,
-    /// and not before.
-    pub async fn revoke(&self, request: RequestId) -> Result<()> {
-        let _gate = self.inner.gate.lock().await?;
-        let mut given = self.approved(request).await?;
-        let seq = match self.status_of(&given).await {
-            Ok(status) => status.seq,
-            Err(error) if is_away(&error) => 0,
-            Err(error) => return Err(error),
-        };
-        let (owner, allowed) = parts(&mut given)?;
-        let op = permissions::Revoke {
-            grant: allowed.core().grant,
-            core: allowed.core().hash(),
-            seq: seq.max(allowed.seq) + 1,
-        };
-        allowed.pending = Some(Pending::Revoke(sign(op, &owner)));
-        self.inner
-            .profile
-            .save(Shelf::Given, &request, &given)
-            .await?;
-        self.carry_out(given).await
-    }
-
-    /// A request that was approved and whose grant the ledger has, with no change under way.
-    async fn approved(&self, request: RequestId) -> Result<Given> {
-        let load = || self.inner.profile.load::<Given>(Shelf::Given, &request);
-        let given = load().await?.ok_or(PersonError::NoRequest { request })?;
-        self.carry_out(given).await?;
-        let given = load().await?.ok_or(PersonError::NoRequest { request })?;
-        match &given.reply {
-            Some(Reply::Approved(allowed)) if allowed.revoked => {
-                let state = GrantState::Revoked;
-                Err(PersonError::Over { request, state }.into())
-            }
-            Some(Reply::Approved(_)) => Ok(given),
-            Some(Reply::Rejected { why, .. }) => {
-                let why = Some(why.clone());
-                Err(PersonError::NotApproved { request, why }.into())
-            }
-            None => Err(PersonError::NotApproved { request, why: None }.into()),
-        }
     }
 
     pub(super) async fn status_of(&self, given: &Given) -> Result<GrantStatus> {

@@ -207,6 +207,11 @@ impl Person {
         let op = op.clone();
         match self.ledger().redeem(op).await {
             Ok(released) => {
+                let mut keys = keys;
+                if released.node != keys.receipts {
+                    // The grant was made before the cluster's secret was renewed.
+                    keys = self.ledger().cloud_of(released.cloud_epoch).await?;
+                }
                 let is_cloud = |key| key == keys.receipts;
                 look.released(&released, is_cloud).map_err(|error| {
                     let message = "a node released something else than was asked for";

@@ -71,7 +71,7 @@ impl<'a> Stages<'a> {
     /// Those of hiding.
     pub fn new(job: Job<'a>, threads: usize) -> Result<Self, Error> {
         let cover = Cover::decode(job.cover, &Limits::default())?;
-        let costs = carriers::costs(&cover.picture, Measure::Hill, threads);
+        let costs = carriers::costs(&cover.picture, Measure::default(), threads);
         let mut stages = Self {
             stego: cover.clone(),
             file: Vec::new(),
@@ -99,7 +99,7 @@ impl<'a> Stages<'a> {
                 .len(),
             Stage::Past => usize::from(jpeg_past::traces(picture).is_some()),
             Stage::Look => Look::at(picture, self.threads, true).rough as usize,
-            Stage::Costs => carriers::costs(picture, Measure::Hill, self.threads).len(),
+            Stage::Costs => carriers::costs(picture, Measure::default(), self.threads).len(),
             Stage::Order => {
                 message::deal(picture, self.sealed_bits(), &[7; 32]).ok_or(Error::Transparent)?
             }
@@ -138,7 +138,7 @@ impl<'a> Stages<'a> {
 
     fn embed(&self) -> Result<super::super::cover::Picture, Error> {
         let effort = Effort {
-            measure: Measure::Hill,
+            measure: Measure::default(),
             height: self.job.height()?,
             threads: self.threads,
             go_on: self.job.go_on,

@@ -105,6 +105,67 @@ fn life(whole: &Whole) -> Vec<Deed> {
     ]
 }
 
+/// The same, the deeds of each part having taken effect together.
+fn written_together(whole: &Whole, parts: Vec<Vec<Deed>>) -> (Vec<Dated>, Head) {
+    let counts: Vec<usize> = parts.iter().map(Vec::len).collect();
+    let (mut entries, _) = written(whole, parts.into_iter().flatten().collect());
+    let ends = counts.iter().scan(0, |end, count| {
+        *end += count;
+        Some(*end)
+    });
+    let (mut first, mut at_ms) = (0, 0);
+    let mut previous = ChainHash::from_array([0; 32]);
+    for end in ends {
+        for nr in first..end {
+            let entry = &mut entries[nr];
+            entry.entry.previous = previous;
+            entry.entry.previous_ms = if nr == first { at_ms } else { 0 };
+            entry.at_ms = at_ms + 1000;
+            previous = entry.entry.head().hash;
+        }
+        (first, at_ms) = (end, at_ms + 1000);
+    }
+    let head = entries.last().unwrap().entry.head();
+    (entries, head)
+}
+
+#[test]
+fn views_that_were_released_together_are_believed_and_at_one_time_only() {
+    let whole = Whole::new();
+    let view = |seed, view| viewed(&whole, seed, view, 9);
+    let parts = vec![
+        vec![granted(&whole, 9)],
+        vec![view(21, 1), view(22, 2), view(23, 3)],
+        vec![view(24, 4)],
+        vec![view(25, 5), view(26, 6)],
+    ];
+    let (entries, head) = written_together(&whole, parts);
+    assert_eq!(verify_audit(&whole.core, &entries, &head), Ok(()));
+
+    // Any of the three at another time, of which the chain would say nothing; the first one's is bound to
+    // what came before, the last one's to what came after.
+    for nr in 1..4 {
+        for at_ms in [entries[nr].at_ms - 1, entries[nr].at_ms + 1] {
+            let mut moved = entries.clone();
+            moved[nr].at_ms = at_ms;
+            let broken = verify_audit(&whole.core, &moved, &head).unwrap_err();
+            assert!(matches!(broken, AuditError::Broken { .. }), "{broken}");
+        }
+    }
+    // All three at another time.
+    let mut moved = entries.clone();
+    for dated in &mut moved[1..4] {
+        dated.at_ms += 1;
+    }
+    let broken = verify_audit(&whole.core, &moved, &head).unwrap_err();
+    assert_eq!(broken, AuditError::Broken { index: 5 });
+    // A first entry has none before it.
+    let mut first = entries.clone();
+    first.remove(0);
+    let broken = verify_audit(&whole.core, &first, &head).unwrap_err();
+    assert_eq!(broken, AuditError::Broken { index: 1 });
+}
+
 #[test]
 fn what_happened_is_believed() {
     let whole = Whole::new();

@@ -6,6 +6,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use distri::{
     Client,
     cli::{Exit, Failure, Global},
+    config::ClientConfig,
     directory::Filter,
     transport::Endpoint,
 };
@@ -24,7 +25,7 @@ use crate::{
 /// Clients that link at a time; more would only wait for each other's handshakes.
 const LINKING: usize = 64;
 
-/// How long a client may take to link to every node while all others do so too.
+/// How long a client may take to make its links while all others do so too.
 const LINKED: Duration = Duration::from_secs(120);
 
 /// Open files that are no links.
@@ -161,7 +162,7 @@ async fn measure(nodes: &Nodes, count: u16, crowd: u16, work: &Work) -> Result<C
     })
 }
 
-/// Clients that are linked to every node.
+/// Clients that have all links that a client keeps.
 async fn link(crowd: u16, nodes: &[Endpoint]) -> Result<Vec<Client>, Failure> {
     let room = Arc::new(Semaphore::new(LINKING));
     let mut linking = JoinSet::new();
@@ -169,7 +170,7 @@ async fn link(crowd: u16, nodes: &[Endpoint]) -> Result<Vec<Client>, Failure> {
         let (nodes, room) = (nodes.to_vec(), room.clone());
         linking.spawn(async move {
             let _room = room.acquire_owned().await;
-            let count = nodes.len();
+            let count = links_of_a_client(nodes.len());
             let client = Client::builder().nodes(nodes).connect().await?;
             client.wait_for_nodes(count, LINKED).await?;
             Ok::<_, distri::Error>(client)
@@ -182,10 +183,15 @@ async fn link(crowd: u16, nodes: &[Endpoint]) -> Result<Vec<Client>, Failure> {
     Ok(clients)
 }
 
+fn links_of_a_client(nodes: usize) -> usize {
+    nodes.min(ClientConfig::default().links)
+}
+
 /// Says beforehand, where it can be known, that the links would be more than this process may have.
 fn check_open_files(sizes: &Sizes) -> Result<(), Failure> {
-    let most = |of: &[u16]| of.iter().copied().max().map_or(0, u64::from);
-    let needed = most(&sizes.nodes) * most(&sizes.clients) + OTHER_FILES;
+    let most = |of: &[u16]| of.iter().copied().max().unwrap_or_default();
+    let links = links_of_a_client(most(&sizes.nodes).into()) as u64;
+    let needed = links * u64::from(most(&sizes.clients)) + OTHER_FILES;
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits
         .lines()
