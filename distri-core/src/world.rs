@@ -96,7 +96,29 @@ pub(crate) async fn blocking<R: Send + 'static>(
     if process::current().is_some() {
         return spawn(async { work() }).await;
     }
-    tokio::task::spawn_blocking(work).await
+    tokio::task::spawn_blocking(|| {
+        stand_back();
+        work()
+    })
+    .await
+}
+
+/// Lowers the priority of this thread, which does work that takes long, below that of the threads that
+/// serve links: on a machine that has too much to do, links live on and calls are still refused, redirected
+/// and answered in time.
+fn stand_back() {
+    #[cfg(target_os = "linux")]
+    {
+        /// About a third of the share of a thread that is not nice.
+        const NICENESS: i32 = 5;
+        thread_local! {
+            static STANDS_BACK: Cell<bool> = const { Cell::new(false) };
+        }
+        if !STANDS_BACK.replace(true) {
+            // Of this thread alone, as Linux has it. Where it may not, the work is done as it is.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
+        }
+    }
 }
 
 /// A time between nothing and `most`.

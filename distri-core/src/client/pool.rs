@@ -309,6 +309,11 @@ impl Pool {
         lock(&self.members).dials(key, keeper, world::now())
     }
 
+    /// True if this is a client that has a link over which it can call.
+    fn is_served_by_others(&self) -> bool {
+        self.options.few.is_some() && self.routes().any_ready()
+    }
+
     fn wanted_for(&self, key: PublicKey) -> Option<Duration> {
         lock(&self.members).wanted_for(key, world::now())
     }

@@ -554,7 +554,7 @@ async fn meet(gate: Arc<Gate>, link: Link, pool: Weak<Pool>, is_node: bool) {
 
 /// Tells every link how the node stands, when that changes.
 async fn report(gate: Arc<Gate>, pool: Weak<Pool>, host: Weak<Host>) {
-    let mut report = Report::new(world::now());
+    let mut report = Report::new();
     loop {
         let pause = {
             let (Some(pool), Some(host)) = (pool.upgrade(), host.upgrade()) else {

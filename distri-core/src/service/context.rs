@@ -154,7 +154,8 @@ impl Context {
         self.inner.reporter.progress(fraction.clamp(0.0, 1.0), note);
     }
 
-    /// Runs CPU work off the async threads.
+    /// Runs CPU work off the async threads, on Linux at a lower priority than theirs, so that a node with
+    /// too much to do still answers.
     ///
     /// # Errors
     /// [`Code::Internal`] if `work` panics.

@@ -73,6 +73,19 @@ pub(crate) struct Status {
     pub leads: Vec<(String, u64)>,
 }
 
+/// In what two statuses of a node differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Differs {
+    /// In nothing.
+    Not,
+    /// In how busy the node is, and nothing else.
+    InLoad,
+    /// In what it knows of other nodes.
+    InNodes,
+    /// In what it serves.
+    InService,
+}
+
 /// A node as another node knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct KnownNode {
@@ -126,19 +139,27 @@ impl Hello {
 }
 
 impl Status {
-    /// True if nothing has changed but how busy the node is.
-    pub(crate) fn is_same_but_for_load(&self, other: &Self) -> bool {
+    /// In what it differs from `other` that matters most.
+    pub(crate) fn differs_from(&self, other: &Self) -> Differs {
         let Self {
-            in_flight: _,
+            in_flight,
             draining,
             not_serving,
             nodes,
             leads,
         } = self;
-        *draining == other.draining
+        let is_same_service = *draining == other.draining
             && *not_serving == other.not_serving
-            && *nodes == other.nodes
-            && *leads == other.leads
+            && *leads == other.leads;
+        if !is_same_service {
+            Differs::InService
+        } else if *nodes != other.nodes {
+            Differs::InNodes
+        } else if *in_flight != other.in_flight {
+            Differs::InLoad
+        } else {
+            Differs::Not
+        }
     }
 
     /// The bytes of the status.

@@ -14,6 +14,10 @@ use crate::{id::PublicKey, rpc::Link, wire::Status, world};
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// The last while a client has links to other nodes: a crowd that all lost their links to one node that
+/// has too much to do would only keep it from its work.
+const PAUSE_MAX_LINKED: Duration = Duration::from_secs(10);
+
 /// Keeps a link to one node, as the task of number `keeper` for it: dials, waits for its end, dials
 /// again, until it is not needed any more.
 pub(super) async fn keep(pool: Weak<Pool>, key: PublicKey, keeper: u64) {
@@ -35,6 +39,10 @@ pub(super) async fn keep(pool: Weak<Pool>, key: PublicKey, keeper: u64) {
                 strong.link_to(key)
             }
         };
+        let pause_max = match strong.is_served_by_others() {
+            true => PAUSE_MAX_LINKED,
+            false => PAUSE_MAX,
+        };
         drop(strong);
         if let Some(link) = link {
             pause = PAUSE;
@@ -45,7 +53,7 @@ pub(super) async fn keep(pool: Weak<Pool>, key: PublicKey, keeper: u64) {
             }
         }
         world::pause(world::about(pause)).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pause = (pause * 2).min(pause_max);
     }
 }
 
