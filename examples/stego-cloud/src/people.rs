@@ -57,6 +57,8 @@ pub(crate) enum People {
     Grants(grants::GrantsArgs),
     /// Give somebody more views or more time, or less
     Extend(answer::ExtendArgs),
+    /// Give a grant new keys, after the cloud renewed its secret
+    Rekey(answer::RekeyArgs),
     /// Take a grant back, for good
     Revoke(answer::RevokeArgs),
     /// Show who looked when, as the cloud proves it
@@ -69,7 +71,7 @@ pub(crate) enum People {
 
 impl People {
     /// The names of the verbs, in the order of a story.
-    pub(crate) const NAMES: [&str; 17] = [
+    pub(crate) const NAMES: [&str; 18] = [
         "join",
         "whoami",
         "publish",
@@ -83,6 +85,7 @@ impl People {
         "reject",
         "grants",
         "extend",
+        "rekey",
         "revoke",
         "audit",
         "watch",
@@ -108,6 +111,7 @@ impl People {
             Self::Reject(args) => answer::reject(args, global).await,
             Self::Grants(args) => grants::grants(args, global).await,
             Self::Extend(args) => answer::extend(args, global).await,
+            Self::Rekey(args) => answer::rekey(args, global).await,
             Self::Revoke(args) => answer::revoke(args, global).await,
             Self::Audit(args) => grants::audit(args, global).await,
             Self::Watch(args) => watch::watch(args, global).await,

@@ -282,6 +282,12 @@ async fn people_share_a_picture_from_the_offer_to_the_audit() {
         (&extended["views"], &extended["left"]),
         (&4.into(), &2.into())
     );
+    // New keys: nothing is transferred again either.
+    let rekeyed = anna.json(&["rekey", "bob/a-cat"]).await;
+    assert_eq!(rekeyed["grants"][0]["left"], 2, "{rekeyed}");
+    let older = anna.json(&["rekey", "--older"]).await;
+    assert_eq!(older["grants"].as_array().map(Vec::len), Some(0), "{older}");
+    anna.fails(2, &["rekey"]).await;
     let seen = bob
         .json(&["view", "anna/a-cat", "-o", "four.png", "--yes"])
         .await;

@@ -1,4 +1,4 @@
-//! `inbox`, `approve`, `reject`, `extend` and `revoke`: the owner's side.
+//! `inbox`, `approve`, `reject`, `extend`, `rekey` and `revoke`: the owner's side.
 
 use std::path::PathBuf;
 
@@ -81,6 +81,19 @@ pub(crate) struct ExtendArgs {
     /// For how long from now on, such as 2h or 7d, or never
     #[arg(long, value_name = "TIME", value_parser = moment::term)]
     expires: Option<Term>,
+    #[command(flatten)]
+    home: HomeArgs,
+}
+
+/// What `rekey` takes.
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["grant", "older"]))]
+pub(crate) struct RekeyArgs {
+    /// The grant: USER/IMAGE, the title, or the first letters of its id
+    grant: Option<String>,
+    /// All grants whose keys are from before the cloud renewed its secret
+    #[arg(long)]
+    older: bool,
     #[command(flatten)]
     home: HomeArgs,
 }
@@ -249,6 +262,37 @@ pub(crate) async fn extend(args: ExtendArgs, global: &Global) -> Result<(), Fail
             say::left(&grant),
             moment::until(expires_ms)
         ))?;
+    }
+    here.leave().await;
+    Ok(())
+}
+
+pub(crate) async fn rekey(args: RekeyArgs, global: &Global) -> Result<(), Failure> {
+    let mut here = Here::at(&args.home, global).await?;
+    let requests = match &args.grant {
+        Some(text) => vec![granted(&here, text).await?.request],
+        None => here.person.older_keys().await.map_err(failed)?,
+    };
+    let mut grants = Vec::new();
+    for request in requests {
+        here.person.rekey(request).await.map_err(failed)?;
+        let grant = here.again(request).await?;
+        if !here.is_json {
+            here.page.line(&format!(
+                "{} has new keys for {}",
+                grant.other.handle,
+                say::title(&grant.title)
+            ))?;
+        }
+        grants.push(say::grant_json(&grant));
+    }
+    if here.is_json {
+        here.page.json(&json!({ "grants": grants }))?;
+    } else if grants.is_empty() {
+        here.page
+            .line("no grant has keys from before the cloud renewed its secret")?;
+    } else {
+        note("views and time are as they were, and nothing is fetched again");
     }
     here.leave().await;
     Ok(())
