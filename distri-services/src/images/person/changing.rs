@@ -27,8 +27,8 @@ impl Person {
     ///
     /// # Errors
     /// [`PersonError::NoRequest`], [`PersonError::NotApproved`], [`PersonError::Over`] after a
-    /// revocation; [`LedgerError`]. If the cloud is away, its error: the change is made when it is
-    /// back, and is not in force before.
+    /// revocation; [`LedgerError`](crate::permissions::LedgerError). If the cloud is away, its error:
+    /// the change is made when it is back, and is not in force before.
     pub async fn extend(&self, request: RequestId, terms: Terms) -> Result<()> {
         let _gate = self.inner.gate.lock().await?;
         let mut given = self.approved(request).await?;
