@@ -245,6 +245,32 @@ fn a_node_that_goes_away_is_replaced_and_its_replacement_let_go_when_it_returns(
 }
 
 #[test]
+fn a_node_that_was_away_for_long_is_there_for_a_call_that_names_it_as_soon_as_it_is_back() {
+    virtually(async {
+        let (mut cluster, client) = six().await;
+        let few = ready(&client);
+        let gone = (0..NODES)
+            .find(|&node| few.contains(&cluster.key(node)))
+            .unwrap();
+        let named = cluster.key(gone);
+        cluster.kill(gone);
+        // Long enough for the pauses between two dials to be as long as they get.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+
+        cluster.restart(gone).await;
+        let back = Instant::now();
+        let desk = DeskClient::new(&client);
+        assert_eq!(desk.any().to(named).await.unwrap(), named);
+
+        assert!(
+            back.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            back.elapsed()
+        );
+    });
+}
+
+#[test]
 fn a_service_that_one_node_has_is_found_by_every_client() {
     virtually(async {
         let cloud = six_plain().await;

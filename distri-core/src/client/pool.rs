@@ -13,7 +13,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -75,6 +75,10 @@ pub(crate) struct Pool {
     routes: RwLock<Arc<Routes>>,
     /// Woken when routes or members change.
     changed: Notify,
+    /// Woken when nodes that could not be linked are to be dialled again now.
+    hurry: Arc<Notify>,
+    /// Whether a link took calls when it was looked last.
+    was_ready: AtomicBool,
     tasks: Mutex<Vec<AbortHandle>>,
     /// The services of this very process, if it is a node.
     local: Mutex<Weak<Host>>,
@@ -115,6 +119,8 @@ impl Pool {
             rebuilding: Mutex::default(),
             routes: RwLock::default(),
             changed: Notify::new(),
+            hurry: Arc::default(),
+            was_ready: AtomicBool::new(false),
             tasks: Mutex::default(),
             local: Mutex::default(),
             absent: Mutex::default(),
@@ -295,6 +301,7 @@ impl Pool {
             self.want(routes.standby().iter().copied());
             None
         };
+        self.hurry();
         self.wait_for(world::now() + patience, linked).await;
     }
 
@@ -302,6 +309,15 @@ impl Pool {
     pub(super) fn keep_at_least(self: &Arc<Self>, count: usize) {
         lock(&self.members).keep_at_least(count);
         self.rebuild();
+        self.hurry();
+    }
+
+    /// Dials nodes that could not be linked again now, because a call waits for one of them.
+    pub(super) fn hurry(&self) {
+        // Nodes call each other all the time, those that are gone too.
+        if self.options.few.is_some() {
+            self.hurry.notify_waiters();
+        }
     }
 
     /// Where the task `keeper` dials the node `key`; `None` if it is to end.
@@ -430,7 +446,11 @@ impl Pool {
     }
 
     fn publish(&self, routes: Routes) {
+        let is_ready = routes.any_ready();
         *self.routes.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routes);
+        if self.was_ready.swap(is_ready, Ordering::AcqRel) && !is_ready {
+            self.hurry();
+        }
         self.changed.notify_waiters();
     }
 

@@ -98,6 +98,7 @@ impl Plan {
         };
         let pool = self.client.pool();
         pool.want([former.node]);
+        pool.hurry();
         let found = pool.wait_for(until, |pool| self.again(pool, former));
         match found.await {
             Some(Some(route)) => Ok(route),

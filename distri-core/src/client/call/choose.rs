@@ -45,6 +45,7 @@ impl Plan {
         }
         let until = deadline.min(world::now() + PATIENCE);
         let pool = self.client.pool();
+        pool.hurry();
         let found = pool
             .wait_for(until, |pool| {
                 if let Some(route) = self.pick_linked(&[], guide) {

@@ -2,6 +2,7 @@
 //! grows with each failure; and those that follow what the other end of a link says of itself.
 
 use std::{
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -16,7 +17,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// The last while a client has links to other nodes: a crowd that all lost their links to one node that
 /// has too much to do would only keep it from its work.
-const PAUSE_MAX_LINKED: Duration = Duration::from_secs(10);
+const PAUSE_MAX_LINKED: Duration = Duration::from_secs(5);
 
 /// Keeps a link to one node, as the task of number `keeper` for it: dials, waits for its end, dials
 /// again, until it is not needed any more.
@@ -27,6 +28,9 @@ pub(super) async fn keep(pool: Weak<Pool>, key: PublicKey, keeper: u64) {
         let Some(endpoint) = strong.dials(key, keeper) else {
             return;
         };
+        let hurry = strong.hurry.clone();
+        let mut hurried = pin!(hurry.notified());
+        hurried.as_mut().enable();
         let held = strong.link_to(key);
         let link = match held {
             Some(link) => Some(link),
@@ -52,7 +56,10 @@ pub(super) async fn keep(pool: Weak<Pool>, key: PublicKey, keeper: u64) {
                 pool.forget(&link);
             }
         }
-        world::pause(world::about(pause)).await;
+        tokio::select! {
+            () = world::pause(world::about(pause)) => {}
+            () = hurried => {}
+        }
         pause = (pause * 2).min(pause_max);
     }
 }
