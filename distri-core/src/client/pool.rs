@@ -516,10 +516,7 @@ impl Pool {
     /// True once every node that is to be linked has been dialled at least once, and a client has heard
     /// of each that it is linked to which others there are.
     pub(crate) fn all_heard(&self) -> bool {
-        let learns = self.options.few.is_some();
-        let members = lock(&self.members);
-        let mut kept = members.iter().filter(|(_, member)| member.is_kept());
-        kept.all(|(_, member)| member.tried && (member.heard || member.link.is_none() || !learns))
+        lock(&self.members).all_heard(world::now())
     }
 
     /// The nodes known, for the status that is told to others.
@@ -642,27 +639,24 @@ impl Pool {
         if self.options.few.is_none() {
             return;
         }
-        let (mut is_news, mut is_heard) = (false, false);
-        {
-            let mut members = lock(&self.members);
-            for node in &status.nodes {
-                is_news |= members.add(Endpoint {
-                    key: node.key,
-                    address: node.address.clone(),
-                });
-            }
-            if let Some(member) = members.get_mut(link.peer())
-                && member.link.as_ref().is_some_and(|held| held.is_same(link))
-                && !member.heard
-                && link.has_reported(status)
-            {
-                member.heard = true;
-                is_heard = true;
-            }
+        let mut is_news = false;
+        for node in &status.nodes {
+            is_news |= lock(&self.members).add(Endpoint {
+                key: node.key,
+                address: node.address.clone(),
+            });
         }
         if is_news {
             self.rebuild();
-        } else if is_heard {
+        }
+        // Only now: until what it said is in the table of routes, it might seem that nobody has more.
+        let mut members = lock(&self.members);
+        if let Some(member) = members.get_mut(link.peer())
+            && member.link.as_ref().is_some_and(|held| held.is_same(link))
+            && !member.heard
+            && link.has_reported(status)
+        {
+            member.heard = true;
             self.changed.notify_waiters();
         }
     }

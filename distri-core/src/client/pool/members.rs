@@ -219,6 +219,20 @@ impl Members {
         self.by_key.get(&key)?.wanted_for(now)
     }
 
+    /// True once each node to which a link is to be kept has been dialled, and a client has heard of each
+    /// that it is linked to which others there are.
+    pub(super) fn all_heard(&self, now: Instant) -> bool {
+        let learns = self.few.is_some();
+        let is_heard =
+            |member: &Member| member.tried && (member.heard || member.link.is_none() || !learns);
+        // Not those that are kept: those that will be, of what is known now.
+        let chosen = self.chosen(now);
+        chosen
+            .iter()
+            .filter_map(|key| self.by_key.get(key))
+            .all(is_heard)
+    }
+
     /// To which links are to be kept.
     fn chosen(&self, now: Instant) -> BTreeSet<PublicKey> {
         let Some(few) = self.few else {
@@ -363,6 +377,25 @@ mod tests {
         let second = kept(&members);
         assert_eq!(second.len(), 4);
         assert!(second.is_superset(&first));
+    }
+
+    #[test]
+    fn not_all_is_heard_while_a_node_is_known_that_will_be_dialled() {
+        let now = crate::world::now();
+        let mut members = members(1000, 1, 3);
+        members.choose(now, &BTreeSet::new());
+        assert!(!members.all_heard(now));
+        fails(&mut members, key(1));
+        assert!(members.all_heard(now));
+
+        let address = Address::new("memory:2");
+        members.add(Endpoint {
+            key: key(2),
+            address,
+        });
+
+        // Before it is chosen.
+        assert!(!members.all_heard(now));
     }
 
     #[test]
