@@ -305,7 +305,8 @@ pub enum Property {
     Exact,
     /// It has the size and pixel type of the cover, no colour differs by more than one step, and
     /// no transparency differs at all. Of a JPEG: no coefficient of the first component differs by more
-    /// than one step, and nothing else but Huffman tables differs at all.
+    /// than one step, and nothing else but Huffman tables differs at all. Either file says beside its
+    /// picture what was to be kept of the cover's metadata, and nothing else.
     Faithful,
     /// It bears the mark it was to be given.
     Marked,
