@@ -19,6 +19,7 @@ use super::{
     carriers::{self, Carriers},
     cost::{self, Measure},
     layout::Stream,
+    png_chunks::Around,
     png_file,
 };
 
@@ -110,7 +111,8 @@ pub fn simulate(
         format: cover.format,
         picture: carriers.into_picture(&cover.picture),
     };
-    let image = png_file::write(&stego.picture, png_file::Compression::Fast);
+    let around = Around::needed(&stego.picture.colour_space);
+    let image = png_file::write(&stego.picture, png_file::Compression::Fast, &around);
     let image = image.map_err(|_| Error::SelfCheck {
         what: super::Property::Readable,
     })?;
