@@ -44,7 +44,7 @@ NAMES = {
     "together-around-9-tied": "the same, directions free or tied",
     "around-3": "HILL, changes draw others, 3 ×",
     "around-9": "HILL, changes draw others, 9 ×",
-    "around-9-tied": "the same, directions free or tied",
+    "around-9-tied": "HILL, changes draw others, free or tied",
 }
 JPEG_NAMES = {
     "nsf5": "nsF5 at the bound, simulated",
@@ -127,6 +127,10 @@ def of_jpegs(results, quality, features):
     return table(head, rows)
 
 
+def plain(name):
+    return name.replace("*", "").replace("`", "")
+
+
 def plot(results, path):
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True)
     for panel, feature in zip(panels, ("spam", "srmq1")):
@@ -145,7 +149,7 @@ def plot(results, path):
                     color=colour,
                     capsize=2,
                     markersize=4,
-                    label=name.replace("*", "").replace("`", ""),
+                    label=plain(name),
                 )
         panel.axhline(0.5, color="black", linewidth=0.6)
         panel.text(0.1, 0.505, "guessing", fontsize=7)
@@ -171,9 +175,9 @@ def plot_colour(work, path):
 
     base = judged(against)
     rows = []
-    for scheme in embedders.COLOURED:
+    for scheme in embedders.COLOURED + embedders.OURS:
         if scheme != against and (errors := judged(scheme)) is not None:
-            rows.append((NAMES[scheme], *compare.difference(errors, base, photographs)[:3]))
+            rows.append((plain(NAMES[scheme]), *compare.difference(errors, base, photographs)[:3]))
     figure, panel = plt.subplots(figsize=(7.5, 0.32 * len(rows) + 1))
     for y, (name, mean, low, high) in enumerate(reversed(rows)):
         panel.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", color="#1050a0", capsize=3)
