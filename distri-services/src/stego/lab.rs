@@ -18,8 +18,10 @@ use super::{
     bound::Census,
     carriers::{self, Carriers},
     cost::{self, Measure},
+    cover::Picture,
     layout::Stream,
     message::{self, Content, Effort, Packed},
+    png_chunks::Around,
     png_file,
     seal::Deriver,
 };
@@ -144,10 +146,7 @@ pub fn embed_at_once(
         format: drawn.cover.format,
         picture: written.picture,
     };
-    let image = png_file::write(&stego.picture, png_file::Compression::Fast);
-    let image = image.map_err(|_| Error::SelfCheck {
-        what: super::Property::Readable,
-    })?;
+    let image = written_plainly(&stego.picture)?;
     let mut figures = figures(&drawn.cover, &stego, drawn.bits);
     figures.loss = written
         .outcome
@@ -179,11 +178,17 @@ pub fn simulate(
         format: cover.format,
         picture: carriers.into_picture(&cover.picture),
     };
-    let image = png_file::write(&stego.picture, png_file::Compression::Fast);
-    let image = image.map_err(|_| Error::SelfCheck {
-        what: super::Property::Readable,
-    })?;
+    let image = written_plainly(&stego.picture)?;
     Ok((image, figures(&cover, &stego, bits)))
+}
+
+/// A file of it, with no more than is needed to show it.
+fn written_plainly(picture: &Picture) -> Result<Vec<u8>, Error> {
+    let around = Around::needed(&picture.colour_space);
+    let image = png_file::write(picture, png_file::Compression::Fast, &around);
+    image.map_err(|_| Error::SelfCheck {
+        what: super::Property::Readable,
+    })
 }
 
 fn figures(cover: &Cover, stego: &Cover, bits: f64) -> Figures {

@@ -7,6 +7,7 @@ use super::super::{
     cost::{Cost, Measure},
     decode, jpeg_past,
     message::{self, Content, Effort, Packed},
+    png_chunks::Around,
     png_file::{self, Compression},
     seal::{self, ADAPTIVE, Deriver},
 };
@@ -154,7 +155,9 @@ impl<'a> Stages<'a> {
     }
 
     fn write(&self) -> Result<Vec<u8>, Error> {
-        let written = png_file::write(&self.stego.picture, Compression::Fast);
+        let picture = &self.stego.picture;
+        let around = Around::needed(&picture.colour_space);
+        let written = png_file::write(picture, Compression::Fast, &around);
         written.map_err(|_| Error::SelfCheck {
             what: Property::Readable,
         })
