@@ -217,6 +217,11 @@ pub(crate) struct Decided {
     costs: [CostsOf; SLOTS],
 }
 
+/// Distortion over its bound beyond which samples are decided at once after all. Where much of a picture is flat
+/// and the rest has to carry much, whether samples change would have to carry more than it can if directions
+/// are tied: then flat parts change. Usual are 1.15 to 1.25.
+const IN_TURNS_MAX: f64 = 1.5;
+
 /// Finds the changes that put the body in, given what each costs. The costs are used up.
 pub(crate) fn decide(
     cover: &Picture,
@@ -248,17 +253,24 @@ pub(crate) fn decide(
         let (public, own) = (layout.slot_samples(slot), ground.slot_range(slot));
         CostsOf::new(costs, public.start.min(own.start)..public.end.max(own.end))
     });
-    let mut written = Err(Refusal::Stuck);
+    let mut in_turns = None;
     if site.grid.is_some() {
-        written = carriers.write_in_turns(&site, costs, &body, height, &mut random, effort.go_on);
-        if matches!(written, Err(Refusal::Stuck)) {
-            // Not seen below the capacity; but what fits is hidden, and they were used up.
+        let made = carriers.write_in_turns(&site, costs, &body, height, &mut random, effort.go_on);
+        in_turns = match made {
+            Ok((outcome, _)) if outcome.distortion > IN_TURNS_MAX * outcome.bound.distortion => {
+                None
+            }
+            Err(Refusal::Stuck) => None,
+            made => Some(made),
+        };
+        if in_turns.is_none() {
+            // They were used up.
             costs.copy_from_slice(&carriers::costs(cover, effort.measure, effort.threads));
         }
     }
-    if matches!(written, Err(Refusal::Stuck)) {
-        written = carriers.write_adaptive(&site, costs, &body, height, &mut random, effort.go_on);
-    }
+    let written = in_turns.unwrap_or_else(|| {
+        carriers.write_adaptive(&site, costs, &body, height, &mut random, effort.go_on)
+    });
     let (outcome, changes) = written.map_err(refused)?;
     Ok(Decided {
         length: length(&body),

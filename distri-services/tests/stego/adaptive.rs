@@ -77,6 +77,24 @@ fn changes_of_a_pixel_and_of_its_neighbours_go_one_way() {
 }
 
 #[test]
+fn where_half_of_a_picture_is_flat_much_is_hidden_all_the_same() {
+    let cover = png(photograph(240, 200, 3));
+    let mut pixels = decode(&cover).into_bytes();
+    for row in pixels.chunks_mut(3 * 240) {
+        row[..3 * 120].fill(128);
+    }
+    let cover = support::png_of(240, 200, &pixels);
+    let payload = Random(8).bytes(7000);
+
+    // More than the rest can carry in turns.
+    let hidden = hide(&cover, &payload);
+
+    assert_eq!(hidden.report.method, Method::Adaptive);
+    let revealed = Settings::default().reveal(&hidden.image, &key()).unwrap();
+    assert!(revealed.payload == payload);
+}
+
+#[test]
 fn an_adaptive_message_changes_far_fewer_samples_and_reports_its_loss() {
     let cover = png(photograph(300, 200, 3));
     let payload = Random(8).bytes(2200);

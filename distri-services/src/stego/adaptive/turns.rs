@@ -261,12 +261,14 @@ fn enter_row<S: Sample>(
     let turns: Vec<usize> = (0..2 * channels)
         .map(|i| grid.number(y, i / channels, i % channels))
         .collect();
-    let pairs = costs
-        .chunks_mut(turns.len())
-        .zip(samples.chunks(turns.len()));
-    for (pair, (costs, samples)) in pairs.enumerate() {
-        for (i, ((cost, sample), turn)) in costs.iter_mut().zip(samples).zip(&turns).enumerate() {
-            if !free && !ground.is_in_body(start + pair * turns.len() + i) {
+    // One turn after the other: a row is in the nearest cache.
+    for (i, turn) in turns.iter().enumerate() {
+        let counts = &mut counts[*turn];
+        let costs = costs[i..].iter_mut().step_by(turns.len());
+        let samples = samples[i..].iter().step_by(turns.len());
+        for ((cost, sample), carrier) in costs.zip(samples).zip((start + i..).step_by(turns.len()))
+        {
+            if !free && !ground.is_in_body(carrier) {
                 *cost = cells::FIXED;
                 continue;
             }
@@ -276,7 +278,7 @@ fn enter_row<S: Sample>(
                 Class::Even
             };
             *cost = cells::balanced(*cost);
-            counts[*turn].add(class, *cost);
+            counts.add(class, *cost);
         }
     }
 }

@@ -354,34 +354,37 @@ impl<S: Sample + Sync> Writer<'_, S> {
 
     /// Counts what was decided, and tells those who see it.
     fn settle(&mut self, turn: usize, order: &Order, done: &Directed) {
+        let before = self.changes.len();
         for changed in &done.segments {
             let places = self.site.ground.places(order, changed.segment);
-            for change in &changed.changes {
-                let carrier = places.carrier(change.element as usize);
-                self.changes.push((carrier, change.flip));
-                let carrier = carrier as usize;
-                let (sample, cell) = (self.samples[carrier], self.cells[carrier]);
-                let up = goes_up(sample, change.flip);
-                let along = match cells::lean(cell) {
-                    cells::Lean::Not => false,
-                    cells::Lean::Up => up,
-                    cells::Lean::Down => !up,
-                };
-                let cost = cells::cost_of(cells::level(cell));
-                self.distortion += if along { cost / cells::CHEAPER } else { cost };
-                let (cells, leanings, samples) =
-                    (&mut *self.cells, &mut self.leanings, self.samples);
-                self.grid.around(carrier, |other, number| {
-                    if number <= turn {
-                        return;
-                    }
-                    let (sample, before) = (samples[other], cells[other]);
-                    let after = cells::seen(before, up);
-                    let class = |cell| Class::of(cell, sample.is_extreme(), sample.bit());
-                    leanings[number].reclass(before, class(before), class(after));
-                    cells[other] = after;
-                });
-            }
+            let changes = changed.changes.iter();
+            let placed =
+                changes.map(|change| (places.carrier(change.element as usize), change.flip));
+            self.changes.extend(placed);
+        }
+        // Row by row, as memory likes it.
+        self.changes[before..].sort_unstable();
+        let (cells, leanings, samples) = (&mut *self.cells, &mut self.leanings, self.samples);
+        for (carrier, flip) in &self.changes[before..] {
+            let carrier = *carrier as usize;
+            let (cell, up) = (cells[carrier], goes_up(samples[carrier], *flip));
+            let along = match cells::lean(cell) {
+                cells::Lean::Not => false,
+                cells::Lean::Up => up,
+                cells::Lean::Down => !up,
+            };
+            let cost = cells::cost_of(cells::level(cell));
+            self.distortion += if along { cost / cells::CHEAPER } else { cost };
+            self.grid.around(carrier, |other, number| {
+                if number <= turn {
+                    return;
+                }
+                let (sample, before) = (samples[other], cells[other]);
+                let after = cells::seen(before, up);
+                let class = |cell| Class::of(cell, sample.is_extreme(), sample.bit());
+                leanings[number].reclass(before, class(before), class(after));
+                cells[other] = after;
+            });
         }
     }
 }
