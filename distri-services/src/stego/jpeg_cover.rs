@@ -262,6 +262,7 @@ fn report(
     Report {
         method: Method::Jpeg,
         format: Format::Jpeg,
+        form: None,
         cover_format: Format::Jpeg,
         size,
         pixels: PixelType {
