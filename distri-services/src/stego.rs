@@ -61,6 +61,7 @@ mod cover;
 mod decode;
 mod embedding;
 mod error;
+mod grid;
 mod ground;
 mod in_jpeg;
 mod jpeg_cover;
@@ -160,7 +161,7 @@ pub struct HideOptions {
     /// Constraint height of the code, 7 to 12. Higher changes fewer samples and takes twice as
     /// long for each step: 3 % less distortion from 10 to 12 for four times the time of the code. 0,
     /// the default, is as high as the payload leaves time for: 12 up to 0.03 bit a sample, 11 up to
-    /// 0.12, then 10.
+    /// 0.12, then 10; and 12 in up to a million samples.
     pub height: u8,
 }
 
@@ -199,7 +200,8 @@ pub struct Report {
     /// Bits of the message for each sample that could change.
     pub rate: f64,
     /// For adaptive messages, how their distortion compares with the least that any code could
-    /// reach: 1.12 is 12 % above it.
+    /// reach: 1.12 is 12 % above it. Where samples are decided in turns, both at the costs that were
+    /// theirs in their turn.
     pub loss: Option<f64>,
     /// How easily the message is found by those who search for it.
     pub exposure: Exposure,
@@ -329,6 +331,7 @@ impl Settings {
                 let effort = Effort {
                     measure: cost::Measure::default(),
                     height,
+                    in_turns: true,
                     threads,
                     go_on: job.go_on,
                 };

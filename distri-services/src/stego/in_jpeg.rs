@@ -113,6 +113,7 @@ impl<'a> Places<'a> {
     fn site<'s>(&'s self, order: &'s [u8; 32], threads: usize) -> Site<'s> {
         Site {
             ground: &self.ground,
+            grid: None,
             order,
             threads,
         }

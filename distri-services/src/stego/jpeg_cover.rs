@@ -118,6 +118,7 @@ impl Settings {
         let effort = Effort {
             measure: cost::Measure::default(),
             height,
+            in_turns: false,
             threads,
             go_on: job.go_on,
         };

@@ -141,13 +141,15 @@ impl<'a> Stages<'a> {
         let effort = Effort {
             measure: Measure::default(),
             height: self.job.height()?,
+            in_turns: true,
             threads: self.threads,
             go_on: self.job.go_on,
         };
         let mut deriver = Deriver::new(self.job.key);
         let packed = Packed::new(&self.job, Content::Message);
         let (cover, job) = (&self.cover.picture, &self.job);
-        let decided = message::decide(cover, &self.costs, job, &packed, &deriver, &effort)?;
+        let mut costs = self.costs.clone();
+        let decided = message::decide(cover, &mut costs, job, &packed, &deriver, &effort)?;
         let written = decided.write(cover, &packed, None, &mut deriver)?;
         Ok(written.picture)
     }
