@@ -7,6 +7,7 @@
 //! stego_lab jpeg IN.jpg OUT.jpg [--bytes 100] [--height 10] [--seed 1]   hides in a JPEG that stays one
 //! stego_lab embed IN OUT.png --rate 0.1 [--method adaptive|at-once|matching] [--height 10] [--seed 1]
 //! stego_lab simulate IN OUT.png --rate 0.1 [--across] [--seed 1]
+//! stego_lab form IN.png OUT.png                 writes the same pixels again as IN was written, and how long that takes
 //! stego_lab analyze IN OUT.png                  what `analyze` says; hides as much as it recommends
 //! ```
 //!
@@ -44,7 +45,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
     }
     let [command, input, output] = &plain[..] else {
         return Err(
-            "expected costs, jpeg-costs, jpeg, embed, simulate or analyze, a cover, and where to write"
+            "expected costs, jpeg-costs, jpeg, embed, simulate, form or analyze, a cover, and where to write"
                 .into(),
         );
     };
@@ -143,6 +144,21 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
             let (image, figures) = lab::simulate(&cover, rate, across, seed)?;
             fs::write(output, image)?;
             Ok(line("simulated", figures))
+        }
+        "form" => {
+            let found = lab::rewrite(&cover)?;
+            fs::write(output, &found.image)?;
+            let ms = |took: std::time::Duration| took.as_secs_f64() * 1e3;
+            Ok(format!(
+                r#"{{"form":"{:?}","bytes":{},"again":{},"found_ms":{:.1},"written_ms":{:.1},"own":{},"own_ms":{:.1}}}"#,
+                found.form,
+                cover.len(),
+                found.image.len(),
+                ms(found.found),
+                ms(found.written),
+                found.own,
+                ms(found.own_took),
+            ))
         }
         "analyze" => {
             let settings = Settings::default();

@@ -45,7 +45,7 @@
 //! ```
 //!
 //! From the outside in: `service` is the edge to the network, `decode` and `png_file` turn files into pixels and back
-//! (`png_chunks` puts around them what is to stay), `cover` knows
+//! (`png_chunks` puts around them what is to stay, `png_form` writes them as the cover's were), `cover` knows
 //! pixels, `carriers` says which samples may change, `layout` which sample holds which bit,
 //! `embedding` how, `slot` where a message starts, and `seal` what the bits mean. For JPEGs that stay
 //! JPEGs it is `jpeg_cover`, `in_jpeg`, `coefficients` and `juniward`. `over` and `parts` are
@@ -77,7 +77,10 @@ mod pack;
 mod parts;
 mod plan;
 mod png_chunks;
+mod png_deflate;
 mod png_file;
+mod png_form;
+mod png_rows;
 mod sample;
 mod scale;
 mod seal;
@@ -102,6 +105,7 @@ pub use self::{
     over::{Covers, Gathered, JobOver},
     plan::{Exposure, JpegPast, Metadata, Profile, Warning},
     png_file::Compression,
+    png_form::Form,
     service::{Secret, Stego, StegoClient, StegoConfig, StegoImage},
 };
 use self::{
@@ -111,6 +115,7 @@ use self::{
     decode::{Orient, look_through, sniff},
     message::{Content, Effort, Found, Packed, Written, adaptive_room, matching_room},
     png_chunks::{Around, Source},
+    png_form::Manner,
     seal::Deriver,
     stc::Height,
 };
@@ -177,6 +182,8 @@ pub struct Report {
     pub method: Method,
     /// The stego image's format: PNG, or JPEG.
     pub format: Format,
+    /// How a PNG's pixels look in the file. A JPEG's look as in the cover.
+    pub form: Option<Form>,
     /// The cover's format.
     pub cover_format: Format,
     /// The stego image's size.
@@ -336,8 +343,13 @@ impl Settings {
         let failed = |what| Error::SelfCheck { what };
         let source = plan.source(job.cover);
         let (around, told) = Around::of(&source, job.options.metadata, &cover.colour_space);
-        let image = png_file::write(&written.picture, job.options.compression, &around)
-            .map_err(|_| failed(Property::Readable))?;
+        let compression = job.options.compression.of(job.options.profile);
+        let manner = Manner::for_image(compression, &source, cover.pixels);
+        let image = match &manner {
+            Some(manner) => manner.write(&written.picture),
+            None => png_file::write(&written.picture).map_err(|_| failed(Property::Readable))?,
+        };
+        let image = around.put(image);
         // A file that revealing would refuse is of no use to anyone.
         decode::check_file(&image, &self.limits)?;
 
@@ -347,6 +359,11 @@ impl Settings {
         }
         let mut report = self.check(&image, &plan, written, &packed, job, &mut deriver)?;
         report.warnings.extend(told);
+        let form = manner.map_or(Form::Fast, |manner| manner.form());
+        if form == Form::NearCover {
+            report.warnings.push(Warning::Form);
+        }
+        report.form = Some(form);
         Ok(Hidden { image, report })
     }
 
@@ -397,6 +414,7 @@ impl Settings {
         Ok(Report {
             method,
             format: Format::Png,
+            form: None,
             cover_format: plan.cover.format,
             size: cover.size,
             pixels: cover.pixels,

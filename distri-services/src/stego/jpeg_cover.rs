@@ -263,6 +263,7 @@ fn report(
     Report {
         method: Method::Jpeg,
         format: Format::Jpeg,
+        form: None,
         cover_format: Format::Jpeg,
         size,
         pixels: PixelType {

@@ -12,6 +12,8 @@ pub use self::{
     coefficients::jpeg_costs,
     stages::{Stage, Stages},
 };
+use std::time::{Duration, Instant};
+
 use super::{
     Cover, Error, HideOptions, Job, Key, Limits, Method, Settings, Size,
     analysis::OVERHEAD,
@@ -23,6 +25,7 @@ use super::{
     message::{self, Content, Effort, Packed},
     png_chunks::Around,
     png_file,
+    png_form::{Form, Manner},
     seal::Deriver,
 };
 
@@ -184,11 +187,51 @@ pub fn simulate(
 
 /// A file of it, with no more than is needed to show it.
 fn written_plainly(picture: &Picture) -> Result<Vec<u8>, Error> {
-    let around = Around::needed(&picture.colour_space);
-    let image = png_file::write(picture, png_file::Compression::Fast, &around);
-    image.map_err(|_| Error::SelfCheck {
+    let image = png_file::write(picture).map_err(|_| Error::SelfCheck {
         what: super::Property::Readable,
+    })?;
+    Ok(Around::needed(&picture.colour_space).put(image))
+}
+
+/// The pixels of the PNG `file` written again, unchanged, as that file was and as this service does it.
+///
+/// # Errors
+///
+/// Those about image files; [`Error::NotAnImage`] if it is no PNG whose form can be read.
+pub fn rewrite(file: &[u8]) -> Result<Rewritten, Error> {
+    let picture = Cover::decode(file, &Limits::default())?.picture;
+    let started = Instant::now();
+    let manner = Manner::of(file, picture.pixels).ok_or(Error::NotAnImage)?;
+    let found = started.elapsed();
+    let image = manner.write(&picture);
+    let written = started.elapsed() - found;
+    let fast = Instant::now();
+    let own = written_plainly(&picture)?;
+    Ok(Rewritten {
+        form: manner.form(),
+        found,
+        written,
+        image,
+        own_took: fast.elapsed(),
+        own: own.len(),
     })
+}
+
+/// What became of a PNG that was written again.
+#[derive(Debug)]
+pub struct Rewritten {
+    /// In what form.
+    pub form: Form,
+    /// How long it took to find how, and to write.
+    pub found: Duration,
+    /// See above.
+    pub written: Duration,
+    /// The file, with nothing around its pixels.
+    pub image: Vec<u8>,
+    /// How long this service's own form takes, and how many bytes that has.
+    pub own_took: Duration,
+    /// See above.
+    pub own: usize,
 }
 
 fn figures(cover: &Cover, stego: &Cover, bits: f64) -> Figures {

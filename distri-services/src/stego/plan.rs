@@ -118,6 +118,9 @@ pub enum Warning {
     /// The cover's file held more than its picture: further ones (MPF, as phones have them for portraits and
     /// bright screens), or data behind its end, such as a film. They were left out.
     RestDropped,
+    /// The file was to look as if the cover's program had written it, and does so only in part: see the report's
+    /// [`form`](super::Report::form).
+    Form,
 }
 
 /// Bits that are recommended for a cover of 512 × 512 samples, and their number.

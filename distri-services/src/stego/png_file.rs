@@ -9,7 +9,8 @@ use super::{
     cover::{Colour, Depth, Format, Limits, Picture, PixelType},
     decode::{broken, check_memory, check_size},
     error::{Error, Measure, Size},
-    png_chunks::{Around, Chunks, ColourSpace},
+    plan::Profile,
+    png_chunks::{Chunks, ColourSpace},
 };
 
 /// How a PNG is written.
@@ -17,12 +18,28 @@ use super::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// One fast pass, at more than 100 megapixels a second.
+    /// As the profile has it: `as_cover` for `stealth`, `fast` for others.
     #[default]
+    ByProfile,
+    /// One fast pass, at more than 100 megapixels a second.
     Fast,
-    /// As the common programs write: 2 to 3 % smaller, more than ten times as long, and a file that
-    /// looks like theirs.
+    /// As libpng writes with its own settings: 5 to 10 % smaller, more than twenty times as long, and a file that
+    /// looks like those of the common programs.
     Small,
+    /// As the cover was written, if that is a PNG: the same filter for each row, the same compressor at the same
+    /// level, chunks of the same size, interlaced or not. See [`Form`](super::Form) for what became of it.
+    /// Otherwise as `small`.
+    AsCover,
+}
+
+impl Compression {
+    pub(crate) fn of(self, profile: Profile) -> Self {
+        match (self, profile) {
+            (Self::ByProfile, Profile::Stealth) => Self::AsCover,
+            (Self::ByProfile, Profile::Auto | Profile::Fast) => Self::Fast,
+            (asked, _) => asked,
+        }
+    }
 }
 
 /// Bytes in an IDAT chunk, as the common writers have it. More would save nothing.
@@ -125,23 +142,12 @@ pub(crate) fn has_samples_of(file: &[u8], pixels: PixelType) -> bool {
         && (pixels.alpha || !chunks.any(|chunk| &chunk.kind == b"tRNS"))
 }
 
-/// Writes `picture` as a PNG with what is to stand around its pixels: one fast pass of Huffman coding over filtered rows, a few per cent
-/// larger than zlib's default and more than ten times as fast.
+/// Writes `picture` as a PNG with nothing around its pixels: one fast pass of Huffman coding over filtered rows, a
+/// few per cent larger than zlib's default and more than ten times as fast.
 ///
 /// Of the filters, the average of left and above: files are 2 to 3 % larger than with Paeth, but
 /// are read back in three quarters of the time, by the check of each hiding and by each revealing.
-pub(crate) fn write(
-    picture: &Picture,
-    compression: Compression,
-    around: &Around,
-) -> Result<Vec<u8>, png::EncodingError> {
-    Ok(around.put(write_bare(picture, compression)?))
-}
-
-fn write_bare(picture: &Picture, compression: Compression) -> Result<Vec<u8>, png::EncodingError> {
-    if compression == Compression::Small {
-        return write_with(picture, DeflateCompression::Level(6), Filter::Adaptive);
-    }
+pub(crate) fn write(picture: &Picture) -> Result<Vec<u8>, png::EncodingError> {
     let file = write_with(picture, DeflateCompression::FdeflateUltraFast, Filter::Avg)?;
     // The codes are fixed ones for photographs. Noise grows under them; store it instead.
     if file.len() > picture.data.len() + picture.data.len() / 64 + CHUNK {
@@ -173,7 +179,7 @@ fn info(picture: &Picture) -> png::Info<'static> {
     info
 }
 
-fn code(pixels: PixelType) -> (BitDepth, ColorType) {
+pub(crate) fn code(pixels: PixelType) -> (BitDepth, ColorType) {
     let colour = match (pixels.colour, pixels.alpha) {
         (Colour::Grey, false) => ColorType::Grayscale,
         (Colour::Grey, true) => ColorType::GrayscaleAlpha,

@@ -115,6 +115,9 @@ pub(crate) fn words(warning: &Warning) -> String {
              out"
             .into()
         }
+        Warning::Form => {
+            "the file looks only in part as if the cover's program had written it".into()
+        }
         other => format!("{other:?}"),
     }
 }

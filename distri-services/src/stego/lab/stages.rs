@@ -8,7 +8,7 @@ use super::super::{
     decode, jpeg_past,
     message::{self, Content, Effort, Packed},
     png_chunks::Around,
-    png_file::{self, Compression},
+    png_file,
     seal::{self, ADAPTIVE, Deriver},
 };
 
@@ -156,10 +156,12 @@ impl<'a> Stages<'a> {
 
     fn write(&self) -> Result<Vec<u8>, Error> {
         let picture = &self.stego.picture;
+        let written = png_file::write(picture);
         let around = Around::needed(&picture.colour_space);
-        let written = png_file::write(picture, Compression::Fast, &around);
-        written.map_err(|_| Error::SelfCheck {
-            what: Property::Readable,
-        })
+        written
+            .map(|file| around.put(file))
+            .map_err(|_| Error::SelfCheck {
+                what: Property::Readable,
+            })
     }
 }
