@@ -6,6 +6,10 @@ On whole photographs of FOLDER (see README.md): the share of those that never we
 `stealth` hides what `analyze` recommends, and the share that is taken for a JPEG's; the share of JPEG
 photographs, compressed anew at several qualities and then stored as PNG, that is recognised. Writes
 WORK/acceptance.json.
+
+With `--large` it is all photographs of a megapixel and more instead, those that were JPEG files once
+halved or more: how many are taken for a JPEG's as they are, and how many are recognised when they are
+compressed. Writes WORK/acceptance-large.json.
 """
 
 import argparse
@@ -18,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 import ours
-from covers import GREY, COLOUR, LEFT_OUT
+from covers import AT_MOST, COLOUR, GREY, LEFT_OUT, pictures
 
 QUALITIES = (50, 75, 90, 95)
 
@@ -26,7 +30,7 @@ QUALITIES = (50, 75, 90, 95)
 def never_jpeg(folder):
     """Photographs at full size whose pixels never were a JPEG's: not the ones that are halved for that."""
     for place, pattern, reduce, _ in GREY + COLOUR:
-        if "wikipedia" in place:
+        if "wikipedia" in place or "SelfExSR" in place or reduce is AT_MOST:
             continue
         for path in sorted((folder / place).glob(pattern)):
             if not any(word in path.name for word in LEFT_OUT):
@@ -37,6 +41,47 @@ def jpegs(folder, most):
     paths = sorted((folder / "BSDS500/BSDS500/data/images").glob("*/*.jpg"))
     for i in np.linspace(0, len(paths) - 1, most).astype(int):
         yield np.asarray(Image.open(paths[i]).convert("RGB").resize((640, 427), Image.LANCZOS))
+
+
+# Their size as they are, since at that size they never were JPEG files.
+WHOLE = [
+    ("images/imagecompression.info/gray8bit", "*.png", 1, 0),
+    ("images/imagecompression.info/rgb8bit", "*.png", 1, 0),
+    ("images/usc_sipi/aerials", "2.2.*.png", 1, 0),
+]
+HALVED = [source for source in COLOUR if source[2] is AT_MOST]
+MEGAPIXEL = 1_000_000
+
+
+def large(folder):
+    """Photographs of a megapixel and more, in colour if they have any, and whether they were halved."""
+    for place, image, _ in pictures(folder, WHOLE + HALVED, "RGB"):
+        if image.width * image.height >= MEGAPIXEL:
+            pixels = np.asarray(image)
+            grey = (pixels == pixels[..., :1]).all()
+            yield pixels[..., 0] if grey else pixels, "wallpapers" in place
+
+
+def compressed(pixels, quality):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+def of_large(program, folder):
+    """How many of the large photographs are told to be JPEGs', as they are and compressed."""
+    results = {}
+    for pixels, halved in large(folder):
+        kind = "halved" if halved else "never a JPEG"
+        for quality in (None, *QUALITIES):
+            found = analysed(program, pixels if quality is None else compressed(pixels, quality))
+            cell = results.setdefault(f"{kind}, {quality or 'as it is'}", {"of": 0, "told": 0, "usable": 0})
+            cell["of"] += 1
+            cell["told"] += found["jpeg"]
+            cell["usable"] += found["usable"]
+            if found["jpeg"] != (quality is not None):
+                print(f"{kind} {cell['of']} {pixels.shape}, {quality}: {found}", flush=True)
+    return results
 
 
 def analysed(program, pixels):
@@ -50,8 +95,15 @@ def main():
     parser.add_argument("lab", type=pathlib.Path)
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("target/steganalysis"))
     parser.add_argument("--jpegs", type=int, default=60)
+    parser.add_argument("--large", action="store_true")
     arguments = parser.parse_args()
     program = arguments.lab.resolve()
+
+    if arguments.large:
+        results = of_large(program, arguments.folder)
+        print(json.dumps(results, indent=1))
+        (arguments.work / "acceptance-large.json").write_text(json.dumps(results, indent=1))
+        return
 
     clean = [(path, analysed(program, pixels)) for path, pixels in never_jpeg(arguments.folder)]
     for path, found in clean:
@@ -67,9 +119,7 @@ def main():
     for quality in QUALITIES:
         told, near = 0, 0
         for pixels in photographs:
-            file = io.BytesIO()
-            Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-            found = analysed(program, np.asarray(Image.open(file)))
+            found = analysed(program, compressed(pixels, quality))
             told += found["jpeg"]
             near += found["jpeg_quality"] is not None and abs(found["jpeg_quality"] - quality) <= 3
         results[f"quality {quality}"] = {"of": len(photographs), "told": told, "quality within 3": near}

@@ -7,7 +7,11 @@ all three channels sharing one message. `across` and `apart` are distri's two me
 A scheme that begins with `together` decides channel after channel, and makes a change cheaper that
 goes the way of the changes that are there already: of the same pixel's other channels (after Tang,
 Li, Luo, Huang: clustering of modification directions for colours, IEEE SPL 23, 2016), or of neighbours
-as well (Li, Wang, Li, Tan, Huang, IEEE TIFS 10, 2015).
+as well (Li, Wang, Li, Tan, Huang, IEEE TIFS 10, 2015). Those of `CLUSTERED` do the latter in grey.
+
+A scheme that ends with `tied` makes changes as a code can that first decides what changes and then which
+way: a sample's direction is either free, both ways equally often, and carries a bit, or tied to the
+cheaper way and carries none, whichever is worth more.
 """
 
 import numba
@@ -40,7 +44,7 @@ def _hill(plane):
 
 def apart(tile):
     """HILL of each channel by itself."""
-    return np.stack([_hill(tile[..., c]) for c in range(3)], axis=2)
+    return np.stack([_hill(tile[..., c]) for c in range(tile.shape[2])], axis=2)
 
 
 def across(tile, weight=1.0):
@@ -182,14 +186,70 @@ def alone(costs_of):
     return simulate
 
 
+@numba.njit(cache=True)
+def _choice(up, down, factor):
+    """The price of a change, less what a free direction gains by carrying a bit; whether it is free."""
+    tied = factor * min(up, down)
+    free = factor * (up + down) / 2 - np.log(2.0)
+    return min(tied, free), free <= tied
+
+
+@numba.njit(cache=True)
+def _bits_tied(up, down, factor):
+    total = 0.0
+    for i in range(up.size):
+        price, free = _choice(up[i], down[i], factor)
+        if price > 60:
+            continue
+        weight = np.exp(-price)
+        change = weight / (1 + weight)
+        total += (np.log1p(weight) + price * change) / np.log(2.0) + (change if free else 0.0)
+    return total
+
+
+def _factor_tied(up, down, bits):
+    """By bisection: the bits fall in steps, wherever a direction becomes tied."""
+    low = high = 1 / np.median(np.minimum(up, down))
+    while _bits_tied(up, down, low) < bits:
+        low /= 2
+    while _bits_tied(up, down, high) > bits:
+        high *= 2
+    for _ in range(50):
+        middle = np.sqrt(low * high)
+        if _bits_tied(up, down, middle) > bits:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@numba.njit(cache=True)
+def _drawn_tied(up, down, factor, draws):
+    drawn = np.zeros(up.size, dtype=np.int8)
+    for i in range(up.size):
+        price, free = _choice(up[i], down[i], factor)
+        weight = np.exp(-min(price, 600.0))
+        change = weight / (1 + weight)
+        if draws[i] < change:
+            upward = draws[i] < change / 2 if free else up[i] < down[i]
+            drawn[i] = 1 if upward else -1
+    return drawn
+
+
+def _draw_tied(up, down, factor, random):
+    draws = random.random(up.size)
+    return _drawn_tied(up.ravel(), down.ravel(), factor, draws).reshape(up.shape)
+
+
 # Green first, for it is most of the brightness.
 ORDER = (1, 0, 2)
 
 
-def together(costs_of, cheaper, spatial=False, dearer=1.0):
+def together(costs_of, cheaper, spatial=False, dearer=1.0, tied=False):
     """One channel after the other (and, if `spatial`, each in four lattices): what goes the way of
     the changes that are there costs `cheaper` times less, what goes the other way `dearer` times
-    more."""
+    more. Directions are drawn by their prices, or, if `tied`, are free or fixed."""
+    factor_of, draw = (_factor_tied, _draw_tied) if tied else (_factor, _draw)
 
     def simulate(tile, rate, seed):
         random = np.random.default_rng(seed)
@@ -200,7 +260,7 @@ def together(costs_of, cheaper, spatial=False, dearer=1.0):
         lattices = [(y, x) for y in (0, 1) for x in (0, 1)] if spatial else [(None, None)]
         for y, x in lattices:
             part = (slice(y, None, 2), slice(x, None, 2)) if spatial else (slice(None),) * 2
-            for channel in ORDER:
+            for channel in ORDER if tile.shape[2] == 3 else range(tile.shape[2]):
                 here = part + (channel,)
                 bits = _bits(up[here].ravel(), down[here].ravel(), factor)
                 way = changes[part].sum(axis=2, dtype=int)
@@ -211,8 +271,8 @@ def together(costs_of, cheaper, spatial=False, dearer=1.0):
                 b[way > 0] *= dearer
                 b[way < 0] /= cheaper
                 a[way < 0] *= dearer
-                own = _factor(a.ravel(), b.ravel(), bits)
-                changes[here] = _draw(a, b, own, random)
+                own = factor_of(a.ravel(), b.ravel(), bits)
+                changes[here] = draw(a, b, own, random)
         return tile + changes.astype(np.uint8)
 
     return simulate
@@ -236,6 +296,11 @@ def aligned(costs_of):
     return simulate
 
 
+def grey(simulate):
+    """The same of a picture with one channel."""
+    return lambda tile, rate, seed: simulate(tile[..., None], rate, seed)[..., 0]
+
+
 def _around(changes):
     """The sum of the four neighbours."""
     padded = np.pad(changes.astype(int), 1)
@@ -256,4 +321,12 @@ SCHEMES = {
     "together-3": together(apart, 3.0),
     "together-9": together(apart, 9.0),
     "together-around-9": together(apart, 9.0, spatial=True),
+    "together-around-9-tied": together(apart, 9.0, spatial=True, tied=True),
+}
+
+# Of grey tiles.
+CLUSTERED = {
+    "around-3": grey(together(apart, 3.0, spatial=True)),
+    "around-9": grey(together(apart, 9.0, spatial=True)),
+    "around-9-tied": grey(together(apart, 9.0, spatial=True, tied=True)),
 }

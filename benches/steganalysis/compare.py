@@ -69,7 +69,8 @@ def main():
     print("| | P_E | 95 % | more than the last | 95 % | p |\n|---|---:|---:|---:|---:|---:|")
     for key in arguments.keys:
         which = key.split("/")[0]
-        photographs = np.load(arguments.work / f"{which}.npz")["photographs"]
+        # JPEGs of several qualities are of one set of tiles.
+        photographs = np.load(arguments.work / f"{which.split('-')[0]}.npz")["photographs"]
         judged = np.load(decision_file(arguments.work, key))
         low, high = interval(judged, photographs)
         cells = f"| {key} | {judged.mean():.4f} | {low:.4f} to {high:.4f} |"

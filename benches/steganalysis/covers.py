@@ -1,8 +1,9 @@
 """Cuts tiles for the experiments out of photographs that were never JPEG files at that size.
 
 `python covers.py FOLDER` reads the checkouts that README.md names and writes `grey.npz` and
-`colour.npz` (tiles of 256 × 256, the photograph each is from, the set) and `jpeg.npz` (tiles of
-JPEG photographs, on the 8 × 8 grid, for the test of compatibility).
+`colour.npz` (tiles of 256 × 256, the photograph each is from, the set), `large.npz` (grey ones of
+512 × 512, to be made JPEGs) and `jpeg.npz` (tiles of JPEG photographs, on the 8 × 8 grid, for the test
+of compatibility).
 """
 
 import argparse
@@ -42,6 +43,10 @@ COLOUR = [
     ("wallpapers/debian", "**/*.jpg", AT_MOST, 4),
 ]
 JPEG = [("BSDS500/BSDS500/data/images", "*/*.jpg", 1, 1)]
+# In grey, to be compressed: everything of which there are so large tiles.
+LARGE = [(place, pattern, reduce, 2) for place, pattern, reduce, _ in COLOUR]
+LARGE += [("aletheia/sample_images/bossbase", "[0-9]*.png", 1, 2)]
+LARGE_SIDE = 512
 
 # Not photographs, or stego images already.
 LEFT_OUT = ("artificial", "zone_plate", "_hill") + (
@@ -55,14 +60,14 @@ LEFT_OUT = ("artificial", "zone_plate", "_hill") + (
 SAME = 0.84
 
 
-def tiles_of(image, most):
+def tiles_of(image, most, side):
     """Up to `most` tiles, spread evenly over the grid of whole tiles."""
-    rows, columns = image.shape[0] // SIDE, image.shape[1] // SIDE
+    rows, columns = image.shape[0] // side, image.shape[1] // side
     places = [(y, x) for y in range(rows) for x in range(columns)]
     if len(places) > most:
         places = [places[i] for i in np.linspace(0, len(places) - 1, most).round().astype(int)]
     for y, x in places:
-        yield image[y * SIDE : (y + 1) * SIDE, x * SIDE : (x + 1) * SIDE]
+        yield image[y * side : (y + 1) * side, x * side : (x + 1) * side]
 
 
 def poor(tile):
@@ -82,8 +87,8 @@ def thumbnail(image):
     return (small / max(np.sqrt((small**2).sum()), 1e-9)).ravel()
 
 
-def cut(folder, sources, mode):
-    tiles, photographs, sets, number, poor_ones = [], [], [], 0, 0
+def pictures(folder, sources, mode):
+    """Where each photograph is from, the photograph, reduced, and the tiles that are wanted of it at most."""
     seen = []
     for place, pattern, reduce, most in sources:
         for path in sorted((folder / place).glob(pattern)):
@@ -96,16 +101,20 @@ def cut(folder, sources, mode):
                     continue
                 seen.append(look)
             by = reduce or max(2, -(-max(image.size) // 2000))
-            if by > 1:
-                image = image.reduce(by)
-            found = list(tiles_of(np.asarray(image), most))
-            good = [tile for tile in found if not poor(tile)]
-            poor_ones += len(found) - len(good)
-            if good:
-                tiles += good
-                photographs += [number] * len(good)
-                sets += [place.split("/")[1]] * len(good)
-                number += 1
+            yield place, image.reduce(by) if by > 1 else image, most
+
+
+def cut(folder, sources, mode, side=SIDE):
+    tiles, photographs, sets, number, poor_ones = [], [], [], 0, 0
+    for place, image, most in pictures(folder, sources, mode):
+        found = list(tiles_of(np.asarray(image), most, side))
+        good = [tile for tile in found if not poor(tile)]
+        poor_ones += len(found) - len(good)
+        if good:
+            tiles += good
+            photographs += [number] * len(good)
+            sets += [place.split("/")[1]] * len(good)
+            number += 1
     print(f"{len(tiles)} tiles of {number} photographs, {poor_ones} poor ones left out")
     return {
         "tiles": np.array(tiles, dtype=np.uint8),
@@ -120,13 +129,14 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("target/steganalysis"))
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    for name, sources, mode in (
-        ("grey", GREY, "L"),
-        ("colour", COLOUR, "RGB"),
-        ("jpeg", JPEG, "L"),
+    for name, sources, mode, side in (
+        ("grey", GREY, "L", SIDE),
+        ("colour", COLOUR, "RGB", SIDE),
+        ("large", LARGE, "L", LARGE_SIDE),
+        ("jpeg", JPEG, "L", SIDE),
     ):
         print(f"{name}: ", end="")
-        found = cut(arguments.folder, sources, mode)
+        found = cut(arguments.folder, sources, mode, side)
         np.savez_compressed(arguments.work / f"{name}.npz", **found)
 
 

@@ -1,7 +1,7 @@
 """How each scheme of the experiments turns a cover tile into a stego tile.
 
 The first three are `conseal`'s simulators: they make the changes that a perfect code would make. So
-do those of `channels.py`, for coloured tiles. `fast` and `adaptive` are distri's own stego images, made outside (see README.md) and read back from
+do those of `channels.py`, for coloured tiles and, if clustered, for grey ones. `fast` and `adaptive` are distri's own stego images, made outside (see README.md) and read back from
 `WORK/ours/SET/SCHEME-RATE/NUMBER.png`.
 """
 
@@ -15,7 +15,8 @@ import channels
 
 SIMULATED = ("lsb-replacement", "lsb-matching", "hill-simulated")
 COLOURED = tuple(channels.SCHEMES)
-OURS = ("fast", "adaptive")
+CLUSTERED = tuple(channels.CLUSTERED)
+OURS = ("fast", "at-once", "adaptive")
 
 
 def _channel(scheme, grey, rate, seed):
@@ -31,8 +32,9 @@ def _channel(scheme, grey, rate, seed):
 
 def simulated(scheme, tile, rate, seed):
     """A tile with `rate` bits per sample; `conseal` has each channel on its own."""
-    if scheme in channels.SCHEMES:
-        return channels.SCHEMES[scheme](tile, rate, seed)
+    for schemes in (channels.SCHEMES, channels.CLUSTERED):
+        if scheme in schemes:
+            return schemes[scheme](tile, rate, seed)
     if tile.ndim == 2:
         return _channel(scheme, tile, rate, seed)
     each = [_channel(scheme, tile[..., c], rate, 3 * seed + c) for c in range(3)]
@@ -47,6 +49,8 @@ def is_there(work, which, scheme, rate, count):
     """Whether stego tiles of this scheme can be had."""
     if scheme in COLOURED:
         return which == "colour"
+    if scheme in CLUSTERED:
+        return which == "grey"
     if scheme == "cover" or scheme in SIMULATED:
         return True
     folder = folder_of_ours(work, which, scheme, rate)
@@ -59,7 +63,7 @@ def embed(work, which, scheme, rate, tiles):
         yield from tiles
         return
     for number, tile in enumerate(tiles):
-        if scheme in SIMULATED + COLOURED:
+        if scheme in SIMULATED + COLOURED + CLUSTERED:
             stego = simulated(scheme, tile, rate, number)
         else:
             path = folder_of_ours(work, which, scheme, rate) / f"{number:04}.png"

@@ -24,7 +24,7 @@ import detectors
 import embedders
 
 RATES = (0.1, 0.2, 0.4)
-SCHEMES = embedders.SIMULATED + embedders.OURS + embedders.COLOURED
+SCHEMES = embedders.SIMULATED + embedders.OURS + embedders.CLUSTERED + embedders.COLOURED
 SPLITS = 8
 LEARNERS = 31
 DIMENSIONS = {

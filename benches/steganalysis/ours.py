@@ -17,7 +17,7 @@ from PIL import Image
 import embedders
 from experiment import RATES, load
 
-METHODS = {"fast": "matching", "adaptive": "adaptive"}
+METHODS = {"fast": "matching", "at-once": "at-once", "adaptive": "adaptive"}
 
 
 def lab(program, command, cover, out, *options):
@@ -31,7 +31,8 @@ def lab(program, command, cover, out, *options):
     return json.loads(done.stdout)
 
 
-def embed(program, method, cover, out, rate, seed, height=10):
+def embed(program, method, cover, out, rate, seed, height=0):
+    """Embeds so many bits a sample; height 0 leaves the choice to the service."""
     options = ["--rate", rate, "--method", method, "--height", height, "--seed", seed]
     figures = lab(program, "embed", cover, out, *options)
     assert figures["method"] == method, f"asked for {method}, got {figures['method']}"

@@ -17,6 +17,7 @@ import numpy as np  # noqa: E402
 
 import compare  # noqa: E402
 import embedders  # noqa: E402
+import jpeg_experiment  # noqa: E402
 from experiment import RATES  # noqa: E402
 
 # Schemes for grey and coloured tiles, then those for coloured ones alone (`channels.py`).
@@ -25,6 +26,7 @@ NAMES = {
     "lsb-matching": "±1, simulated",
     "fast": "**distri `fast`**",
     "hill-simulated": "HILL at the bound, simulated",
+    "at-once": "distri, all samples at once",
     "adaptive": "**distri `adaptive`**",
     "apart": "HILL of each channel",
     "across": "and of differences between channels",
@@ -39,15 +41,33 @@ NAMES = {
     "together-3": "each channel, changes draw others, 3 ×",
     "together-9": "the same, 9 ×",
     "together-around-9": "the same, neighbours as well",
+    "together-around-9-tied": "the same, directions free or tied",
+    "around-3": "HILL, changes draw others, 3 ×",
+    "around-9": "HILL, changes draw others, 9 ×",
+    "around-9-tied": "HILL, changes draw others, free or tied",
+}
+JPEG_NAMES = {
+    "nsf5": "nsF5 at the bound, simulated",
+    "uerd": "UERD at the bound, simulated",
+    "j-uniward": "J-UNIWARD at the bound, simulated",
+    "jpeg": "**distri `jpeg`**",
 }
 COLOURS = {
     "lsb-replacement": "#999999",
     "lsb-matching": "#e09040",
     "fast": "#c04020",
     "hill-simulated": "#60a0d0",
+    "at-once": "#60a060",
+    "around-9-tied": "#9060c0",
     "adaptive": "#1050a0",
 }
-FEATURES = {"spam": "SPAM", "srmq1": "SRMQ1", "crm": "CRM (across channels)"}
+FEATURES = {
+    "spam": "SPAM",
+    "srmq1": "SRMQ1",
+    "crm": "CRM (across channels)",
+    "dctr": "DCTR",
+    "gfr": "GFR",
+}
 ESTIMATORS = ("rs", "sample pairs", "weighted stego")
 
 
@@ -91,10 +111,31 @@ def errors(results, which, features):
     return table(head, rows)
 
 
+def of_jpegs(results, quality, features):
+    """JPEGs that stay JPEGs; rates are per coefficient with detail."""
+    rates = jpeg_experiment.RATES[::-1]
+    head = [f"P_E, quality {quality}", "changed at 0.4"]
+    head += [f"{FEATURES[feature]}, {rate}" for feature in features for rate in rates]
+    rows = []
+    for scheme, name in JPEG_NAMES.items():
+        keys = [f"{jpeg_experiment.SET}-{quality}/{f}/{scheme}" for f in features]
+        cells = [results.get(f"{key}/{rate}") for key in keys for rate in rates]
+        if any(cells):
+            last = results.get(f"{keys[0]}/{rates[-1]}")
+            texts = [f"{c['error']:.3f} ± {half(c):.3f}" if c else "—" for c in cells]
+            rows.append([name, f"{last['changed']:.1%}" if last else ""] + texts)
+    return table(head, rows)
+
+
+def plain(name):
+    return name.replace("*", "").replace("`", "")
+
+
 def plot(results, path):
     figure, panels = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True)
     for panel, feature in zip(panels, ("spam", "srmq1")):
-        for scheme, name in NAMES.items():
+        for scheme, colour in COLOURS.items():
+            name = NAMES[scheme]
             found = [(r, results.get(f"grey/{feature}/{scheme}/{r}")) for r in RATES]
             found = [(r, cell) for r, cell in found if cell]
             if found:
@@ -103,12 +144,12 @@ def plot(results, path):
                     rates,
                     [cell["error"] for cell in cells],
                     [half(cell) for cell in cells],
-                    marker="o" if scheme in ("fast", "adaptive") else "s",
-                    linestyle="-" if scheme in ("fast", "adaptive") else "--",
-                    color=COLOURS[scheme],
+                    marker="o" if scheme in embedders.OURS else "s",
+                    linestyle="-" if scheme in embedders.OURS else "--",
+                    color=colour,
                     capsize=2,
                     markersize=4,
-                    label=name.replace("*", "").replace("`", ""),
+                    label=plain(name),
                 )
         panel.axhline(0.5, color="black", linewidth=0.6)
         panel.text(0.1, 0.505, "guessing", fontsize=7)
@@ -134,9 +175,9 @@ def plot_colour(work, path):
 
     base = judged(against)
     rows = []
-    for scheme in embedders.COLOURED:
+    for scheme in embedders.COLOURED + embedders.OURS:
         if scheme != against and (errors := judged(scheme)) is not None:
-            rows.append((NAMES[scheme], *compare.difference(errors, base, photographs)[:3]))
+            rows.append((plain(NAMES[scheme]), *compare.difference(errors, base, photographs)[:3]))
     figure, panel = plt.subplots(figsize=(7.5, 0.32 * len(rows) + 1))
     for y, (name, mean, low, high) in enumerate(reversed(rows)):
         panel.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", color="#1050a0", capsize=3)
@@ -173,7 +214,9 @@ def main():
             print(f"{which}: {tiles} tiles of {photographs} photographs\n")
     print(estimators(results), "\n")
     print(errors(results, "grey", ("spam", "srmq1")), "\n")
-    print(errors(results, "colour", ("crm", "spam")))
+    print(errors(results, "colour", ("crm", "spam")), "\n")
+    for quality in jpeg_experiment.QUALITIES:
+        print(of_jpegs(results, quality, ("dctr", "gfr")), "\n")
     if arguments.plot:
         plot(results, arguments.plot)
     if arguments.colour_plot:

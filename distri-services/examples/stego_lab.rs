@@ -5,13 +5,13 @@
 //! stego_lab costs IN OUT.f32 [--across]          each sample's cost, f32 little endian, picture order
 //! stego_lab jpeg-costs IN.jpg OUT.f32           each coefficient's cost, block after block, row by row
 //! stego_lab jpeg IN.jpg OUT.jpg [--bytes 100] [--height 10] [--seed 1]   hides in a JPEG that stays one
-//! stego_lab embed IN OUT.png --rate 0.1 [--method adaptive|matching] [--height 10] [--seed 1]
+//! stego_lab embed IN OUT.png --rate 0.1 [--method adaptive|at-once|matching] [--height 10] [--seed 1]
 //! stego_lab simulate IN OUT.png --rate 0.1 [--across] [--seed 1]
 //! stego_lab analyze IN OUT.png                  what `analyze` says; hides as much as it recommends
 //! ```
 //!
 //! Prints one line of JSON with figures. `--rate` is in bits for each sample that may change, with
-//! headers and seals counted. `--across` prices differences between channels as well, as `hide` did once.
+//! headers and seals counted. `at-once` decides all samples at once, where `adaptive` decides them in turns. `--across` prices differences between channels as well, as `hide` did once.
 
 use std::{collections::HashMap, error::Error, fs, process::ExitCode, time::Instant};
 
@@ -56,7 +56,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
     let cover = fs::read(input)?;
     let line = |method: &str, figures: lab::Figures| {
         format!(
-            r#"{{"method":"{method}","carriers":{},"rate":{:.6},"changes":{},"change_rate":{:.6},"bound_change_rate":{:.6},"distortion":{:.4},"bound_distortion":{:.4},"loss":{:.4}}}"#,
+            r#"{{"method":"{method}","carriers":{},"rate":{:.6},"changes":{},"change_rate":{:.6},"bound_change_rate":{:.6},"distortion":{:.4},"bound_distortion":{:.4},"loss":{:.4},"own_loss":{:.4}}}"#,
             figures.carriers,
             figures.rate,
             figures.changes,
@@ -65,6 +65,7 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
             figures.distortion,
             figures.bound_distortion,
             figures.distortion / figures.bound_distortion,
+            figures.loss.unwrap_or(0.0),
         )
     };
     match command.as_str() {
@@ -118,11 +119,9 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
             ))
         }
         "embed" => {
-            let matching = flags
-                .get("method")
-                .is_some_and(|method| method == "matching");
+            let method = flags.get("method").map(String::as_str);
             let options = HideOptions {
-                profile: if matching {
+                profile: if method == Some("matching") {
                     Profile::Fast
                 } else {
                     Profile::Auto
@@ -131,6 +130,11 @@ fn run(arguments: Vec<String>) -> Result<String, Box<dyn Error>> {
                 height: number("height", 10.0)? as u8,
                 ..HideOptions::default()
             };
+            if method == Some("at-once") {
+                let (image, figures) = lab::embed_at_once(&cover, rate, &options, seed)?;
+                fs::write(output, image)?;
+                return Ok(line("at-once", figures));
+            }
             let (image, method, figures) = lab::embed(&cover, rate, &options, seed)?;
             fs::write(output, image)?;
             Ok(line(&format!("{method:?}").to_lowercase(), figures))

@@ -17,16 +17,17 @@ mod decode;
 mod encode;
 mod huffman;
 mod markers;
+mod metadata;
 mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::markers::Tables;
 use self::{huffman::Spec, scan::Scan};
+pub(crate) use self::{markers::Tables, metadata::exif_of};
 
 /// Coefficients in a block.
 pub(crate) const BLOCK: usize = 64;
@@ -107,8 +108,8 @@ pub enum Kind {
     LaterQuantisation,
     /// Scans that leave some bits of coefficients out.
     Incomplete,
-    /// Several pictures in one file (MPF, as of some phones): the first one says where in the file the
-    /// others are, and would be wrong once its length changes.
+    /// Several pictures in one file (MPF, as of some phones), all of which are to be kept: the first one says
+    /// where in the file the others are, and would be wrong once its length changes.
     SeveralPictures,
 }
 
@@ -136,8 +137,8 @@ pub(crate) struct Jpeg<'a> {
     pub(crate) frame: Frame,
     /// Coefficients of each component of the frame.
     pub(crate) planes: Vec<Plane>,
-    /// Whether it says more than what is needed to show it: EXIF, XMP, IPTC, comments.
-    pub(crate) described: bool,
+    /// Whether it names further pictures in the same file (MPF).
+    pub(crate) several: bool,
     parts: Vec<Part<'a>>,
     /// Each definition of a Huffman table, in the order of the file.
     specs: Vec<Spec>,
@@ -188,8 +189,12 @@ impl Plane {
 
 /// A piece of a file.
 enum Part<'a> {
-    /// Bytes as they are: a segment with its marker, the start, the end, or what follows it.
-    Bytes(&'a [u8]),
+    /// Bytes as they are: segments with their markers that are needed to show the picture, the start, the end.
+    Bytes(Cow<'a, [u8]>),
+    /// A segment with its marker that says more: EXIF, XMP, IPTC, comments, small pictures.
+    Aside(Cow<'a, [u8]>),
+    /// What follows the end.
+    Rest(&'a [u8]),
     /// A segment of definitions of Huffman tables, by their numbers.
     Tables(&'a [u8], Range<usize>),
     /// A header with its marker, and the scan that follows.
@@ -219,7 +224,8 @@ impl Jpeg<'_> {
                 .collect()
         };
         let same = |(a, b): (&Part<'_>, &Part<'_>)| match (a, b) {
-            (Part::Bytes(a), Part::Bytes(b)) | (Part::Scan(a, _), Part::Scan(b, _)) => a == b,
+            (Part::Bytes(a), Part::Bytes(b)) | (Part::Aside(a), Part::Aside(b)) => a == b,
+            (Part::Rest(a), Part::Rest(b)) | (Part::Scan(a, _), Part::Scan(b, _)) => a == b,
             (Part::Tables(_, a), Part::Tables(_, b)) => a == b,
             _ => false,
         };

@@ -21,7 +21,8 @@
 //!
 //! What comes out is a PNG that any viewer shows like the cover: no colour of any pixel differs by
 //! more than one step, transparency not at all. Or, of a cover that is a JPEG, a JPEG: no coefficient
-//! differs by more than one step, and nothing else differs at all (see [`JpegPast`]). Without the key nothing in it can be read, nor
+//! differs by more than one step, and nothing else differs at all (see [`JpegPast`]). What the cover's file says
+//! beside its picture, such as where it was taken, is left out of either (see [`Metadata`]). Without the key nothing in it can be read, nor
 //! can it be recognised by a pattern, a length or a header, for all of that is inside the
 //! encryption. Statistics are another matter: see [`Method`].
 //!
@@ -43,7 +44,8 @@
 //! # }
 //! ```
 //!
-//! From the outside in: `service` is the edge to the network, `decode` and `png_file` turn files into pixels and back, `cover` knows
+//! From the outside in: `service` is the edge to the network, `decode` and `png_file` turn files into pixels and back
+//! (`png_chunks` puts around them what is to stay), `cover` knows
 //! pixels, `carriers` says which samples may change, `layout` which sample holds which bit,
 //! `embedding` how, `slot` where a message starts, and `seal` what the bits mean. For JPEGs that stay
 //! JPEGs it is `jpeg_cover`, `in_jpeg`, `coefficients` and `juniward`. `over` and `parts` are
@@ -59,6 +61,7 @@ mod cover;
 mod decode;
 mod embedding;
 mod error;
+mod grid;
 mod ground;
 mod in_jpeg;
 mod jpeg_cover;
@@ -73,6 +76,7 @@ mod over;
 mod pack;
 mod parts;
 mod plan;
+mod png_chunks;
 mod png_file;
 mod sample;
 mod scale;
@@ -96,7 +100,7 @@ pub use self::{
     error::{DecoderError, Error, Measure, NotStego, Property, Size},
     key::{KEY_LENGTH, Key, KeyError, Mark},
     over::{Covers, Gathered, JobOver},
-    plan::{Exposure, JpegPast, Profile, Warning},
+    plan::{Exposure, JpegPast, Metadata, Profile, Warning},
     png_file::Compression,
     service::{Secret, Stego, StegoClient, StegoConfig, StegoImage},
 };
@@ -106,6 +110,7 @@ use self::{
     cover::Picture,
     decode::{Orient, look_through, sniff},
     message::{Content, Effort, Found, Packed, Written, adaptive_room, matching_room},
+    png_chunks::{Around, Source},
     seal::Deriver,
     stc::Height,
 };
@@ -142,6 +147,8 @@ pub struct HideOptions {
     pub profile: Profile,
     /// What to do about a cover that is or was a JPEG.
     pub jpeg: JpegPast,
+    /// What becomes of what the cover's file says beside its picture.
+    pub metadata: Metadata,
     /// Hide the payload as it is, even if it gets shorter by compression.
     pub uncompressed: bool,
     /// How a PNG is written.
@@ -149,7 +156,7 @@ pub struct HideOptions {
     /// Constraint height of the code, 7 to 12. Higher changes fewer samples and takes twice as
     /// long for each step: 3 % less distortion from 10 to 12 for four times the time of the code. 0,
     /// the default, is as high as the payload leaves time for: 12 up to 0.03 bit a sample, 11 up to
-    /// 0.12, then 10.
+    /// 0.12, then 10; and 12 in up to a million samples.
     pub height: u8,
 }
 
@@ -186,7 +193,8 @@ pub struct Report {
     /// Bits of the message for each sample that could change.
     pub rate: f64,
     /// For adaptive messages, how their distortion compares with the least that any code could
-    /// reach: 1.12 is 12 % above it.
+    /// reach: 1.12 is 12 % above it. Where samples are decided in turns, both at the costs that were
+    /// theirs in their turn.
     pub loss: Option<f64>,
     /// How easily the message is found by those who search for it.
     pub exposure: Exposure,
@@ -316,6 +324,7 @@ impl Settings {
                 let effort = Effort {
                     measure: cost::Measure::default(),
                     height,
+                    in_turns: true,
                     threads,
                     go_on: job.go_on,
                 };
@@ -325,13 +334,19 @@ impl Settings {
 
         begin(Step::Writing)?;
         let failed = |what| Error::SelfCheck { what };
-        let image = png_file::write(&written.picture, job.options.compression)
+        let source = plan.source(job.cover);
+        let (around, told) = Around::of(&source, job.options.metadata, &cover.colour_space);
+        let image = png_file::write(&written.picture, job.options.compression, &around)
             .map_err(|_| failed(Property::Readable))?;
         // A file that revealing would refuse is of no use to anyone.
         decode::check_file(&image, &self.limits)?;
 
         begin(Step::Checking)?;
-        let report = self.check(&image, &plan, written, &packed, job, &mut deriver)?;
+        if !around.is_that_of(&image) {
+            return Err(failed(Property::Faithful));
+        }
+        let mut report = self.check(&image, &plan, written, &packed, job, &mut deriver)?;
+        report.warnings.extend(told);
         Ok(Hidden { image, report })
     }
 
@@ -354,7 +369,7 @@ impl Settings {
             bits,
             outcome,
         } = written;
-        let (delivered, _) = png_file::read_into(picture.data, image, &self.limits)
+        let delivered = png_file::read_into(picture.data, image, &self.limits)
             .map_err(|_| failed(Property::Readable))?;
         let changed = cover
             .steps_to(&delivered)
@@ -552,6 +567,18 @@ struct Plan {
     rough: u64,
     scaled_from: Option<Size>,
     warnings: Vec<Warning>,
+}
+
+impl Plan {
+    /// The cover's `file`, and what becomes of it.
+    fn source<'a>(&self, file: &'a [u8]) -> Source<'a> {
+        Source {
+            file,
+            format: self.cover.format,
+            same_samples: png_file::has_samples_of(file, self.cover.picture.pixels),
+            same_size: self.scaled_from.is_none(),
+        }
+    }
 }
 
 /// What a job asks of a cover.

@@ -35,6 +35,10 @@ const INLINE_MAX: usize = 16 * 1024;
 /// The size of the chunks in which a blob travels. One frame each; see `rpc` for the frame bound.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
+/// What is asked of a reader at once, as long as it gives all that it is asked for. A file is read on
+/// another thread, and the way there and back takes longer than to read a chunk.
+const READ_MAX: usize = 8 * CHUNK;
+
 /// Large bytes: an image, a file. Never copied through serde, and never held whole in memory
 /// unless [`Blob::bytes`] asks for it.
 ///
@@ -71,12 +75,7 @@ impl Blob {
 
     /// A blob of what `reader` gives until its end.
     pub fn from_reader(len: Option<u64>, reader: impl AsyncRead + Send + 'static) -> Self {
-        Self::from_chunks(
-            len,
-            ReaderChunks {
-                reader: Box::pin(reader),
-            },
-        )
+        Self::from_chunks(len, ReaderChunks::new(reader))
     }
 
     /// A blob of the file at `path`, read as it is sent.
@@ -472,6 +471,43 @@ impl AsyncStream for ReceivedChunks {
 /// What a reader gives, in chunks.
 struct ReaderChunks {
     reader: Pin<Box<dyn AsyncRead + Send>>,
+    /// Where it is read to; empty while nothing was asked for.
+    room: Vec<u8>,
+    /// What was read and waits for its turn.
+    read: Bytes,
+    /// Bytes to ask for.
+    ask: usize,
+}
+
+impl ReaderChunks {
+    fn new(reader: impl AsyncRead + Send + 'static) -> Self {
+        Self {
+            reader: Box::pin(reader),
+            room: Vec::new(),
+            read: Bytes::new(),
+            ask: CHUNK,
+        }
+    }
+
+    /// Reads, if all that was read is gone. Nothing is there at the end.
+    fn poll_read(&mut self, cx: &mut task::Context<'_>) -> Poll<std::io::Result<()>> {
+        if !self.read.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        // `ask` stays as it is until something comes.
+        self.room.resize(self.ask, 0);
+        let mut buffer = tokio::io::ReadBuf::new(&mut self.room);
+        task::ready!(self.reader.as_mut().poll_read(cx, &mut buffer))?;
+        let filled = buffer.filled().len();
+        self.ask = match filled == self.ask {
+            true => (2 * self.ask).min(READ_MAX),
+            false => CHUNK,
+        };
+        let mut room = std::mem::take(&mut self.room);
+        room.truncate(filled);
+        self.read = room.into();
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl AsyncStream for ReaderChunks {
@@ -479,21 +515,16 @@ impl AsyncStream for ReaderChunks {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let this = self.get_mut();
-        let mut room = vec![0; CHUNK];
-        let mut buffer = tokio::io::ReadBuf::new(&mut room);
-        match task::ready!(this.reader.as_mut().poll_read(cx, &mut buffer)) {
-            Ok(()) if buffer.filled().is_empty() => Poll::Ready(None),
+        let failed =
+            |error| Error::new(Code::DataLoss, "the blob's source failed").with_source(error);
+        Poll::Ready(match task::ready!(this.poll_read(cx)) {
+            Ok(()) if this.read.is_empty() => None,
             Ok(()) => {
-                let filled = buffer.filled().len();
-                room.truncate(filled);
-                Poll::Ready(Some(Ok(room.into())))
+                let size = this.read.len().min(CHUNK);
+                Some(Ok(this.read.split_to(size)))
             }
-            Err(error) => Poll::Ready(Some(Err(Error::new(
-                Code::DataLoss,
-                "the blob's source failed",
-            )
-            .with_source(error)))),
-        }
+            Err(error) => Some(Err(failed(error))),
+        })
     }
 }
 

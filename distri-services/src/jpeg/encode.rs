@@ -26,7 +26,8 @@ impl Jpeg<'_> {
         let mut out = Vec::new();
         for part in &self.parts {
             match part {
-                Part::Bytes(bytes) => out.extend_from_slice(bytes),
+                Part::Bytes(bytes) | Part::Aside(bytes) => out.extend_from_slice(bytes),
+                Part::Rest(bytes) => out.extend_from_slice(bytes),
                 Part::Tables(bytes, numbers)
                     if specs[numbers.clone()] == self.specs[numbers.clone()] =>
                 {

@@ -1,8 +1,11 @@
 //! Segments: what a file says around its coefficients.
 
+use std::borrow::Cow;
+
 use super::{
     BLOCK, Component, Fault, Frame, Jpeg, JpegError, Kind, Part, Plane, broken,
     huffman::Spec,
+    metadata,
     scan::{Progress, Scan, Tabled},
 };
 
@@ -23,25 +26,33 @@ pub(crate) enum Tables {
 const SCANS_MAX: usize = 100;
 /// Definitions of Huffman tables that a file may have: as many as its scans could use.
 const DEFINITIONS_MAX: usize = 6 * SCANS_MAX;
+/// Pieces that a file may fall into. Each segment that says more than the picture is one, and files of phones
+/// have hundreds (XMP of many megabytes); as many as fit a large file would take more memory than its picture.
+const PARTS_MAX: usize = 16_384;
 
-mod marker {
-    pub(super) const SOF0: u8 = 0xC0;
-    pub(super) const SOF1: u8 = 0xC1;
-    pub(super) const SOF2: u8 = 0xC2;
-    pub(super) const DHT: u8 = 0xC4;
-    pub(super) const SOI: u8 = 0xD8;
-    pub(super) const EOI: u8 = 0xD9;
-    pub(super) const SOS: u8 = 0xDA;
-    pub(super) const DQT: u8 = 0xDB;
-    pub(super) const DNL: u8 = 0xDC;
-    pub(super) const DRI: u8 = 0xDD;
+pub(super) mod marker {
+    pub(in crate::jpeg) const SOF0: u8 = 0xC0;
+    pub(in crate::jpeg) const SOF1: u8 = 0xC1;
+    pub(in crate::jpeg) const SOF2: u8 = 0xC2;
+    pub(in crate::jpeg) const DHT: u8 = 0xC4;
+    pub(in crate::jpeg) const SOI: u8 = 0xD8;
+    pub(in crate::jpeg) const EOI: u8 = 0xD9;
+    pub(in crate::jpeg) const SOS: u8 = 0xDA;
+    pub(in crate::jpeg) const DQT: u8 = 0xDB;
+    pub(in crate::jpeg) const DNL: u8 = 0xDC;
+    pub(in crate::jpeg) const DRI: u8 = 0xDD;
+    pub(in crate::jpeg) const APP0: u8 = 0xE0;
     /// EXIF and XMP.
-    pub(super) const APP1: u8 = 0xE1;
+    pub(in crate::jpeg) const APP1: u8 = 0xE1;
     /// Colour profiles, and the places of further pictures.
-    pub(super) const APP2: u8 = 0xE2;
-    /// IPTC, in Photoshop's resources.
-    pub(super) const APP13: u8 = 0xED;
-    pub(super) const COM: u8 = 0xFE;
+    pub(in crate::jpeg) const APP2: u8 = 0xE2;
+    /// Adobe's: which colours the components are.
+    pub(in crate::jpeg) const APP14: u8 = 0xEE;
+    pub(in crate::jpeg) const APP15: u8 = 0xEF;
+    /// Reserved for extensions.
+    pub(in crate::jpeg) const JPG0: u8 = 0xF0;
+    pub(in crate::jpeg) const JPG13: u8 = 0xFD;
+    pub(in crate::jpeg) const COM: u8 = 0xFE;
 }
 
 impl<'a> Jpeg<'a> {
@@ -63,21 +74,27 @@ impl<'a> Jpeg<'a> {
             restart: 0,
             frame: None,
             planes: Vec::new(),
-            parts: vec![Part::Bytes(&file[..2])],
+            parts: vec![Part::Bytes(Cow::Borrowed(&file[..2]))],
             specs: Vec::new(),
             progress: Progress::default(),
             scans: 0,
-            described: false,
+            several: false,
         };
-        while reader.next()? {}
-        let end = std::mem::replace(&mut reader.at, file.len());
-        reader.keep(end);
+        while reader.next()? {
+            if reader.parts.len() > PARTS_MAX {
+                return Err(broken(Fault::Segment));
+            }
+        }
+        let rest = &file[reader.at..];
+        if !rest.is_empty() {
+            reader.parts.push(Part::Rest(rest));
+        }
         let frame = reader.frame.ok_or(broken(Fault::Short))?;
         reader.progress.check_all(reader.planes.len())?;
         Ok(Self {
             frame,
             planes: reader.planes,
-            described: reader.described,
+            several: reader.several,
             parts: reader.parts,
             specs: reader.specs,
         })
@@ -98,7 +115,7 @@ struct Reader<'a> {
     specs: Vec<Spec>,
     progress: Progress,
     scans: usize,
-    described: bool,
+    several: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -116,7 +133,7 @@ impl<'a> Reader<'a> {
         let kind = self.file[self.at];
         self.at += 1;
         if kind == marker::EOI {
-            self.at = start;
+            self.keep(start);
             return Ok(false);
         }
         if kind < 0xC0 || (0xD0..=marker::SOI).contains(&kind) {
@@ -155,11 +172,12 @@ impl<'a> Reader<'a> {
                 self.parts.push(Part::Scan(whole, scan));
                 return Ok(true);
             }
-            marker::APP2 if content.starts_with(b"MPF\0") => {
-                return Err(JpegError::Unsupported(Kind::SeveralPictures));
+            _ if metadata::is_aside(kind, content) => {
+                self.several |= metadata::names_pictures(kind, content);
+                self.parts.push(Part::Aside(Cow::Borrowed(whole)));
+                return Ok(true);
             }
-            marker::APP1 | marker::APP13 | marker::COM => self.described = true,
-            // APPn and what else has a length: kept, not understood.
+            // What else has a length: kept, not understood.
             _ => {}
         }
         self.keep(start);
@@ -173,7 +191,8 @@ impl<'a> Reader<'a> {
             start -= before.len();
             self.parts.pop();
         }
-        self.parts.push(Part::Bytes(&self.file[start..self.at]));
+        let bytes = &self.file[start..self.at];
+        self.parts.push(Part::Bytes(Cow::Borrowed(bytes)));
     }
 
     fn quantisation(&mut self, mut content: &[u8]) -> Result<(), JpegError> {

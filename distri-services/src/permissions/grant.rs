@@ -135,7 +135,15 @@ impl GrantCore {
         if file.len() as u64 != self.file_length {
             return Err(SealError::File { part: "length" });
         }
-        if FileHash::of(file) != self.file {
+        self.check_file_hash(FileHash::of(file))
+    }
+
+    /// Refuses the hash of a file that is not the stego image that was granted.
+    ///
+    /// # Errors
+    /// [`SealError::File`].
+    pub fn check_file_hash(&self, hash: FileHash) -> Result<(), SealError> {
+        if hash != self.file {
             return Err(SealError::File { part: "hash" });
         }
         Ok(())

@@ -7,19 +7,31 @@
 //! either choice at the least possible distortion (`bound`), corrected by a trial on a few segments,
 //! and is written in the sealed header.
 //!
+//! Where all samples of a picture may carry, they are decided in turns instead (`turns`), so that changes go
+//! the way of those around them. Then each turn has both layers, and costs that depend on the turns before.
+//!
 //! The trellis gets costs in bytes: the logarithm of the odds against a change, in twelfths. In
 //! that measure precision is spent where it matters, and a path that is 255 dearer than the best is
 //! e^21 times less likely.
 
+mod cells;
+mod leanings;
 mod plainly;
+mod prices;
+mod split;
+mod turns;
 
 use std::sync::Mutex;
 
-pub(crate) use self::plainly::{CostsOf, read_plainly, write_plainly};
+pub(crate) use self::{
+    plainly::{CostsOf, read_plainly, write_plainly},
+    split::Split,
+};
 
 use super::{
     bound::{Census, Sums},
     cost::{Cost, WET, value},
+    grid::Grid,
     ground::{Ground, Order},
     layout::Stream,
     sample::Sample,
@@ -58,10 +70,21 @@ const ATTEMPTS: u8 = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parameters {
     pub(crate) height: Height,
-    /// Bits in the second layer.
-    pub(crate) signs: u32,
-    /// Which of the key's matrices the second layer is written with.
-    pub(crate) matrix: u8,
+    pub(crate) layers: Layers,
+}
+
+/// How bits are split between whether samples change and which way they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layers {
+    /// All samples are decided at once.
+    AtOnce {
+        /// Bits in the second layer.
+        signs: u32,
+        /// Which of the key's matrices the second layer is written with.
+        matrix: u8,
+    },
+    /// In turns, see `turns`.
+    InTurns(Split),
 }
 
 /// The height of the code for so many bits in so many carriers. Where there is little to hide, few
@@ -72,6 +95,11 @@ pub(crate) fn height_for(bits: usize, carriers: usize) -> Height {
     const HEIGHTS: [(f64, u8); 2] = [(0.03, 12), (0.12, 11)];
     /// Beyond them.
     const LEAST: u8 = 10;
+    /// In no more carriers than these, the highest takes some hundredths of a second.
+    const FEW: usize = 1 << 20;
+    if carriers <= FEW {
+        return Height::new(super::stc::HEIGHT_MAX).expect("a height that there is");
+    }
     let rate = bits as f64 / carriers.max(1) as f64;
     let suits = HEIGHTS.iter().find(|(most, _)| rate <= *most);
     let height = suits.map_or(LEAST, |(_, height)| *height);
@@ -81,6 +109,8 @@ pub(crate) fn height_for(bits: usize, carriers: usize) -> Height {
 /// Where a body goes and under which keys.
 pub(crate) struct Site<'a> {
     pub(crate) ground: &'a Ground,
+    /// Where there may be turns.
+    pub(crate) grid: Option<Grid>,
     pub(crate) order: &'a [u8; 32],
     pub(crate) threads: usize,
 }
@@ -162,12 +192,12 @@ impl Site<'_> {
             go_on,
             pool: Mutex::default(),
         };
-        let (parameters, changes) = writer.write(random)?;
+        let (layers, changes) = writer.write(random)?;
         let distortion = changes
             .iter()
             .map(|(carrier, _)| f64::from(value(costs[*carrier as usize])));
         let outcome = Outcome {
-            parameters,
+            parameters: Parameters { height, layers },
             bound: bound(&census, bits.len()),
             distortion: distortion.sum(),
         };
@@ -184,11 +214,26 @@ impl Site<'_> {
         let bits = length
             .checked_mul(8)
             .filter(|bits| *bits <= Self::capacity(self.ground))?;
-        let signs = parameters.signs as usize;
+        match parameters.layers {
+            Layers::AtOnce { signs, matrix } => {
+                self.read_at_once(samples, bits, parameters.height, signs as usize, matrix)
+            }
+            Layers::InTurns(split) => self.read_in_turns(samples, bits, parameters.height, &split),
+        }
+    }
+
+    fn read_at_once<S: Sample + Sync>(
+        &self,
+        samples: &[S],
+        bits: usize,
+        height: Height,
+        signs: usize,
+        matrix: u8,
+    ) -> Option<Vec<u8>> {
         let changing = bits.checked_sub(signs)?;
         let order = self.deal(bits);
-        let code = code(parameters.height, &order, changing);
-        let bands = self.bands(parameters.matrix);
+        let code = code(height, &order, changing);
+        let bands = self.bands(matrix);
         let groups = order.groups(groups(&order, signs));
         let parts = workers::map(self.threads, groups, |group| {
             let mut gathered = Vec::new();
@@ -300,21 +345,17 @@ struct Scratch<S> {
 }
 
 impl<S: Sample + Sync> Writer<'_, S> {
-    /// The parameters, and each carrier that changes with whether its next bit flips.
-    fn write(&self, random: &mut Stream) -> Result<(Parameters, Vec<(u32, bool)>), Refusal> {
+    /// The layers, and each carrier that changes with whether its next bit flips.
+    fn write(&self, random: &mut Stream) -> Result<(Layers, Vec<(u32, bool)>), Refusal> {
         let mut signs = self.expect_signs()?;
         for matrix in 0..ATTEMPTS {
             if matrix == ATTEMPTS - 1 {
                 signs = 0;
             }
-            let parameters = Parameters {
-                height: self.height,
-                signs: signs as u32,
-                matrix,
-            };
             let changed = self.change((0..self.order.segments()).collect(), signs)?;
-            if let Some(changes) = self.direct(changed, &parameters, random)? {
-                return Ok((parameters, changes));
+            if let Some(changes) = self.direct(changed, signs, matrix, random)? {
+                let signs = signs as u32;
+                return Ok((Layers::AtOnce { signs, matrix }, changes));
             }
             signs = signs * 95 / 100;
         }
@@ -446,12 +487,12 @@ impl<S: Sample + Sync> Writer<'_, S> {
     fn direct(
         &self,
         changed: Vec<Changed>,
-        parameters: &Parameters,
+        signs: usize,
+        matrix: u8,
         random: &mut Stream,
     ) -> Result<Option<Vec<(u32, bool)>>, Refusal> {
-        let signs = parameters.signs as usize;
         let message = &self.bits[self.bits.len() - signs..];
-        let bands = self.site.bands(parameters.matrix);
+        let bands = self.site.bands(matrix);
         let mut left = changed.into_iter();
         let groups: Vec<_> = self
             .order

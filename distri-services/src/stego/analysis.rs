@@ -11,7 +11,7 @@ use super::{
     layout::SLOTS,
     message::{adaptive_room, matching_room},
     plan::{self, Warning},
-    png_file::ColourSpace,
+    png_chunks::ColourSpace,
     seal::{BODY_OVERHEAD, HEADER_SEALED},
 };
 

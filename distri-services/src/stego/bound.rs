@@ -27,6 +27,18 @@ pub(crate) struct Sums {
     pub(crate) distortion: f64,
 }
 
+impl Sums {
+    /// Both together.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self {
+            changing: self.changing + other.changing,
+            ways: self.ways + other.ways,
+            changes: self.changes + other.changes,
+            distortion: self.distortion + other.distortion,
+        }
+    }
+}
+
 impl Default for Census {
     fn default() -> Self {
         let none = || vec![0; usize::from(WET) + 1];

@@ -142,6 +142,26 @@ impl<'a> Carriers<'a> {
         }
     }
 
+    /// The same in turns, which uses the costs up.
+    pub(crate) fn write_in_turns(
+        &self,
+        site: &Site<'_>,
+        costs: &mut [Cost],
+        body: &[u8],
+        height: Height,
+        random: &mut Stream,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(Outcome, Changes), Refusal> {
+        match self {
+            Self::Eight(samples) => {
+                site.write_in_turns(samples, costs, body, height, random, go_on)
+            }
+            Self::Sixteen(samples) => {
+                site.write_in_turns(samples, costs, body, height, random, go_on)
+            }
+        }
+    }
+
     /// Makes changes.
     pub(crate) fn apply(&mut self, changes: Changes) {
         match self {
@@ -314,7 +334,7 @@ mod tests {
     use super::super::{
         cover::{Colour, PixelType},
         error::Size,
-        png_file::ColourSpace,
+        png_chunks::ColourSpace,
     };
     use super::*;
 

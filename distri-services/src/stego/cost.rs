@@ -395,7 +395,7 @@ mod tests {
     use super::super::{
         cover::{Colour, PixelType},
         error::Size,
-        png_file::ColourSpace,
+        png_chunks::ColourSpace,
     };
     use super::*;
 

@@ -13,7 +13,7 @@ use super::{
     error::{Error, Size},
     message::{adaptive_room, matching_room},
     plan,
-    png_file::ColourSpace,
+    png_chunks::ColourSpace,
     seal::Context,
 };
 
@@ -226,7 +226,8 @@ pub struct Cover {
 }
 
 impl Cover {
-    /// Decodes `file`, turned the way its EXIF orientation says.
+    /// Decodes `file`, turned the way its EXIF orientation says; a PNG as it is stored, because its image says
+    /// the same.
     ///
     /// Palettes become RGB (a step of ±1 in a palette index would be another colour altogether),
     /// grey of fewer than 8 bits becomes 8. All else is kept as it is.

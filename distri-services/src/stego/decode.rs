@@ -15,13 +15,15 @@ use image::{
 use super::{
     cover::{Colour, Depth, Format, Limits, Picture, PixelType, words},
     error::{DecoderError, Error, Measure, Size},
-    png_file::{self, ColourSpace},
+    png_chunks::ColourSpace,
+    png_file,
 };
 
 /// Which way round pixels are wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Orient {
-    /// As a viewer shows them: turned the way EXIF says. For covers, whose EXIF is not kept.
+    /// As a viewer shows them: turned the way EXIF says. For covers whose EXIF cannot go along. PNGs keep what it
+    /// says of that, and are not turned.
     Upright,
     /// As they are stored. For stego images: that is the order in which they were written.
     AsStored,
@@ -82,7 +84,7 @@ pub(crate) fn decode(
 ) -> Result<Picture, Error> {
     check_file(file, limits)?;
     let (picture, orientation) = match format {
-        Format::Png => png_file::read(file, limits)?,
+        Format::Png => (png_file::read(file, limits)?, Orientation::NoTransforms),
         _ => read_other(file, format, limits)?,
     };
     match orient {
@@ -120,10 +122,7 @@ fn read_other(
         // A GIF has at most one transparent colour, and most have none.
         picture = without_full_alpha(picture);
     }
-    let colour = picture.pixels.colour;
-    picture.colour_space = picture
-        .colour_space
-        .with_profile(profile.as_deref(), colour);
+    picture.colour_space = ColourSpace::of_profile(profile.as_deref(), picture.pixels.colour);
     Ok((picture, orientation))
 }
 

@@ -46,20 +46,22 @@ pub enum Error {
     },
 
     /// Refused before decoding; the operator's limits say what is accepted.
-    #[error("{what} is {is}, the limit is {limit}")]
+    #[error("{what} is {}, the limit is {limit}", known(*is, *limit))]
     TooLarge {
         /// What was measured.
         what: Measure,
-        /// How large it is.
+        /// How large it is; one beyond the limit, where no more is known than that it is larger.
         is: u64,
         /// How large it may be.
         limit: u64,
     },
 
-    /// The payload does not fit. Send a cover of at least `needs`, or ask for `scale_cover`.
+    /// The payload does not fit, or under `stealth` not safely. Send a cover of at least `needs`, or less; or ask
+    /// for `scale_cover`, unless the cover is a JPEG that is to stay one: then for several covers, or for it to
+    /// be resampled.
     #[error(
         "{payload} bytes do not fit a cover of {} × {} that has room for {room}: \
-         it must be at least {} × {}", has.width, has.height, needs.width, needs.height
+         one like it must be at least {} × {}", has.width, has.height, needs.width, needs.height
     )]
     CoverTooSmall {
         /// Bytes to hide, payload and label together.
@@ -68,7 +70,8 @@ pub enum Error {
         room: u64,
         /// The cover as it is.
         has: Size,
-        /// The smallest size of the same shape and transparency in which the payload fits.
+        /// The smallest size of the same shape and transparency in which the payload fits; of a JPEG that is to
+        /// stay one, if it has as much detail everywhere.
         needs: Size,
     },
 
@@ -188,7 +191,7 @@ pub enum Error {
 
     /// The image about to be delivered did not give back exactly what was hidden in it, or
     /// differed from its cover by more than it may. It was withheld. This is a bug: report it.
-    #[error("the finished image was not {what} and was withheld")]
+    #[error("the finished image was not {what} and was withheld: this is a bug, please report it")]
     SelfCheck {
         /// The property that did not hold.
         what: Property,
@@ -213,6 +216,15 @@ pub enum Error {
         #[from]
         source: KeyError,
     },
+}
+
+/// A size, as far as it is known.
+fn known(is: u64, limit: u64) -> String {
+    if is.checked_sub(1) == Some(limit) {
+        "larger".to_owned()
+    } else {
+        is.to_string()
+    }
 }
 
 /// A width and a height in pixels.
@@ -270,6 +282,9 @@ pub enum NotStego {
 impl fmt::Display for NotStego {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Lossy(Format::Jpeg) => {
+                f.write_str("a JPEG that is too small, broken, or of a kind that carries nothing")
+            }
             Self::Lossy(format) => write!(f, "{format} does not keep pixels exactly"),
             Self::TooSmall(size) => {
                 write!(
@@ -305,7 +320,8 @@ pub enum Property {
     Exact,
     /// It has the size and pixel type of the cover, no colour differs by more than one step, and
     /// no transparency differs at all. Of a JPEG: no coefficient of the first component differs by more
-    /// than one step, and nothing else but Huffman tables differs at all.
+    /// than one step, and nothing else but Huffman tables differs at all. Either file says beside its
+    /// picture what was to be kept of the cover's metadata, and nothing else.
     Faithful,
     /// It bears the mark it was to be given.
     Marked,

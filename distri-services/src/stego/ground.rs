@@ -11,6 +11,8 @@
 //! each other in the picture. That costs no shuffling of single samples, and memory is read in
 //! pieces that the cache likes.
 
+mod lattice;
+
 use std::ops::Range;
 
 use super::layout::{SLOTS, Stream};
@@ -65,8 +67,17 @@ pub(crate) struct Order {
 struct Segment {
     /// The first carrier of each.
     runs: Vec<u32>,
-    /// Whether each has all its carriers, as nearly all have.
-    whole: bool,
+    shape: Shape,
+}
+
+/// Which carriers the runs of a segment have.
+enum Shape {
+    /// All of them.
+    Whole,
+    /// All but those that salts are read from and those beyond the end of the picture.
+    Holes,
+    /// Every so many: see `lattice`.
+    Strided(lattice::Strided),
 }
 
 impl Ground {
@@ -152,14 +163,11 @@ impl Ground {
 
     /// The body's carriers in keyed order, for a message of so many bits.
     pub(crate) fn order(&self, bits: usize, mut order: Stream) -> Order {
-        let count = (bits / SEGMENT_BITS)
-            .max(self.body.div_ceil(SEGMENT_MAX))
-            .min(self.body.div_ceil(SEGMENT))
-            .max(1);
+        let count = segments_for(bits, self.body);
         let runs = self.body / RUN / count + 2;
         let empty = || Segment {
             runs: Vec::with_capacity(runs),
-            whole: true,
+            shape: Shape::Whole,
         };
         let mut segments: Vec<Segment> = (0..count).map(|_| empty()).collect();
         let mut lengths = vec![0; count];
@@ -174,7 +182,9 @@ impl Ground {
                 }
                 let segment = round[next] as usize;
                 let length = short.next_if(|(start, _)| *start as usize == run);
-                segments[segment].whole &= length.is_none();
+                if length.is_some() {
+                    segments[segment].shape = Shape::Holes;
+                }
                 segments[segment].runs.push(run as u32);
                 lengths[segment] += length.map_or(RUN, |(_, length)| *length);
                 next += 1;
@@ -206,13 +216,17 @@ impl Ground {
     ) {
         /// Runs that are read side by side, so that whole cache lines are written.
         const BLOCK: usize = 64;
-        let Segment { runs, whole } = &order.segments[segment];
-        if !whole {
-            to.extend(
-                self.carriers(order, segment)
-                    .map(|carrier| from[carrier as usize]),
-            );
-            return;
+        let Segment { runs, shape } = &order.segments[segment];
+        match shape {
+            Shape::Whole => {}
+            Shape::Holes => {
+                to.extend(
+                    self.carriers(order, segment)
+                        .map(|carrier| from[carrier as usize]),
+                );
+                return;
+            }
+            Shape::Strided(strided) => return strided.gather(runs, from, to),
         }
         let before = to.len();
         to.resize(before + runs.len() * RUN, T::default());
@@ -237,14 +251,15 @@ impl Ground {
 
     /// The carriers of one segment by their number in the order of the code.
     pub(crate) fn places<'a>(&self, order: &'a Order, segment: usize) -> Places<'a> {
-        let Segment { runs, whole } = &order.segments[segment];
-        match whole {
-            true => Places::Whole(runs),
-            false => Places::Listed(self.carriers(order, segment).collect()),
+        let Segment { runs, shape } = &order.segments[segment];
+        match shape {
+            Shape::Whole => Places::Whole(runs),
+            Shape::Holes => Places::Listed(self.carriers(order, segment).collect()),
+            Shape::Strided(strided) => Places::Strided(runs, strided),
         }
     }
 
-    /// The carriers of one segment, in the order of the code.
+    /// The carriers of one segment of an [`Self::order`], in the order of the code.
     pub(crate) fn carriers(&self, order: &Order, segment: usize) -> impl Iterator<Item = u32> {
         let runs = &order.segments[segment].runs;
         let row = move |i: u32| {
@@ -279,6 +294,8 @@ pub(crate) enum Places<'a> {
     Whole(&'a [u32]),
     /// One by one.
     Listed(Vec<u32>),
+    /// Of runs of a lattice.
+    Strided(&'a [u32], &'a lattice::Strided),
 }
 
 impl Places<'_> {
@@ -286,6 +303,7 @@ impl Places<'_> {
         match self {
             Self::Whole(runs) => runs[element % runs.len()] + (element / runs.len()) as u32,
             Self::Listed(carriers) => carriers[element],
+            Self::Strided(runs, strided) => strided.carrier(runs, element),
         }
     }
 }
@@ -323,8 +341,16 @@ impl Order {
     }
 }
 
+/// How many segments so many carriers are cut into for so many bits.
+fn segments_for(bits: usize, carriers: usize) -> usize {
+    (bits / SEGMENT_BITS)
+        .max(carriers.div_ceil(SEGMENT_MAX))
+        .min(carriers.div_ceil(SEGMENT))
+        .max(1)
+}
+
 /// Puts `cards` in random order.
-fn shuffle(cards: &mut [u32], order: &mut Stream) {
+fn shuffle<T>(cards: &mut [T], order: &mut Stream) {
     for i in (1..cards.len()).rev() {
         let choice = (u64::from(order.next_word()) * (i as u64 + 1)) >> 32;
         cards.swap(i, choice as usize);

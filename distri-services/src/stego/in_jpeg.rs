@@ -113,6 +113,7 @@ impl<'a> Places<'a> {
     fn site<'s>(&'s self, order: &'s [u8; 32], threads: usize) -> Site<'s> {
         Site {
             ground: &self.ground,
+            grid: None,
             order,
             threads,
         }
@@ -292,8 +293,8 @@ fn read(
     Ok(Found { revealed, content })
 }
 
-/// Proves that `delivered` is the file `cover` but for steps of one in its first component, and gives back
-/// what `job` hid, from either slot.
+/// Proves that `delivered` is the file `cover`, from which all was taken that is not to stay, but for steps of one
+/// in its first component, and gives back what `job` hid, from either slot.
 pub(crate) fn check(
     cover: &Jpeg<'_>,
     delivered: &[u8],

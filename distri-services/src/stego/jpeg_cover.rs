@@ -3,8 +3,8 @@
 use crate::jpeg::{Jpeg, JpegError, Tables};
 
 use super::{
-    Colour, Depth, Error, Exposure, Format, Hidden, Job, JpegPast, PixelType, Profile, Report,
-    Settings, Size, Step, Warning,
+    Colour, Depth, Error, Exposure, Format, Hidden, Job, JpegKind, JpegPast, Metadata, PixelType,
+    Profile, Report, Settings, Size, Step, Warning,
     analysis::{Analysis, OVERHEAD},
     cost,
     cover::{Capacity, Cover},
@@ -85,11 +85,13 @@ impl Settings {
         let Some(rule) = Rule::of(job) else {
             return Ok(None);
         };
-        let jpeg = match self.read_jpeg(job.cover)? {
+        let read = self.read_jpeg(job.cover)?;
+        let mut jpeg = match read.and_then(|jpeg| may_stay(jpeg, job.options.metadata)) {
             Ok(jpeg) => jpeg,
             Err(source) if rule == Rule::Must => return Err(Error::NotAsJpeg { source }),
             Err(_) => return Ok(None),
         };
+        let aside = set_aside(&mut jpeg, job.options.metadata);
         let size = size_of(&jpeg);
         let places = Places::of(&jpeg);
         let room = places.as_ref().and_then(Room::of);
@@ -116,6 +118,7 @@ impl Settings {
         let effort = Effort {
             measure: cost::Measure::default(),
             height,
+            in_turns: false,
             threads,
             go_on: job.go_on,
         };
@@ -133,7 +136,8 @@ impl Settings {
         let content = packed.content;
         let changed = in_jpeg::check(&jpeg, &image, job, content, self, &mut deriver)?;
         let carriers = places.carriers() as u64;
-        let report = report(&jpeg, &room, carriers, &written, &changed);
+        let mut report = report(&jpeg, &room, carriers, &written, &changed);
+        report.warnings.extend(aside);
         Ok(Some(Hidden { image, report }))
     }
 
@@ -175,6 +179,26 @@ impl Settings {
             let past = |warning: &Warning| matches!(warning, Warning::JpegPast { .. });
             analysis.warnings.retain(|warning| !past(warning));
         }
+    }
+}
+
+/// Refuses a file that would be wrong about where its further pictures are.
+fn may_stay(jpeg: Jpeg<'_>, metadata: Metadata) -> Result<Jpeg<'_>, JpegError> {
+    match metadata {
+        Metadata::Keep if jpeg.several => Err(JpegError::Unsupported(JpegKind::SeveralPictures)),
+        Metadata::Keep | Metadata::Strip => Ok(jpeg),
+    }
+}
+
+/// Leaves out of `jpeg` what is not to stay, and says what is to be said about that.
+fn set_aside(jpeg: &mut Jpeg<'_>, metadata: Metadata) -> Option<Warning> {
+    match metadata {
+        Metadata::Strip => {
+            let more = jpeg.holds_more();
+            jpeg.strip();
+            more.then_some(Warning::RestDropped)
+        }
+        Metadata::Keep => jpeg.is_described().then_some(Warning::Metadata),
     }
 }
 
@@ -226,9 +250,6 @@ fn report(
     let (bits, samples) = (written.bits as u64, room.samples());
     let exposure = plan::exposure(bits, samples);
     let mut warnings = Vec::new();
-    if jpeg.described {
-        warnings.push(Warning::Metadata);
-    }
     if exposure > Exposure::Low {
         warnings.push(Warning::Exposed {
             exposure,

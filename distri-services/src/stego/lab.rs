@@ -13,13 +13,17 @@ pub use self::{
     stages::{Stage, Stages},
 };
 use super::{
-    Cover, Error, HideOptions, Key, Limits, Method, Settings, Size,
+    Cover, Error, HideOptions, Job, Key, Limits, Method, Settings, Size,
     analysis::OVERHEAD,
     bound::Census,
     carriers::{self, Carriers},
     cost::{self, Measure},
+    cover::Picture,
     layout::Stream,
+    message::{self, Content, Effort, Packed},
+    png_chunks::Around,
     png_file,
+    seal::Deriver,
 };
 
 /// The cost of changing each colour sample, in picture order, and the size and samples a pixel.
@@ -43,12 +47,54 @@ pub struct Figures {
     pub rate: f64,
     /// Samples that changed.
     pub changes: u64,
-    /// Sum of their costs.
+    /// Sum of their costs, whatever changes around them.
     pub distortion: f64,
-    /// Changes and costs at the least distortion that theory allows for so many bits.
+    /// What the body's changes cost when they were decided, which in turns depends on those before, over the
+    /// least at the same costs. What the report of a hiding says.
+    pub loss: Option<f64>,
+    /// Changes and costs at the least distortion that theory allows for so many bits, if none depends on
+    /// another.
     pub bound_changes: f64,
     /// See above.
     pub bound_distortion: f64,
+}
+
+/// What is hidden for an evaluation: so many random bits for each sample, headers and seals among them.
+struct Drawn {
+    cover: Cover,
+    payload: Vec<u8>,
+    bits: f64,
+    key: Key,
+    seed: [u8; 32],
+}
+
+impl Drawn {
+    fn new(file: &[u8], rate: f64, seed: u64) -> Result<Self, Error> {
+        let cover = Cover::decode(file, &Limits::default())?;
+        let carriers = Carriers::count(&cover.picture);
+        let length = (carriers as f64 * rate / 8.0 - OVERHEAD as f64).max(0.0) as usize;
+        let mut random = Stream::new(&[0x42; 32], seed);
+        let mut payload = vec![0; length];
+        random.fill(&mut payload);
+        Ok(Self {
+            cover,
+            payload,
+            bits: 8.0 * (length + OVERHEAD) as f64,
+            key: Key::from_bytes(random.next_bytes()),
+            seed: random.next_bytes(),
+        })
+    }
+
+    fn job<'a>(&'a self, file: &'a [u8], options: &'a HideOptions) -> Job<'a> {
+        Job {
+            cover: file,
+            payload: &self.payload,
+            key: &self.key,
+            options,
+            seed: &self.seed,
+            go_on: &|| true,
+        }
+    }
 }
 
 /// Hides so many random bits for each sample, headers and seals among them, as the service does.
@@ -62,28 +108,50 @@ pub fn embed(
     options: &HideOptions,
     seed: u64,
 ) -> Result<(Vec<u8>, Method, Figures), Error> {
-    let cover = Cover::decode(file, &Limits::default())?;
-    let carriers = Carriers::count(&cover.picture);
-    let length = (carriers as f64 * rate / 8.0 - OVERHEAD as f64).max(0.0) as usize;
-    let mut random = Stream::new(&[0x42; 32], seed);
-    let mut payload = vec![0; length];
-    random.fill(&mut payload);
-    let key = Key::from_bytes(random.next_bytes());
-    let seed = random.next_bytes();
-    let job = super::Job {
-        cover: file,
-        payload: &payload,
-        key: &key,
-        options,
-        seed: &seed,
-        go_on: &|| true,
-    };
+    let drawn = Drawn::new(file, rate, seed)?;
+    let job = drawn.job(file, options);
     let hidden =
         Settings::default().hide_with(&job, &mut |_| std::ops::ControlFlow::Continue(()))?;
-    let bits = 8.0 * (length + OVERHEAD) as f64;
     let stego = Cover::decode(&hidden.image, &Limits::default())?;
-    let figures = figures(&cover, &stego, bits);
+    let mut figures = figures(&drawn.cover, &stego, drawn.bits);
+    figures.loss = hidden.report.loss;
     Ok((hidden.image, hidden.report.method, figures))
+}
+
+/// The same, adaptively and with all samples decided at once, as the service does where it cannot decide them
+/// in turns, and did before.
+///
+/// # Errors
+///
+/// Those of hiding.
+pub fn embed_at_once(
+    file: &[u8],
+    rate: f64,
+    options: &HideOptions,
+    seed: u64,
+) -> Result<(Vec<u8>, Figures), Error> {
+    let drawn = Drawn::new(file, rate, seed)?;
+    let job = drawn.job(file, options);
+    let effort = Effort {
+        measure: Measure::default(),
+        height: job.height()?,
+        in_turns: false,
+        threads: threads(),
+        go_on: job.go_on,
+    };
+    let (packed, mut deriver) = (Packed::new(&job, Content::Message), Deriver::new(job.key));
+    let picture = &drawn.cover.picture;
+    let written = message::write_adaptive(picture, &job, &packed, None, &mut deriver, &effort)?;
+    let stego = Cover {
+        format: drawn.cover.format,
+        picture: written.picture,
+    };
+    let image = written_plainly(&stego.picture)?;
+    let mut figures = figures(&drawn.cover, &stego, drawn.bits);
+    figures.loss = written
+        .outcome
+        .map(|outcome| outcome.distortion / outcome.bound.distortion);
+    Ok((image, figures))
 }
 
 /// Changes each sample with the probability at which so many bits a sample cost least: what a
@@ -110,11 +178,17 @@ pub fn simulate(
         format: cover.format,
         picture: carriers.into_picture(&cover.picture),
     };
-    let image = png_file::write(&stego.picture, png_file::Compression::Fast);
-    let image = image.map_err(|_| Error::SelfCheck {
-        what: super::Property::Readable,
-    })?;
+    let image = written_plainly(&stego.picture)?;
     Ok((image, figures(&cover, &stego, bits)))
+}
+
+/// A file of it, with no more than is needed to show it.
+fn written_plainly(picture: &Picture) -> Result<Vec<u8>, Error> {
+    let around = Around::needed(&picture.colour_space);
+    let image = png_file::write(picture, png_file::Compression::Fast, &around);
+    image.map_err(|_| Error::SelfCheck {
+        what: super::Property::Readable,
+    })
 }
 
 fn figures(cover: &Cover, stego: &Cover, bits: f64) -> Figures {
@@ -130,6 +204,7 @@ fn figures(cover: &Cover, stego: &Cover, bits: f64) -> Figures {
         rate: bits / before.len() as f64,
         changes: changed.len() as u64,
         distortion: distortion.sum(),
+        loss: None,
         bound_changes: bound.changes,
         bound_distortion: bound.distortion,
     }

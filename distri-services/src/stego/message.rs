@@ -13,6 +13,7 @@ use super::{
     cover::Picture,
     embedding::{Matching, Method},
     error::{Error, NotStego, Property},
+    grid::Grid,
     ground::{self, Ground},
     key::Mark,
     layout::{Layout, Plan, SLOTS, Stream, room_in},
@@ -179,6 +180,8 @@ pub(crate) struct Effort<'a> {
     pub(crate) measure: Measure,
     /// `None` for what suits the payload.
     pub(crate) height: Option<Height>,
+    /// Samples are decided in turns where that is possible.
+    pub(crate) in_turns: bool,
     pub(crate) threads: usize,
     pub(crate) go_on: &'a (dyn Fn() -> bool + Sync),
 }
@@ -194,8 +197,8 @@ pub(crate) fn write_adaptive(
 ) -> Result<Written, Error> {
     // The costs are the largest thing here: they go before the cover is copied.
     let decided = {
-        let costs = carriers::costs(cover, effort.measure, effort.threads);
-        decide(cover, &costs, job, packed, deriver, effort)?
+        let mut costs = carriers::costs(cover, effort.measure, effort.threads);
+        decide(cover, &mut costs, job, packed, deriver, effort)?
     };
     decided.write(cover, packed, mark, deriver)
 }
@@ -214,10 +217,10 @@ pub(crate) struct Decided {
     costs: [CostsOf; SLOTS],
 }
 
-/// Finds the changes that put the body in, given what each costs.
+/// Finds the changes that put the body in, given what each costs. The costs are used up.
 pub(crate) fn decide(
     cover: &Picture,
-    costs: &[Cost],
+    costs: &mut [Cost],
     job: &Job<'_>,
     packed: &Packed<'_>,
     deriver: &Deriver<'_>,
@@ -235,18 +238,28 @@ pub(crate) fn decide(
     let body = seal::seal_body(ADAPTIVE, label, packed.bytes(), &keys, layout.context());
     let site = Site {
         ground: &ground,
+        grid: Grid::of(cover, carriers.len()).filter(|_| effort.in_turns),
         order: &keys.order,
         threads: effort.threads,
     };
     let suits = || adaptive::height_for(8 * body.len(), ground.body());
     let height = effort.height.unwrap_or_else(suits);
-    let (outcome, changes) = carriers
-        .write_adaptive(&site, costs, &body, height, &mut random, effort.go_on)
-        .map_err(refused)?;
-    let costs = std::array::from_fn(|slot| {
+    let of_slots = std::array::from_fn(|slot| {
         let (public, own) = (layout.slot_samples(slot), ground.slot_range(slot));
         CostsOf::new(costs, public.start.min(own.start)..public.end.max(own.end))
     });
+    let mut written = Err(Refusal::Stuck);
+    if site.grid.is_some() {
+        written = carriers.write_in_turns(&site, costs, &body, height, &mut random, effort.go_on);
+        if matches!(written, Err(Refusal::Stuck)) {
+            // Not seen below the capacity; but what fits is hidden, and they were used up.
+            costs.copy_from_slice(&carriers::costs(cover, effort.measure, effort.threads));
+        }
+    }
+    if matches!(written, Err(Refusal::Stuck)) {
+        written = carriers.write_adaptive(&site, costs, &body, height, &mut random, effort.go_on);
+    }
+    let (outcome, changes) = written.map_err(refused)?;
     Ok(Decided {
         length: length(&body),
         layout,
@@ -255,7 +268,7 @@ pub(crate) fn decide(
         secret,
         outcome,
         changes,
-        costs,
+        costs: of_slots,
     })
 }
 
@@ -390,7 +403,12 @@ pub(crate) fn reveal(
     for slot in 0..SLOTS {
         match open_slot(&carriers, &layout, slot, mark, deriver)? {
             Opening::Adaptive(header) => {
-                return read_adaptive(&carriers, &layout, &header, deriver, limits, threads);
+                let site = Where {
+                    carriers: &carriers,
+                    layout: &layout,
+                    grid: Grid::of(picture, carriers.len()),
+                };
+                return read_adaptive(&site, &header, deriver, limits, threads);
             }
             Opening::Matching(header, place) => {
                 let places = if slot == 0 {
@@ -448,18 +466,30 @@ fn read_matching(
     Ok(Found { revealed, content })
 }
 
+/// Where a body is.
+struct Where<'a> {
+    carriers: &'a Carriers<'a>,
+    layout: &'a Layout,
+    grid: Option<Grid>,
+}
+
 fn read_adaptive(
-    carriers: &Carriers<'_>,
-    layout: &Layout,
+    place: &Where<'_>,
     header: &AdaptiveHeader,
     deriver: &Deriver<'_>,
     limits: &super::Limits,
     threads: usize,
 ) -> Result<Found, Error> {
+    let Where {
+        carriers,
+        layout,
+        grid,
+    } = *place;
     let ground = ground_of(layout, carriers.len()).ok_or(Error::Damaged)?;
     let keys = deriver.body(ADAPTIVE, &header.secret);
     let site = Site {
         ground: &ground,
+        grid,
         order: &keys.order,
         threads,
     };

@@ -37,9 +37,8 @@ pub enum JpegPast {
     /// as it is, with a warning.
     #[default]
     ByProfile,
-    /// Hide in the coefficients of a JPEG file and give a JPEG with the same quality, tables and
-    /// metadata (EXIF with its places and dates among them), or refuse it. Whatever the profile, a message
-    /// is adaptive there.
+    /// Hide in the coefficients of a JPEG file and give a JPEG with the same quality and tables, or refuse it.
+    /// Whatever the profile, a message is adaptive there.
     Stay,
     /// Scale the cover to three quarters of its width and height (or up by a quarter, if the payload needs the
     /// room), so that the traces go.
@@ -47,6 +46,24 @@ pub enum JpegPast {
     /// Refuse it.
     Refuse,
     /// Use it as it is, with a warning in the report.
+    Keep,
+}
+
+/// What becomes of what a cover's file says beside its picture: EXIF with places and dates, XMP, IPTC,
+/// comments, texts, times, thumbnails, data of any program.
+#[distri::message]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum Metadata {
+    /// It is left out, whatever the format. What is needed to show the picture stays: what its colours mean, the
+    /// shape of a pixel, which way up it is. Of a JPEG with further pictures or a film behind it, the first
+    /// picture alone is left.
+    #[default]
+    Strip,
+    /// It stays, byte for byte and where it was, if the image is of the cover's format and size, with a
+    /// warning that it may tell where and when the picture was taken. Thumbnails show the cover, which looks
+    /// like the image. Signatures over the file (C2PA) hold no longer. A JPEG that holds several pictures (MPF)
+    /// cannot stay one.
     Keep,
 }
 
@@ -92,9 +109,15 @@ pub enum Warning {
     Synthetic,
     /// The payload does not fit an adaptive message in this cover and was matched.
     Matched,
-    /// The cover stayed a JPEG with all that it says beside the picture (EXIF, XMP, IPTC, comments), which may
-    /// tell where and when it was taken. A PNG has none of it.
+    /// All that the cover's file says beside the picture (EXIF, XMP, IPTC, comments, texts) was kept, as asked
+    /// for. It may tell where and when the picture was taken.
     Metadata,
+    /// What the cover's file says beside the picture was to be kept, and is not: the image is of another format
+    /// or size, and it would not be true of it.
+    MetadataLost,
+    /// The cover's file held more than its picture: further ones (MPF, as phones have them for portraits and
+    /// bright screens), or data behind its end, such as a film. They were left out.
+    RestDropped,
 }
 
 /// Bits that are recommended for a cover of 512 × 512 samples, and their number.

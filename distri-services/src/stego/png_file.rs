@@ -1,21 +1,15 @@
-//! PNG files: reading covers and stego images, writing stego images.
-//!
-//! Written are the pixels and what their colours mean (sRGB, gamma, chromaticities, ICC profile,
-//! HDR code points) and their shape (pixel dimensions), so that every viewer shows the picture as
-//! before. Texts, times, EXIF and thumbnails are not: they tell where a photograph was taken.
+//! PNG files: reading covers and stego images, writing stego images. What stands around the pixels is
+//! `png_chunks`' business.
 
-use std::{
-    io::{Cursor, Write as _},
-    sync::Arc,
-};
+use std::io::{Cursor, Write as _};
 
-use image::metadata::Orientation;
 use png::{BitDepth, ColorType, DeflateCompression, Filter, Transformations};
 
 use super::{
     cover::{Colour, Depth, Format, Limits, Picture, PixelType},
     decode::{broken, check_memory, check_size},
     error::{Error, Measure, Size},
+    png_chunks::{Around, Chunks, ColourSpace},
 };
 
 /// How a PNG is written.
@@ -34,68 +28,13 @@ pub enum Compression {
 /// Bytes in an IDAT chunk, as the common writers have it. More would save nothing.
 const CHUNK: usize = 64 * 1024;
 
-/// Larger profiles are left out; the ones in use have less than 4 KiB, those of printers 2 MiB.
-const PROFILE_MAX: usize = 4 << 20;
-
-/// What the numbers in a picture mean to a viewer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ColourSpace {
-    srgb: Option<png::SrgbRenderingIntent>,
-    gamma: Option<png::ScaledFloat>,
-    chromaticities: Option<png::SourceChromaticities>,
-    code_points: Option<[u8; 4]>,
-    profile: Option<Arc<[u8]>>,
-    pixel_dims: Option<png::PixelDimensions>,
-}
-
-impl ColourSpace {
-    fn of(info: &png::Info<'_>) -> Self {
-        Self {
-            srgb: info.srgb,
-            gamma: info.gama_chunk,
-            chromaticities: info.chrm_chunk,
-            code_points: info.coding_independent_code_points.map(|points| {
-                let range = u8::from(points.is_video_full_range_image);
-                [
-                    points.color_primaries,
-                    points.transfer_function,
-                    points.matrix_coefficients,
-                    range,
-                ]
-            }),
-            profile: None,
-            pixel_dims: info.pixel_dims,
-        }
-    }
-
-    /// Adds an ICC profile if it describes the kind of colours that the picture has. A CMYK
-    /// profile, say, is wrong for what the decoder made of CMYK.
-    pub(crate) fn with_profile(mut self, profile: Option<&[u8]>, colour: Colour) -> Self {
-        /// Where an ICC header names its colour space (ICC.1:2022, 7.2).
-        const SPACE: std::ops::Range<usize> = 16..20;
-        let expected: &[u8] = match colour {
-            Colour::Grey => b"GRAY",
-            Colour::Rgb => b"RGB ",
-        };
-        self.profile = profile
-            .filter(|profile| profile.len() <= PROFILE_MAX)
-            .filter(|profile| profile.get(SPACE) == Some(expected))
-            .map(Arc::from);
-        self
-    }
-}
-
-/// Reads a PNG and says how it wants to be turned.
-pub(crate) fn read(file: &[u8], limits: &Limits) -> Result<(Picture, Orientation), Error> {
+/// Reads a PNG, as its pixels are stored.
+pub(crate) fn read(file: &[u8], limits: &Limits) -> Result<Picture, Error> {
     read_into(Vec::new(), file, limits)
 }
 
 /// Reads a PNG into memory that is at hand, whatever it held.
-pub(crate) fn read_into(
-    mut data: Vec<u8>,
-    file: &[u8],
-    limits: &Limits,
-) -> Result<(Picture, Orientation), Error> {
+pub(crate) fn read_into(mut data: Vec<u8>, file: &[u8], limits: &Limits) -> Result<Picture, Error> {
     let bytes = usize::try_from(limits.memory_max).unwrap_or(usize::MAX);
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(file), png::Limits { bytes });
     decoder.set_ignore_text_chunk(true);
@@ -136,17 +75,14 @@ pub(crate) fn read_into(
         return Err(broken(Format::Png, "its only frame does not fill it"));
     }
     let info = reader.info();
-    let colour_space =
-        ColourSpace::of(info).with_profile(info.icc_profile.as_deref(), pixels.colour);
-    let exif = info.exif_metadata.as_deref();
-    let orientation = exif.and_then(Orientation::from_exif_chunk);
-    let picture = Picture {
+    let profile = info.icc_profile.as_deref();
+    let colour_space = ColourSpace::of_png(file, profile, pixels.colour);
+    Ok(Picture {
         size,
         pixels,
         data,
         colour_space,
-    };
-    Ok((picture, orientation.unwrap_or(Orientation::NoTransforms)))
+    })
 }
 
 fn pixel_type((colour, depth): (ColorType, BitDepth)) -> Result<PixelType, Error> {
@@ -179,7 +115,17 @@ fn refuse(error: png::DecodingError, limits: &Limits) -> Error {
     }
 }
 
-/// Writes `picture` as a PNG: one fast pass of Huffman coding over filtered rows, a few per cent
+/// Whether the PNG `file` holds samples of just this type, and not what becomes of it: colours of a palette,
+/// shallow greys, a single transparent colour.
+pub(crate) fn has_samples_of(file: &[u8], pixels: PixelType) -> bool {
+    let mut chunks = Chunks::of(file);
+    let (depth, colour) = code(pixels);
+    let own = |header: &[u8]| header.get(8..10) == Some(&[depth as u8, colour as u8]);
+    chunks.next().is_some_and(|header| own(header.content))
+        && (pixels.alpha || !chunks.any(|chunk| &chunk.kind == b"tRNS"))
+}
+
+/// Writes `picture` as a PNG with what is to stand around its pixels: one fast pass of Huffman coding over filtered rows, a few per cent
 /// larger than zlib's default and more than ten times as fast.
 ///
 /// Of the filters, the average of left and above: files are 2 to 3 % larger than with Paeth, but
@@ -187,7 +133,12 @@ fn refuse(error: png::DecodingError, limits: &Limits) -> Error {
 pub(crate) fn write(
     picture: &Picture,
     compression: Compression,
+    around: &Around,
 ) -> Result<Vec<u8>, png::EncodingError> {
+    Ok(around.put(write_bare(picture, compression)?))
+}
+
+fn write_bare(picture: &Picture, compression: Compression) -> Result<Vec<u8>, png::EncodingError> {
     if compression == Compression::Small {
         return write_with(picture, DeflateCompression::Level(6), Filter::Adaptive);
     }
@@ -209,9 +160,6 @@ fn write_with(
     encoder.set_deflate_compression(compression);
     encoder.set_filter(filter);
     let mut writer = encoder.write_header()?;
-    if let Some(points) = picture.colour_space.code_points {
-        writer.write_chunk(png::chunk::cICP, &points)?;
-    }
     let mut rows = writer.stream_writer_with_size(CHUNK)?;
     rows.write_all(&picture.data)?;
     rows.finish()?;
@@ -219,23 +167,22 @@ fn write_with(
     Ok(file)
 }
 
-fn info(picture: &Picture) -> png::Info<'_> {
+fn info(picture: &Picture) -> png::Info<'static> {
     let mut info = png::Info::with_size(picture.size.width, picture.size.height);
-    info.color_type = match (picture.pixels.colour, picture.pixels.alpha) {
+    (info.bit_depth, info.color_type) = code(picture.pixels);
+    info
+}
+
+fn code(pixels: PixelType) -> (BitDepth, ColorType) {
+    let colour = match (pixels.colour, pixels.alpha) {
         (Colour::Grey, false) => ColorType::Grayscale,
         (Colour::Grey, true) => ColorType::GrayscaleAlpha,
         (Colour::Rgb, false) => ColorType::Rgb,
         (Colour::Rgb, true) => ColorType::Rgba,
     };
-    info.bit_depth = match picture.pixels.depth {
+    let depth = match pixels.depth {
         Depth::Eight => BitDepth::Eight,
         Depth::Sixteen => BitDepth::Sixteen,
     };
-    let space = &picture.colour_space;
-    info.srgb = space.srgb;
-    info.source_gamma = space.gamma;
-    info.source_chromaticities = space.chromaticities;
-    info.icc_profile = space.profile.as_deref().map(Into::into);
-    info.pixel_dims = space.pixel_dims;
-    info
+    (depth, colour)
 }

@@ -28,7 +28,7 @@ use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    adaptive::Parameters,
+    adaptive::{Layers, Parameters, Split},
     error::Error,
     key::{Key, Material},
     stc::Height,
@@ -48,6 +48,10 @@ pub(crate) const ADAPTIVE: u8 = 2;
 
 /// The format of [`AdaptiveHeader`] in the coefficients of a JPEG, see `in_jpeg`.
 pub(crate) const IN_JPEG: u8 = 3;
+
+/// The method of a body that is written in turns. It has the keys, the seal and the places of [`ADAPTIVE`],
+/// whose own method has that number, so that a reader tries no more than before.
+const IN_TURNS: u8 = 4;
 
 /// Version, method, length of the body, secret, the other slot's place, flags, and room for the
 /// parameters of methods to come, zero for now.
@@ -255,8 +259,8 @@ impl AdaptiveHeader {
     const PACKED: u8 = 1;
     const PART: u8 = 2;
 
-    /// Sealed, as `format` has it: [`ADAPTIVE`] or [`IN_JPEG`], each of which has one method, of the same
-    /// number.
+    /// Sealed, as `format` has it: [`ADAPTIVE`] or [`IN_JPEG`], each of which has one method of the same
+    /// number, and the first of which has [`IN_TURNS`] too.
     pub(crate) fn seal(
         &self,
         format: u8,
@@ -265,15 +269,27 @@ impl AdaptiveHeader {
     ) -> [u8; HEADER_SEALED] {
         let mut bytes = [0; HEADER_SEALED];
         bytes[0] = format;
-        bytes[1] = format;
         bytes[2..6].copy_from_slice(&self.body.to_be_bytes());
         bytes[6..22].copy_from_slice(self.secret.as_slice());
         bytes[22] = self.parameters.height.get();
-        bytes[23] = self.parameters.matrix;
-        bytes[24..28].copy_from_slice(&self.parameters.signs.to_be_bytes());
         let part = if self.is_part { Self::PART } else { 0 };
-        bytes[28] = self.unpacked.map_or(0, |_| Self::PACKED) | part;
-        bytes[29..33].copy_from_slice(&self.unpacked.unwrap_or(0).to_be_bytes());
+        let flags = self.unpacked.map_or(0, |_| Self::PACKED) | part;
+        let unpacked = self.unpacked.unwrap_or(0).to_be_bytes();
+        match self.parameters.layers {
+            Layers::AtOnce { signs, matrix } => {
+                bytes[1] = format;
+                bytes[23] = matrix;
+                bytes[24..28].copy_from_slice(&signs.to_be_bytes());
+                bytes[28] = flags;
+                bytes[29..33].copy_from_slice(&unpacked);
+            }
+            Layers::InTurns(split) => {
+                bytes[1] = IN_TURNS;
+                bytes[23] = flags;
+                bytes[24..28].copy_from_slice(&unpacked);
+                bytes[28..28 + Split::BYTES].copy_from_slice(&split.to_bytes());
+            }
+        }
         seal(
             &keys.header,
             &context.bytes_in(format, "header"),
@@ -301,25 +317,30 @@ impl AdaptiveHeader {
         let [version, method] = take(&mut rest);
         let body = u32::from_be_bytes(take(&mut rest));
         let secret = Zeroizing::new(take(&mut rest));
-        let [height, matrix] = take(&mut rest);
-        let signs = u32::from_be_bytes(take(&mut rest));
-        let [flags] = take(&mut rest);
-        let unpacked = u32::from_be_bytes(take(&mut rest));
+        let [height] = take(&mut rest);
+        let (layers, flags, unpacked) = if method == IN_TURNS && format == ADAPTIVE {
+            let ([flags], unpacked) = (take(&mut rest), u32::from_be_bytes(take(&mut rest)));
+            let split = Split::from_bytes(take(&mut rest));
+            (split.map(Layers::InTurns), flags, unpacked)
+        } else {
+            let ([matrix], signs) = (take(&mut rest), u32::from_be_bytes(take(&mut rest)));
+            let ([flags], unpacked) = (take(&mut rest), u32::from_be_bytes(take(&mut rest)));
+            let layers = (method == format).then_some(Layers::AtOnce { signs, matrix });
+            (layers, flags, unpacked)
+        };
         let strange = version != format
-            || method != format
             || flags & !(Self::PACKED | Self::PART) != 0
             || rest.iter().any(|byte| *byte != 0);
-        let height = Height::new(height).filter(|_| !strange);
+        let parameters = Height::new(height)
+            .zip(layers)
+            .map(|(height, layers)| Parameters { height, layers })
+            .filter(|_| !strange);
         sealed.zeroize();
-        let height = height.ok_or(Error::Newer { version, method })?;
+        let parameters = parameters.ok_or(Error::Newer { version, method })?;
         Ok(Some(Self {
             body,
             secret,
-            parameters: Parameters {
-                height,
-                signs,
-                matrix,
-            },
+            parameters,
             unpacked: (flags & Self::PACKED != 0).then_some(unpacked),
             is_part: flags & Self::PART != 0,
         }))
@@ -473,14 +494,24 @@ mod tests {
     fn an_adaptive_header_says_what_was_sealed_and_opens_as_nothing_else() {
         let key = Key::from_bytes([1; 32]);
         let keys = Deriver::new(&key).slot(ADAPTIVE, &[5; 32]);
-        for (unpacked, is_part) in [(None, false), (Some(0), true), (Some(123_456), false)] {
+        let split = Split::from_bytes(std::array::from_fn(|i| i as u8)).unwrap();
+        let at_once = Layers::AtOnce {
+            signs: 4711,
+            matrix: 3,
+        };
+        for (unpacked, is_part, layers) in [
+            (None, false, at_once),
+            (Some(0), true, at_once),
+            (Some(123_456), false, at_once),
+            (None, true, Layers::InTurns(split)),
+            (Some(123_456), false, Layers::InTurns(split)),
+        ] {
             let header = AdaptiveHeader {
                 body: 70_000,
                 secret: Zeroizing::new([7; 16]),
                 parameters: Parameters {
                     height: Height::new(9).unwrap(),
-                    signs: 4711,
-                    matrix: 3,
+                    layers,
                 },
                 unpacked,
                 is_part,

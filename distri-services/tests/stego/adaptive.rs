@@ -13,9 +13,15 @@ proptest! {
         fill in 0.0..=1.0f64,
         fast in any::<bool>(),
         uncompressed in any::<bool>(),
+        in_turns in any::<bool>(),
         seed in any::<u64>(),
     ) {
-        let recipe = Recipe { width: recipe.width.max(96), height: recipe.height.max(96), ..recipe };
+        // Large enough to be decided in turns, if all its pixels are opaque; or not.
+        let recipe = if in_turns {
+            Recipe { width: recipe.width + 160, height: recipe.height + 160, ..recipe }
+        } else {
+            Recipe { width: recipe.width.max(96), height: recipe.height.max(96), ..recipe }
+        };
         let settings = Settings::default();
         let file = recipe.file();
         let capacity = Cover::decode(&file, &settings.limits).unwrap().capacity();
@@ -33,6 +39,41 @@ proptest! {
         prop_assert!(revealed.payload == payload);
         prop_assert_eq!(revealed.method, method);
     }
+}
+
+#[test]
+fn changes_of_a_pixel_and_of_its_neighbours_go_one_way() {
+    let (width, height) = (300usize, 200usize);
+    let cover = png(photograph(300, 200, 3));
+    let hidden = hide(&cover, &Random(8).bytes(6000));
+    let (before, after) = (
+        decode(&cover).into_bytes(),
+        decode(&hidden.image).into_bytes(),
+    );
+    let step = |x: usize, y: usize, channel: usize| {
+        let i = (y * width + x) * 3 + channel;
+        i32::from(after[i]) - i32::from(before[i])
+    };
+    let (mut in_pixel, mut beside) = ([0; 2], [0; 2]);
+
+    for (x, y) in (0..width - 1).flat_map(|x| (0..height).map(move |y| (x, y))) {
+        for channel in 0..3 {
+            let here = step(x, y, channel);
+            let count = |pairs: &mut [usize; 2], other: i32| match here * other {
+                1 => pairs[0] += 1,
+                -1 => pairs[1] += 1,
+                _ => {}
+            };
+            count(&mut in_pixel, step(x, y, (channel + 1) % 3));
+            count(&mut beside, step(x + 1, y, channel));
+        }
+    }
+
+    assert!(
+        in_pixel[0] > 3 * in_pixel[1],
+        "{in_pixel:?} along and against"
+    );
+    assert!(beside[0] > 2 * beside[1], "{beside:?} along and against");
 }
 
 #[test]

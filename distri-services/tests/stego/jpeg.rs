@@ -1,6 +1,6 @@
 //! JPEGs that stay JPEGs.
 
-use distri_services::stego::{Covers, JpegError, JpegKind};
+use distri_services::stego::{Covers, JpegError, JpegKind, Metadata};
 use image::codecs::jpeg::JpegEncoder;
 
 use super::*;
@@ -110,7 +110,12 @@ fn photographs_of_the_common_library_stay_what_they_are() {
     for cover in [PROGRESSIVE, RESTARTS] {
         let payload = Random(5).bytes(150);
 
-        let hidden = settings.hide(cover, &payload, &key(), &stay()).unwrap();
+        let options = HideOptions {
+            metadata: Metadata::Keep,
+            ..stay()
+        };
+
+        let hidden = settings.hide(cover, &payload, &key(), &options).unwrap();
 
         let report = &hidden.report;
         assert_eq!(report.format, Format::Jpeg, "{report:?}");

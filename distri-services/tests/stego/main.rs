@@ -1,7 +1,7 @@
 //! Hiding and revealing, as whoever uses it sees it: exact, faithful to the cover, and clear
 //! about what does not work. Here is what holds whatever the cover and the method; `covers` asks what a
 //! picture may be and what is said of it, `adaptive` is about the method that adapts,
-//! `jpeg` about JPEGs that stay JPEGs, `formats` about what earlier versions hid, `hostile` about files from strangers, `service` about
+//! `jpeg` about JPEGs that stay JPEGs, `metadata` about what files say beside their picture, `formats` about what earlier versions hid, `hostile` about files from strangers, `service` about
 //! the service over real links, `over` about messages over several covers.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -10,6 +10,7 @@ mod covers;
 mod formats;
 mod hostile;
 mod jpeg;
+mod metadata;
 mod over;
 mod service;
 mod support;

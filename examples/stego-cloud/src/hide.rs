@@ -6,13 +6,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use distri::cli::{Failure, Global};
-use distri_services::stego::{Error as StegoError, HideOptions, JpegPast, LABEL_MAX};
+use distri_services::stego::{
+    Error as StegoError, Format, HideOptions, JpegPast, LABEL_MAX, Metadata, Profile,
+};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::{
-    files,
+    advice, files,
     key::{self, Asking, KeyArgs},
     show::{self, Page},
     work::{Done, PATIENCE, Secret, Stego, StegoImage},
@@ -28,7 +34,7 @@ pub(crate) struct HideArgs {
     #[arg(long, value_name = "FILE")]
     payload: PathBuf,
     /// Where the stego image goes, replaced if it exists; once for each cover. A PNG; of a JPEG, a JPEG if
-    /// this ends in .jpg or .jpeg, or else if that is as safe
+    /// this ends in .jpg or .jpeg, a PNG if in .png, or else a JPEG if that is as safe
     #[arg(long, value_name = "FILE", required = true)]
     out: Vec<PathBuf>,
     /// How many of several images are to suffice [default: all]
@@ -40,6 +46,12 @@ pub(crate) struct HideArgs {
     /// Scale a cover up that is too small [default: refuse it]
     #[arg(long)]
     scale_cover: bool,
+    /// How to hide: the gentlest way that fits, or refuse what would be found, or fast
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = one_of::<Profile>(["auto", "stealth", "fast"]))]
+    profile: Profile,
+    /// What becomes of EXIF, places, dates and texts in the cover's file
+    #[arg(long, value_name = "WHAT", default_value = "strip", value_parser = one_of::<Metadata>(["strip", "keep"]))]
+    metadata: Metadata,
     /// Wait at most so long, as in 30s or 2m [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<Duration>,
@@ -48,6 +60,13 @@ pub(crate) struct HideArgs {
     /// Make a key and write it to a new file [default: use one that exists]
     #[arg(long, value_name = "FILE", help_heading = "Key", conflicts_with_all = ["key", "passphrase_file"])]
     new_key: Option<PathBuf>,
+}
+
+/// A choice by the names that the service has for it.
+fn one_of<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+    names: impl IntoIterator<Item = &'static str>,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names).try_map(|name| serde_json::from_value(name.into()))
 }
 
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
@@ -81,9 +100,14 @@ pub(crate) async fn run(args: HideArgs, global: &Global) -> Result<(), Failure> 
     let options = HideOptions {
         label: args.label.into_bytes(),
         scale_cover: args.scale_cover,
-        jpeg: jpegs(&args.out, &covers),
+        jpeg: jpegs(&args.out, &covers)?,
+        profile: args.profile,
+        metadata: args.metadata,
         ..HideOptions::default()
     };
+    let are_jpegs: Vec<bool> = covers.iter().map(is_jpeg).collect();
+    let asked = options.clone();
+    let refusal = |error| refusal(error, &asked, &are_jpegs);
     let stego = Stego::new(&global.connect().await?)
         .patience(args.timeout.unwrap_or(PATIENCE))
         .show_progress();
@@ -95,7 +119,7 @@ pub(crate) async fn run(args: HideArgs, global: &Global) -> Result<(), Failure> 
         options,
     };
     let hidden = if covers.len() == 1 && args.needed.is_none() {
-        let done = stego.hide(&secret).await.map_err(refusal)?;
+        let done = stego.hide(&secret).await.map_err(&refusal)?;
         done.map(|image| vec![image])
     } else {
         let needed = args.needed.unwrap_or(0);
@@ -130,46 +154,54 @@ fn check_outs(args: &HideArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+fn is_jpeg(cover: &Bytes) -> bool {
+    cover.starts_with(b"\xFF\xD8\xFF")
+}
+
+fn is_named(out: &Path, extensions: &[&str]) -> bool {
+    let extension = out.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|own| extensions.iter().any(|name| name.eq_ignore_ascii_case(own)))
+}
+
+const JPEG_NAMES: [&str; 2] = ["jpg", "jpeg"];
+
 /// What becomes of covers that are JPEGs: what the names of the results promise.
-fn jpegs(outs: &[PathBuf], covers: &[Bytes]) -> JpegPast {
-    let named = |names: &[&str]| {
-        outs.iter().all(|out| {
-            let extension = out.extension().and_then(|extension| extension.to_str());
-            extension.is_some_and(|e| names.iter().any(|name| name.eq_ignore_ascii_case(e)))
-        })
-    };
-    if !covers
-        .iter()
-        .all(|cover| cover.starts_with(b"\xFF\xD8\xFF"))
-    {
+///
+/// # Errors
+///
+/// When a name promises a JPEG and the cover is none: the image would be a PNG under a wrong name, which a
+/// program that goes by names would save again as a JPEG, without the message.
+fn jpegs(outs: &[PathBuf], covers: &[Bytes]) -> Result<JpegPast, Failure> {
+    for (out, cover) in outs.iter().zip(covers) {
+        if is_named(out, &JPEG_NAMES) && !is_jpeg(cover) {
+            let message = format!(
+                "`{}` would be a PNG, because its cover is no JPEG: let it end in .png",
+                out.display()
+            );
+            return Err(Failure::usage(message));
+        }
+    }
+    let all = |names: &[&str]| outs.iter().all(|out| is_named(out, names));
+    Ok(if !covers.iter().all(is_jpeg) {
         JpegPast::ByProfile
-    } else if named(&["jpg", "jpeg"]) {
+    } else if all(&JPEG_NAMES) {
         JpegPast::Stay
-    } else if named(&["png"]) {
+    } else if all(&["png"]) {
         JpegPast::Resample
     } else {
         JpegPast::ByProfile
-    }
+    })
 }
 
-/// The service's refusal, with the flag that helps.
-fn refusal(error: distri::Error) -> Failure {
-    let details = error.details();
-    if let Some(StegoError::NotAsJpeg { .. }) = details {
-        return Failure::from(error).with_remedy("let --out end in .png, to get a PNG");
-    }
-    let helps = match details {
-        Some(StegoError::CoverTooSmall { .. }) => true,
-        Some(StegoError::InCover { source, .. }) => {
-            matches!(*source, StegoError::CoverTooSmall { .. })
-        }
-        _ => false,
-    };
+/// The service's refusal, with what helps.
+fn refusal(error: distri::Error, options: &HideOptions, covers: &[bool]) -> Failure {
+    let remedy = error
+        .details::<StegoError>()
+        .and_then(|error| advice::remedy(&error, options, covers));
     let failure = Failure::from(error);
-    if helps {
-        failure.with_remedy("send a larger cover, or let --scale-cover do it")
-    } else {
-        failure
+    match remedy {
+        Some(remedy) => failure.with_remedy(remedy),
+        None => failure,
     }
 }
 
@@ -197,7 +229,7 @@ fn report(
     for (out, StegoImage { file, report }) in images {
         let size = show::size(report.size.width, report.size.height);
         let scaled = report.scaled_from.map_or_else(String::new, |from| {
-            format!(", scaled up from {}", show::size(from.width, from.height))
+            format!(", scaled from {}", show::size(from.width, from.height))
         });
         page.line(&format!(
             "{}: {size}{scaled}, {}, {} from its cover",
@@ -205,6 +237,13 @@ fn report(
             show::bytes(file.len() as u64),
             show::decibels(report.psnr),
         ))?;
+        for warning in &report.warnings {
+            page.line(&format!("  note: {}", advice::words(warning)))?;
+        }
+        if is_named(out, &JPEG_NAMES) != (report.format == Format::Jpeg) {
+            let format = report.format;
+            page.line(&format!("  note: whatever its name says, it is a {format}"))?;
+        }
     }
     page.line(
         &page
@@ -226,5 +265,7 @@ fn figures(out: &Path, image: &StegoImage) -> serde_json::Value {
         "used": report.used,
         "changed": report.changed,
         "psnr": report.psnr,
+        "exposure": report.exposure,
+        "warnings": report.warnings,
     })
 }

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use distri::cli::{self, Failure, Global};
 
+mod advice;
 mod batch;
 mod capacity;
 mod cloud;

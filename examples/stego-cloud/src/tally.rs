@@ -1,6 +1,6 @@
 //! What a batch comes to: counts, how long pieces of work took, who did them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use distri::id::PublicKey;
 
@@ -17,8 +17,8 @@ pub(crate) struct Tally {
     pub(crate) reveal: Pieces,
     /// Images that each node hid or revealed.
     pub(crate) nodes: BTreeMap<PublicKey, u64>,
-    /// What went wrong, and how often.
-    pub(crate) problems: BTreeMap<String, u64>,
+    /// What went wrong, and how often; the most frequent first.
+    pub(crate) problems: Vec<(String, u64)>,
     /// Bytes of stego images made.
     pub(crate) bytes: u64,
 }
@@ -37,14 +37,19 @@ pub(crate) struct Pieces {
 impl Tally {
     pub(crate) fn of(records: &[Record]) -> Self {
         let mut tally = Self::default();
-        records.iter().for_each(|record| tally.add(record));
+        let mut problems = BTreeMap::new();
+        for record in records {
+            tally.add(record, &mut problems);
+        }
+        tally.problems = problems.into_iter().collect();
+        tally.problems.sort_by_key(|(_, count)| Reverse(*count));
         tally.hide.times.sort_unstable();
         tally.note.times.sort_unstable();
         tally.reveal.times.sort_unstable();
         tally
     }
 
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &Record, problems: &mut BTreeMap<String, u64>) {
         let pieces = match record.piece {
             Piece::Hide => &mut self.hide,
             Piece::Note => &mut self.note,
@@ -54,7 +59,7 @@ impl Tally {
             Ok(success) => success,
             Err(problem) => {
                 pieces.failed += 1;
-                *self.problems.entry(problem.to_string()).or_default() += 1;
+                *problems.entry(problem.to_string()).or_default() += 1;
                 return;
             }
         };
@@ -148,15 +153,21 @@ mod tests {
     }
 
     #[test]
-    fn equal_problems_are_told_once_with_their_number() {
-        let differs = || Record {
+    fn equal_problems_are_told_once_with_their_number_the_most_frequent_first() {
+        let failed = |problem| Record {
             piece: Piece::Reveal,
-            outcome: Err(Problem::Differs),
+            outcome: Err(problem),
         };
+        let error = distri::Error::new(distri::Code::Unavailable, "gone");
 
-        let tally = Tally::of(&[differs(), differs()]);
+        let tally = Tally::of(&[
+            failed(Problem::Call { error }),
+            failed(Problem::Differs),
+            failed(Problem::Differs),
+        ]);
 
-        assert_eq!(tally.failed(), 2);
-        assert_eq!(tally.problems.into_values().collect::<Vec<_>>(), [2]);
+        assert_eq!(tally.failed(), 3);
+        let counts = tally.problems.into_iter().map(|(_, count)| count);
+        assert_eq!(counts.collect::<Vec<_>>(), [2, 1]);
     }
 }

@@ -191,6 +191,83 @@ async fn what_fails_says_why_and_leaves_no_file() {
 }
 
 #[tokio::test]
+async fn a_jpeg_whose_image_is_named_so_stays_one_and_advice_about_it_is_true() {
+    let cloud = Cloud::start().await;
+    let (folder, client) = (cloud.folder.path(), cloud.client());
+    // A photograph that says where it was taken.
+    let place = b"Rosengasse 5";
+    let photograph = fs::read(asset("cat.jpg")).unwrap();
+    let comment = [b"\xFF\xFE\0\x0E", &place[..]].concat();
+    let cover = [&photograph[..20], &comment, &photograph[20..]].concat();
+    fs::write(cloud.path("cover.jpg"), &cover).unwrap();
+    fs::write(cloud.path("payload"), b"meet at six").unwrap();
+    fs::write(cloud.path("large"), noise(50_000)).unwrap();
+    let coffee = asset("coffee.png");
+    let hide = |cover: &str, payload: &str, out: &str, more: &[&str]| {
+        let arguments = ["hide", "--config", &client, "--cover", cover, "--out", out];
+        let mut hide = program(folder, arguments);
+        hide.args(["--payload", payload])
+            .env("STEGO_KEY", KEY)
+            .args(more);
+        finish(hide)
+    };
+    let holds_place = |name: &str| {
+        let file = fs::read(cloud.path(name)).unwrap();
+        file.windows(place.len()).any(|bytes| bytes == place)
+    };
+
+    let stayed = hide("cover.jpg", "payload", "stego.jpg", &["--json"])
+        .await
+        .json();
+    let kept = hide("cover.jpg", "payload", "kept.jpg", &["--metadata", "keep"]).await;
+    let resampled = hide("cover.jpg", "payload", "stego.png", &["--json"])
+        .await
+        .json();
+    let refused = hide("cover.jpg", "large", "large.jpg", &[]).await;
+    let misnamed = hide(&coffee, "payload", "coffee.jpg", &[]).await;
+
+    assert_eq!(stayed["format"], "jpeg", "{stayed}");
+    assert!(
+        fs::read(cloud.path("stego.jpg"))
+            .unwrap()
+            .starts_with(b"\xFF\xD8\xFF")
+    );
+    assert!(!holds_place("stego.jpg"));
+    assert_eq!(kept.code, Some(0), "{kept:?}");
+    assert!(
+        holds_place("kept.jpg") && kept.stdout.contains("where it was taken"),
+        "{kept:?}"
+    );
+    assert_eq!(resampled["format"], "png", "{resampled}");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(
+        refused.stderr.contains("50000 bytes do not fit"),
+        "{refused:?}"
+    );
+    assert!(refused.stderr.contains("larger JPEG"), "{refused:?}");
+    assert!(!refused.stderr.contains("--scale-cover"), "{refused:?}");
+    assert_eq!(misnamed.code, Some(2), "{misnamed:?}");
+    assert!(
+        misnamed.stderr.contains("let it end in .png"),
+        "{misnamed:?}"
+    );
+    for image in ["stego.jpg", "kept.jpg", "stego.png"] {
+        let arguments = [
+            "reveal", "--config", &client, "--image", image, "--out", "revealed",
+        ];
+        let mut reveal = program(folder, arguments);
+        let revealed = finish({
+            reveal.env("STEGO_KEY", KEY);
+            reveal
+        })
+        .await;
+        assert_eq!(revealed.code, Some(0), "{image}: {revealed:?}");
+        assert_eq!(fs::read(cloud.path("revealed")).unwrap(), b"meet at six");
+    }
+    assert!(!cloud.path("large.jpg").exists() && !cloud.path("coffee.jpg").exists());
+}
+
+#[tokio::test]
 async fn a_passphrase_comes_from_a_file_or_stdin_and_never_from_nowhere() {
     let cloud = Cloud::start().await;
     let (folder, client) = (cloud.folder.path(), cloud.client());

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::{Bytes, BytesMut};
 use distri::{Blob, id::PublicKey, identity::Identity, signed::Signed};
+use tokio::task::{JoinError, JoinHandle};
 
 use super::{Fetch, ImageDeliveryClient};
 use crate::{
@@ -16,8 +18,11 @@ use crate::{
         media::FILE_MAX,
         record::{CHUNK, Manifest, Unfit},
     },
-    permissions::{GrantCore, SealError},
+    permissions::{FileHash, GrantCore, SealError},
 };
+
+/// Bytes that wait for the disk, about: then the peer waits too.
+const WAITING_MAX: usize = 8 * CHUNK;
 
 /// How far a transfer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,28 +104,18 @@ pub async fn receive(
     }
 
     let mut part = Part::open(target, manifest).await?;
-    let mut arrived = 0;
-    progress(Progress {
-        done: part.length(),
-        of,
-        arrived,
-    });
+    progress(part.progress(0));
     if part.next < part.manifest.count() {
         let pieces = delivery.pieces(fetch, part.next).await;
-        let mut pieces = pieces.map_err(TransferError::Peer)?;
-        let mut rest = Vec::new();
-        while part.next < part.manifest.count() {
-            let piece = piece(&mut pieces, &mut rest, &part).await?;
-            arrived += piece.len() as u64;
-            part = part.append(piece).await?;
-            progress(Progress {
-                done: part.length(),
-                of,
-                arrived,
-            });
-        }
+        part = part
+            .fill(pieces.map_err(TransferError::Peer)?, progress)
+            .await?;
     }
     part.finish(core, target).await
+}
+
+fn panicked(error: JoinError) -> TransferError {
+    TransferError::Peer(distri::Error::internal("work on the disk panicked", error))
 }
 
 async fn is_whole(core: &GrantCore, target: &Path) -> Result<bool, TransferError> {
@@ -134,28 +129,6 @@ fn has_whole(core: &GrantCore, target: &Path) -> Result<bool, FileError> {
     Ok(there.is_some_and(|file| core.check_file(&file).is_ok()))
 }
 
-/// The next piece, checked. `rest` has what arrived beyond the piece before.
-async fn piece(
-    pieces: &mut Blob,
-    rest: &mut Vec<u8>,
-    part: &Part,
-) -> Result<Vec<u8>, TransferError> {
-    let index = part.next;
-    let length = part.manifest.chunk_length(index);
-    while rest.len() < length {
-        match pieces.next_chunk().await.map_err(TransferError::Peer)? {
-            Some(bytes) => rest.extend_from_slice(&bytes),
-            None => return Err(TransferError::Cut { index }),
-        }
-    }
-    let left = rest.split_off(length);
-    let piece = std::mem::replace(rest, left);
-    if !part.manifest.is_chunk(index, &piece) {
-        return Err(TransferError::Damaged { index });
-    }
-    Ok(piece)
-}
-
 /// A file whose first pieces are there and checked.
 struct Part {
     path: PathBuf,
@@ -163,6 +136,8 @@ struct Part {
     manifest: Manifest,
     /// The first piece that is missing.
     next: u32,
+    /// Of all before it.
+    hash: blake3::Hasher,
 }
 
 impl Part {
@@ -178,7 +153,7 @@ impl Part {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             let mut file = files::private(&mut options).open(&path).map_err(failed)?;
-            let mut next = 0;
+            let (mut next, mut hash) = (0, blake3::Hasher::new());
             let mut piece = Vec::with_capacity(CHUNK);
             while next < manifest.count() {
                 piece.clear();
@@ -188,6 +163,7 @@ impl Part {
                 if !manifest.is_chunk(next, &piece) {
                     break;
                 }
+                hash.update(&piece);
                 next += 1;
             }
             let mut part = Self {
@@ -195,6 +171,7 @@ impl Part {
                 file,
                 manifest,
                 next,
+                hash,
             };
             part.cut_off().map_err(failed)?;
             Ok(part)
@@ -214,17 +191,88 @@ impl Part {
         Ok(())
     }
 
-    /// Adds the piece that is missing first; it has been checked.
-    async fn append(mut self, piece: Vec<u8>) -> Result<Self, TransferError> {
-        let written = disk(move || {
-            let failed = |path: &Path, error| FileError::new("write", path, error);
-            if let Err(error) = self.file.write_all(&piece) {
-                return Err(failed(&self.path, error).into());
+    fn progress(&self, arrived: u64) -> Progress {
+        Progress {
+            done: self.length(),
+            of: self.manifest.length(),
+            arrived,
+        }
+    }
+
+    /// Takes the missing pieces from `bytes`. While some are checked and written, the next ones arrive.
+    async fn fill(
+        self,
+        mut bytes: Blob,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Self, TransferError> {
+        let mut missing = self.manifest.length() - self.length();
+        let (mut came, mut arrived) = (BytesMut::new(), 0);
+        // This file while nothing is written to it, and what is written, with its length.
+        let (mut idle, mut writing) = (Some(self), None);
+        let mut broken = None;
+        loop {
+            if let Some(part) = idle.take() {
+                let whole = match missing {
+                    0 => came.len(),
+                    _ => came.len() / CHUNK * CHUNK,
+                };
+                if whole > 0 {
+                    writing = Some((part.append(came.split_to(whole).freeze()), whole as u64));
+                } else if missing == 0 {
+                    return Ok(part);
+                } else if let Some(error) = broken {
+                    let cut = TransferError::Cut { index: part.next };
+                    return Err(Option::map_or(error, cut, TransferError::Peer));
+                } else {
+                    idle = Some(part);
+                }
             }
-            self.next += 1;
-            Ok(self)
-        });
-        written.await.map_err(TransferError::Peer)?
+            let written = async {
+                match &mut writing {
+                    Some((write, length)) => (write.await, *length),
+                    None => std::future::pending().await,
+                }
+            };
+            let wanted = missing > 0 && broken.is_none() && came.len() < WAITING_MAX;
+            tokio::select! {
+                (part, length) = written => {
+                    writing = None;
+                    let part = part.map_err(panicked)??;
+                    arrived += length;
+                    progress(part.progress(arrived));
+                    idle = Some(part);
+                }
+                chunk = bytes.next_chunk(), if wanted => match chunk {
+                    Ok(Some(mut chunk)) => {
+                        chunk.truncate(usize::try_from(missing).unwrap_or(usize::MAX));
+                        missing -= chunk.len() as u64;
+                        came.extend_from_slice(&chunk);
+                    }
+                    Ok(None) => broken = Some(None),
+                    Err(error) => broken = Some(Some(error)),
+                },
+            }
+        }
+    }
+
+    /// Adds the pieces that are missing first, as far as they are good.
+    fn append(mut self, pieces: Bytes) -> JoinHandle<Result<Self, TransferError>> {
+        tokio::task::spawn_blocking(move || {
+            let mut good = 0;
+            let mut damaged = None;
+            for piece in pieces.chunks(CHUNK) {
+                if !self.manifest.is_chunk(self.next, piece) {
+                    damaged = Some(TransferError::Damaged { index: self.next });
+                    break;
+                }
+                self.hash.update(piece);
+                self.next += 1;
+                good += piece.len();
+            }
+            let written = self.file.write_all(&pieces[..good]);
+            written.map_err(|error| FileError::new("write", &self.path, error))?;
+            damaged.map_or(Ok(self), Err)
+        })
     }
 
     /// All pieces are there: gives the file its name, if it is the one that was granted.
@@ -241,8 +289,9 @@ impl Part {
     fn give_name(&self, core: &GrantCore, target: &Path) -> Result<(), TransferError> {
         let failed = |error| FileError::new("write", &self.path, error);
         self.file.sync_all().map_err(failed)?;
-        let file = files::read(&self.path, FILE_MAX)?;
-        if let Err(other) = core.check_file(&file) {
+        // Its length is the manifest's, which is the grant's.
+        let hash = FileHash::from_array(*self.hash.finalize().as_bytes());
+        if let Err(other) = core.check_file_hash(hash) {
             // Nothing of it can be gone on with.
             std::fs::remove_file(&self.path).map_err(failed)?;
             return Err(TransferError::OtherFile(other));

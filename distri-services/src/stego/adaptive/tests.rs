@@ -28,6 +28,7 @@ fn cover(carriers: usize, seed: u64) -> Cover {
 fn site<'a>(ground: &'a Ground, order: &'a [u8; 32]) -> Site<'a> {
     Site {
         ground,
+        grid: None,
         order,
         threads: 2,
     }
@@ -111,10 +112,11 @@ fn distortion_is_near_the_bound_at_every_rate() {
 
 #[test]
 fn the_less_there_is_to_hide_the_higher_the_code() {
-    let heights = [0, 29_000, 31_000, 119_000, 121_000, 900_000]
-        .map(|bits| height_for(bits, 1_000_000).get());
+    let heights = [0, 290_000, 310_000, 1_190_000, 1_210_000, 9_000_000]
+        .map(|bits| height_for(bits, 10_000_000).get());
 
     assert_eq!(heights, [12, 12, 11, 11, 10, 10]);
+    assert_eq!(height_for(900_000, 1_000_000).get(), 12, "small pictures");
 }
 
 #[test]
@@ -161,8 +163,7 @@ fn parameters_that_make_no_sense_are_refused() {
     let site = site(&cover.ground, &[7; 32]);
     let parameters = |signs| Parameters {
         height: height(8),
-        signs,
-        matrix: 0,
+        layers: Layers::AtOnce { signs, matrix: 0 },
     };
 
     assert_eq!(site.read(&cover.samples, usize::MAX, &parameters(0)), None);

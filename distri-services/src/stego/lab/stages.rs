@@ -7,6 +7,7 @@ use super::super::{
     cost::{Cost, Measure},
     decode, jpeg_past,
     message::{self, Content, Effort, Packed},
+    png_chunks::Around,
     png_file::{self, Compression},
     seal::{self, ADAPTIVE, Deriver},
 };
@@ -140,19 +141,23 @@ impl<'a> Stages<'a> {
         let effort = Effort {
             measure: Measure::default(),
             height: self.job.height()?,
+            in_turns: true,
             threads: self.threads,
             go_on: self.job.go_on,
         };
         let mut deriver = Deriver::new(self.job.key);
         let packed = Packed::new(&self.job, Content::Message);
         let (cover, job) = (&self.cover.picture, &self.job);
-        let decided = message::decide(cover, &self.costs, job, &packed, &deriver, &effort)?;
+        let mut costs = self.costs.clone();
+        let decided = message::decide(cover, &mut costs, job, &packed, &deriver, &effort)?;
         let written = decided.write(cover, &packed, None, &mut deriver)?;
         Ok(written.picture)
     }
 
     fn write(&self) -> Result<Vec<u8>, Error> {
-        let written = png_file::write(&self.stego.picture, Compression::Fast);
+        let picture = &self.stego.picture;
+        let around = Around::needed(&picture.colour_space);
+        let written = png_file::write(picture, Compression::Fast, &around);
         written.map_err(|_| Error::SelfCheck {
             what: Property::Readable,
         })

@@ -22,6 +22,9 @@ use crate::{
     work::Noted,
 };
 
+/// How many kinds of failure of a cell people are shown.
+const PROBLEMS: usize = 3;
+
 /// Clients that link at a time; more would only wait for each other's handshakes.
 const LINKING: usize = 64;
 
@@ -158,7 +161,7 @@ async fn measure(nodes: &Nodes, count: u16, crowd: u16, work: &Work) -> Result<C
         p50: tally.hide.percentile(50).unwrap_or_default(),
         p99: tally.hide.percentile(99).unwrap_or_default(),
         took: outcome.took,
-        problems: tally.problems.into_iter().collect(),
+        problems: tally.problems,
     })
 }
 
@@ -217,13 +220,15 @@ fn report(cells: &[Cell], work: &Work, page: &mut Page, global: &Global) -> Resu
     }
     page.table(&table(cells))?;
     for cell in cells {
-        for (problem, count) in &cell.problems {
+        let of = format!("{} nodes, {} clients", cell.nodes, cell.clients);
+        for (problem, count) in cell.problems.iter().take(PROBLEMS) {
             let problem = show::tame(problem, 120);
             let count = page.style().bad(&show::count(*count));
-            page.line(&format!(
-                "  {} nodes, {} clients: {count} × {problem}",
-                cell.nodes, cell.clients
-            ))?;
+            page.line(&format!("  {of}: {count} × {problem}"))?;
+        }
+        match cell.problems.len().saturating_sub(PROBLEMS) {
+            0 => {}
+            more => page.line(&format!("  {of}: {more} other kinds; --json has all"))?,
         }
     }
     page.line("")?;
