@@ -9,7 +9,7 @@ mod stages;
 
 pub use self::{
     coding::Coding,
-    coefficients::jpeg_costs,
+    coefficients::{jpeg_costs, rewrites},
     stages::{Stage, Stages},
 };
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! Files from strangers: whatever the bytes, an error comes back, and no panic.
 
-use crate::support::{Random, Recipe, hide, key, recipes};
+use crate::support::{Random, Recipe, cases, hide, key, recipes};
 use distri_services::stego::{Cover, HideOptions, Limits, Settings};
 use image::{ColorType, ImageFormat};
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ const MAGICS: [&[u8]; 8] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn random_bytes_are_no_trouble(

@@ -53,7 +53,7 @@ fn distance(a: &DynamicImage, b: &DynamicImage) -> (u8, f64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn any_payload_in_any_jpeg_comes_back_exactly_from_a_jpeg_or_is_refused(

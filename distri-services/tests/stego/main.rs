@@ -25,7 +25,9 @@ use distri_services::stego::{
 };
 use image::{ColorType, DynamicImage, GenericImageView, ImageFormat};
 use proptest::prelude::*;
-use support::{Holes, Random, Recipe, Scene, convert, decode, encode, hide, key, keys, recipes};
+use support::{
+    Holes, Random, Recipe, Scene, cases, convert, decode, encode, hide, key, keys, recipes,
+};
 
 /// The default, but for covers that are JPEGs: what fits them is asked of them as they are.
 fn options() -> HideOptions {
@@ -43,7 +45,7 @@ fn profile(profile: Profile) -> HideOptions {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn any_payload_in_any_cover_comes_back_exactly_or_is_refused_with_a_size_that_suffices(

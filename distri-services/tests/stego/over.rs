@@ -49,7 +49,7 @@ fn hide_over(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn any_loss_up_to_the_threshold_is_survived_and_one_more_is_said(

@@ -195,3 +195,12 @@ impl Random {
         (0..length).map(|_| self.next() as u8).collect()
     }
 }
+
+/// So many cases, or as many as `PROPTEST_CASES` asks for.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => ProptestConfig { cases, ..config },
+    }
+}

@@ -1,7 +1,7 @@
 //! Costs of the coefficients of a JPEG.
 
 use crate::{
-    jpeg::{Jpeg, ZIGZAG},
+    jpeg::{Jpeg, Tables, ZIGZAG},
     stego::{Error, Limits, cost, juniward},
 };
 
@@ -25,4 +25,17 @@ pub fn jpeg_costs(file: &[u8]) -> Result<(usize, Vec<f32>), Error> {
         all.extend(ordered);
     }
     Ok((plane.columns, all))
+}
+
+/// Whether a JPEG's coefficients, written as they were read, are read again as they were. `None` of a file
+/// that is not read, or takes more memory than so many bytes.
+pub fn rewrites(file: &[u8], memory_max: u64) -> Option<bool> {
+    let jpeg = Jpeg::read(file, memory_max).ok()?;
+    let again = jpeg.write(&jpeg.planes, Tables::AsBefore).ok();
+    let same = again.is_some_and(|again| {
+        Jpeg::read(&again, u64::MAX).is_ok_and(|again| {
+            again.planes == jpeg.planes && jpeg.differs_only_in_coefficients(&again)
+        })
+    });
+    Some(same)
 }
