@@ -3,7 +3,8 @@
 //! A JPEG stores each block of 8 × 8 pixels as cosine coefficients in multiples of steps. Decoding
 //! rounds pixels, which blurs the multiples a little, but for all steps of two and more they can still be
 //! seen: coefficients of one frequency, computed anew, cluster at the multiples of one number. In a
-//! picture that never was a JPEG, or was scaled since, they do not. The grid may start anywhere, because pictures get cropped.
+//! picture that never was a JPEG, or was scaled since, they do not. The grid may start anywhere, because pictures get
+//! cropped. Looked at are blocks with something in them: those of a sky are zero, multiples of anything.
 //!
 //! After Fan, de Queiroz, *Identification of Bitmap Compression History*, IEEE TIP 12(2), 2003.
 
@@ -14,6 +15,8 @@ use super::cover::{Depth, Picture};
 /// Blocks that are looked at to find the grid, and to be sure.
 const BLOCKS_TO_FIND: usize = 160;
 const BLOCKS_TO_TELL: usize = 3000;
+/// Blocks, spread over the picture, of which those are the liveliest.
+const BLOCKS_TO_CHOOSE: usize = 16_000;
 
 /// Largest step that is tried; beyond it too few coefficients are not zero.
 const STEP_MAX: usize = 40;
@@ -21,8 +24,9 @@ const STEP_MAX: usize = 40;
 /// Coefficients of one frequency without which nothing is said about it.
 const COEFFICIENTS_MIN: usize = 40;
 
-/// Frequencies (row, column) that are looked at: low enough to be there in most pictures.
-const FREQUENCIES: [(usize, usize); 14] = [
+/// Frequencies (row, column) that are looked at: low enough to be there in most pictures, and the later ones high
+/// enough to have steps of two and more at quality 95.
+const FREQUENCIES: [(usize, usize); 24] = [
     (0, 1),
     (1, 0),
     (1, 1),
@@ -37,11 +41,25 @@ const FREQUENCIES: [(usize, usize); 14] = [
     (3, 1),
     (2, 3),
     (3, 2),
+    (0, 4),
+    (4, 0),
+    (1, 4),
+    (4, 1),
+    (2, 4),
+    (4, 2),
+    (3, 3),
+    (0, 5),
+    (5, 0),
+    (5, 1),
 ];
 
+/// One more than the highest frequency each way.
+const LOW: usize = 6;
+
 /// Steps for luminance at quality 50 in the common encoders (T.81, annex K), for those.
-const STEPS_AT_50: [f32; 14] = [
-    11.0, 12.0, 12.0, 10.0, 14.0, 14.0, 13.0, 16.0, 16.0, 14.0, 19.0, 17.0, 24.0, 22.0,
+const STEPS_AT_50: [f32; 24] = [
+    11.0, 12.0, 12.0, 10.0, 14.0, 14.0, 13.0, 16.0, 16.0, 14.0, 19.0, 17.0, 24.0, 22.0, 24.0, 18.0,
+    26.0, 22.0, 40.0, 37.0, 29.0, 40.0, 24.0, 35.0,
 ];
 
 /// What was found of a JPEG.
@@ -60,14 +78,16 @@ pub(crate) fn traces(picture: &Picture) -> Option<Traces> {
         return None;
     }
     let cosines = cosines();
+    let blocks = lively(picture);
+    let few = &blocks[..blocks.len().min(BLOCKS_TO_FIND)];
     let best = (0..64)
         .map(|grid| {
-            let found = steps(picture, grid, BLOCKS_TO_FIND, &cosines);
+            let found = steps(picture, grid, few, &cosines);
             let score: f32 = found.iter().flatten().map(|(_, score)| score).sum();
             (grid, score)
         })
         .max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let found = steps(picture, best.0, BLOCKS_TO_TELL, &cosines);
+    let found = steps(picture, best.0, &blocks, &cosines);
     let told = found.iter().flatten().count();
     let clear: Vec<(usize, usize)> = found
         .iter()
@@ -121,7 +141,7 @@ fn row(picture: &Picture, x: usize, y: usize) -> [f32; 8] {
 }
 
 /// cos((2x + 1) u π / 16), with the scale of an orthonormal transform.
-fn cosines() -> [[f32; 8]; 4] {
+fn cosines() -> [[f32; 8]; LOW] {
     std::array::from_fn(|u| {
         std::array::from_fn(|x| {
             let scale = if u == 0 { (0.125f32).sqrt() } else { 0.5 };
@@ -130,26 +150,61 @@ fn cosines() -> [[f32; 8]; 4] {
     })
 }
 
+/// Where blocks are in which there is something to see, the liveliest first. Any grid may move them.
+fn lively(picture: &Picture) -> Vec<(usize, usize)> {
+    // A row and a column less than there are, for the grids that begin later.
+    let side = |pixels: u32| pixels as usize / 8 - 1;
+    let (columns, rows) = (side(picture.size.width), side(picture.size.height));
+    let all = columns * rows;
+    let mut blocks: Vec<(f32, (usize, usize))> = (0..all)
+        .step_by(all.div_ceil(BLOCKS_TO_CHOOSE).max(1))
+        .map(|block| {
+            let place = (block % columns * 8, block / columns * 8);
+            (liveliness(picture, place), place)
+        })
+        .collect();
+    blocks.sort_by(|a, b| b.0.total_cmp(&a.0));
+    blocks.truncate(BLOCKS_TO_TELL);
+    blocks.into_iter().map(|(_, place)| place).collect()
+}
+
+/// How much samples of a block differ. Nothing, if any is cut off at the end of its range: then coefficients are no
+/// multiples any more, and such a block is only looked at where others do not suffice.
+fn liveliness(picture: &Picture, (x, y): (usize, usize)) -> f32 {
+    let (bytes, colours) = (picture.pixels.pixel_bytes(), picture.pixels.colours());
+    let line = picture.size.width as usize * bytes;
+    let cut_off = (y..y + 8).any(|y| {
+        let start = y * line + x * bytes;
+        let mut pixels = picture.data[start..start + 8 * bytes].chunks_exact(bytes);
+        pixels.any(|pixel| {
+            pixel[..colours]
+                .iter()
+                .any(|sample| matches!(*sample, 0 | u8::MAX))
+        })
+    });
+    if cut_off {
+        return 0.0;
+    }
+    let rows = [0, 3, 6].map(|down| row(picture, x, y + down));
+    let along = rows.iter().flat_map(|row| row.iter().zip(&row[3..]));
+    let down = rows.windows(2).flat_map(|two| two[0].iter().zip(&two[1]));
+    along.chain(down).map(|(a, b)| (a - b).abs()).sum()
+}
+
 /// For each frequency with enough to go by, the step whose multiples its coefficients are nearest
 /// to, and how near from 0 to 1.
 fn steps(
     picture: &Picture,
     grid: usize,
-    blocks: usize,
-    cosines: &[[f32; 8]; 4],
+    blocks: &[(usize, usize)],
+    cosines: &[[f32; 8]; LOW],
 ) -> Vec<Option<(usize, f32)>> {
     let (left, top) = (grid % 8, grid / 8);
-    let (columns, rows) = (
-        (picture.size.width as usize - left) / 8,
-        (picture.size.height as usize - top) / 8,
-    );
-    let all = columns * rows;
-    let stride = (all / blocks).max(1);
-    let mut coefficients = vec![Vec::with_capacity(all / stride + LANES); FREQUENCIES.len()];
-    for block in (0..all).step_by(stride) {
-        let (x, y) = (left + block % columns * 8, top + block / columns * 8);
-        // Rows first, for the four lowest frequencies along them.
-        let mut partial = [[0f32; 4]; 8];
+    let mut coefficients = vec![Vec::with_capacity(blocks.len() + LANES); FREQUENCIES.len()];
+    for (x, y) in blocks {
+        let (x, y) = (left + x, top + y);
+        // Rows first, for the lowest frequencies along them.
+        let mut partial = [[0f32; LOW]; 8];
         for (i, partial) in partial.iter_mut().enumerate() {
             let samples = row(picture, x, y + i);
             for (partial, cosines) in partial.iter_mut().zip(cosines) {

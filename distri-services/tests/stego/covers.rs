@@ -463,6 +463,36 @@ fn the_past_of_a_jpeg_shows_and_is_never_passed_over() {
 }
 
 #[test]
+fn the_past_of_a_jpeg_shows_where_there_is_something_to_see_in_a_smooth_picture() {
+    let settings = Settings::default();
+    let rough = photograph(120, 120, 3);
+    // A sky, and something in a corner of it.
+    let scene = image::RgbImage::from_fn(900, 700, |x, y| {
+        if (640..760).contains(&x) && (520..640).contains(&y) {
+            *rough.get_pixel(x - 640, y - 520)
+        } else {
+            image::Rgb([
+                90 + (y / 12) as u8,
+                120 + (y / 14) as u8,
+                180 + (y / 20) as u8,
+            ])
+        }
+    });
+    for quality in [50, 75, 90, 95] {
+        let mut jpeg = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, quality)
+            .encode_image(&scene)
+            .unwrap();
+        let saved = encode(&decode(&jpeg), ImageFormat::Png);
+
+        let analysis = settings.analyze(&saved).unwrap();
+
+        assert!(analysis.jpeg, "{quality}: {analysis:?}");
+    }
+    assert!(!settings.analyze(&png(scene)).unwrap().jpeg);
+}
+
+#[test]
 fn what_was_drawn_is_told_from_what_was_photographed() {
     let drawn = image::RgbImage::from_fn(300, 200, |x, y| {
         let inside = (x / 60 + y / 50) % 2 == 0;
