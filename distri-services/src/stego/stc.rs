@@ -117,9 +117,23 @@ impl Code {
         message: &[u8],
         changes: &mut [u8],
     ) -> bool {
-        let mut read = vec![0; message.len()];
+        self.write_after(0, trellis, costs, bits, message, changes)
+    }
+
+    /// The same, after so many bits that stay as they are.
+    pub(crate) fn write_after(
+        &self,
+        lead: usize,
+        trellis: &mut Trellis,
+        costs: &[u8],
+        bits: &mut [u8],
+        message: &[u8],
+        changes: &mut [u8],
+    ) -> bool {
+        let mut read = vec![0; lead + message.len()];
         self.read(bits, |bit| bit, &mut read);
-        let target: Vec<u8> = read.iter().zip(message).map(|(a, b)| a ^ b).collect();
+        let mut target = vec![0; lead];
+        target.extend(read[lead..].iter().zip(message).map(|(a, b)| a ^ b));
         if !trellis.search(self, costs, &target, changes)
             && plain::search(self, costs, &target, changes).is_none()
         {

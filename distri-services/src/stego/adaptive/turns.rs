@@ -37,6 +37,19 @@ use super::{
 /// piece loses a band at its ends.
 const GROUP_BITS: usize = 24 * 1024;
 
+/// Bits before the message of a segment that are as the cover has them. A segment's first bit hangs on the samples
+/// of one block alone, which may all lie in a flat part, the second on two, and so on; none of the message
+/// shall hang on so few. Each takes as much as a bit of the message does.
+const LEAD: usize = 4;
+
+/// Bits before a message of `bits` in a segment of so many elements.
+fn lead(bits: usize, elements: usize) -> usize {
+    match bits {
+        0 => 0,
+        _ => LEAD.min(elements.saturating_sub(bits)),
+    }
+}
+
 /// Streams of the order key, beside those of the module above.
 const ORDERS: u64 = 1 << 34;
 const BANDS: u64 = 1 << 35;
@@ -126,8 +139,10 @@ impl Site<'_> {
                 let mut gathered = Vec::new();
                 self.ground.gather(&order, segment, samples, &mut gathered);
                 let share = order.share(&(segment..segment + 1), here.changing);
-                let mut read = vec![0; share.len()];
+                let lead = lead(share.len(), gathered.len());
+                let mut read = vec![0; lead + share.len()];
                 code.read(&gathered, S::bit, &mut read);
+                read.drain(..lead);
                 let part = groups.part(segment, &gathered, S::second_bit);
                 (read, part)
             });

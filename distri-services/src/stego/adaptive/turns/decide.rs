@@ -188,8 +188,9 @@ impl<S: Sample + Sync> Writer<'_, S> {
     /// The λ of a turn and the bits of its layers as they are planned.
     fn at(&self, planned: &Planned<'_>) -> Result<(f64, Bits), Refusal> {
         let bits = self.ledger.bits(planned.units).ok_or(Refusal::Stuck)?;
+        let changing = (bits.changing + LEAD * planned.order.segments()) as f64;
         let lambda = solve(self.lambda, |lambda| {
-            planned.levels.planned(lambda, planned.directed).changing - bits.changing as f64
+            planned.levels.planned(lambda, planned.directed).changing - changing
         });
         Ok((lambda, bits))
     }
@@ -454,8 +455,9 @@ impl<S: Sample + Sync> Work<'_, S> {
             *to = price;
             *bit = sample.bit() ^ u8::from(inverted);
         }
+        let lead = lead(message.len(), samples.len());
         // Each block needs one that may change: the cheapest.
-        for block in blocks(message.len(), samples.len()) {
+        for block in blocks(lead + message.len(), samples.len()) {
             if prices[block.clone()].iter().all(|price| *price == NEVER) {
                 let price = |i: usize| {
                     let sample = samples[i];
@@ -466,7 +468,8 @@ impl<S: Sample + Sync> Work<'_, S> {
                 prices[cheapest] = price;
             }
         }
-        if !self.code.write(trellis, prices, bits, message, changes) {
+        let code = self.code;
+        if !code.write_after(lead, trellis, prices, bits, message, changes) {
             return None;
         }
         for (i, (sample, after)) in samples.iter().zip(&*bits).enumerate() {
