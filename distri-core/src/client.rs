@@ -343,8 +343,9 @@ impl ClientBuilder {
         self.nodes.into_iter().for_each(|node| pool.add(node));
         let connected = pool
             .wait_for(world::now() + CONNECT, |pool| {
-                let ready = pool.routes().any_ready();
-                (ready || pool.all_heard()).then_some(ready)
+                let (routes, heard) = pool.routes_so_far();
+                let ready = routes.any_ready();
+                (ready || heard).then_some(ready)
             })
             .await;
         if connected == Some(true) {

@@ -18,9 +18,9 @@ use std::{
     time::Duration,
 };
 
-use distri::{Client, Code, Context, Node, Result, client::NodeState};
+use distri::{Client, Code, Context, Node, Result, client::NodeState, identity::Identity};
 use support::{Cloud, builder, endpoint, eventually};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 
 /// Says who serves.
 #[derive(Clone, Default)]
@@ -277,6 +277,25 @@ async fn the_first_call_of_a_client_that_knows_one_node_finds_what_only_another_
         let served = WhoClient::new(client).serves().await;
 
         assert_eq!(served.unwrap(), "node-1", "client {seed}");
+    }
+}
+
+// On more threads than there are processors, so that a link may be made at any moment of another's look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn no_client_says_that_nobody_is_there_while_it_is_being_linked() {
+    let (cloud, _, _) = three().await;
+    let mut connecting = JoinSet::new();
+    for _ in 0..400 {
+        let transport = Arc::new(cloud.network.transport(Identity::generate()));
+        let nodes = [cloud.nodes[0].endpoint(), cloud.nodes[1].endpoint()];
+        connecting.spawn(async move {
+            let client = Client::builder().transport(transport).nodes(nodes);
+            client.connect().await.map(|_| ())
+        });
+    }
+
+    while let Some(connected) = connecting.join_next().await {
+        connected.unwrap().unwrap();
     }
 }
 

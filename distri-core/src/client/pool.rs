@@ -294,9 +294,9 @@ impl Pool {
     /// them.
     pub(super) async fn link_all(self: &Arc<Self>, patience: Duration) {
         let linked = |_: &Self| {
-            let routes = self.routes();
+            let (routes, heard) = self.routes_so_far();
             if routes.standby().is_empty() {
-                return self.all_heard().then_some(());
+                return heard.then_some(());
             }
             self.want(routes.standby().iter().copied());
             None
@@ -511,6 +511,14 @@ impl Pool {
                 return None;
             }
         }
+    }
+
+    /// The table of routes, and whether it has all that is to be heard for now: see
+    /// [`all_heard`](Self::all_heard). What nodes say is in the table before it counts as heard, so what is not
+    /// in this table then is nowhere.
+    pub(super) fn routes_so_far(&self) -> (Arc<Routes>, bool) {
+        let heard = self.all_heard();
+        (self.routes(), heard)
     }
 
     /// True once every node that is to be linked has been dialled at least once, and a client has heard

@@ -51,11 +51,11 @@ impl Plan {
                 if let Some(route) = self.pick_linked(&[], guide) {
                     return Some(Some(route));
                 }
-                let routes = pool.routes();
+                let (routes, heard) = pool.routes_so_far();
                 // Nodes are there, all have spoken, and none has it: waiting brings nothing.
                 let may_come =
                     !routes.of(self.what.id()).is_empty() || routes.is_resting(self.what.service());
-                let is_vain = routes.any_ready() && pool.all_heard() && !may_come;
+                let is_vain = routes.any_ready() && heard && !may_come;
                 (is_vain || pool.is_hopeless()).then_some(None)
             })
             .await;
