@@ -10,6 +10,9 @@ const GREY16: &[u8] = include_bytes!("data/matching-grey16-passphrase.png");
 /// Made while costs looked across channels: whoever reads needs no costs.
 const ADAPTIVE: &[u8] = include_bytes!("data/adaptive-rgb8.png");
 
+/// Made by the first version that decides samples in turns.
+const IN_TURNS: &[u8] = include_bytes!("data/in-turns-rgb8.png");
+
 fn key() -> Key {
     Key::from_bytes([42; 32])
 }
@@ -37,6 +40,18 @@ fn images_hidden_at_other_costs_still_open() {
     let found = Settings::default().reveal(ADAPTIVE, &key()).unwrap();
 
     assert_eq!(found.payload, b"hidden where costs looked across channels");
+    assert_eq!(
+        (found.label, found.method),
+        (b"a label".to_vec(), Method::Adaptive)
+    );
+}
+
+#[test]
+fn images_of_which_samples_were_decided_in_turns_still_open() {
+    let found = Settings::default().reveal(IN_TURNS, &key()).unwrap();
+
+    let payload = (0..600u32).map(|i| (i * i % 251) as u8);
+    assert!(found.payload.into_iter().eq(payload));
     assert_eq!(
         (found.label, found.method),
         (b"a label".to_vec(), Method::Adaptive)
