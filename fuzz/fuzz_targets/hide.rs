@@ -4,7 +4,7 @@
 #![no_main]
 
 use distri_fuzz::{PAYLOAD, hide, key, settings};
-use distri_services::stego::{Cover, HideOptions, JpegPast, Profile};
+use distri_services::stego::{Compression, Cover, HideOptions, JpegPast, Metadata, Profile};
 use libfuzzer_sys::fuzz_target;
 
 const PROFILES: [Profile; 3] = [Profile::Auto, Profile::Stealth, Profile::Fast];
@@ -28,10 +28,12 @@ fuzz_target!(|file: &[u8]| {
     let options = HideOptions {
         profile: PROFILES[choices % 3],
         jpeg: PASTS[choices / 3 % 4],
-        scale_cover: choices & 0x80 != 0,
+        metadata: [Metadata::Strip, Metadata::Keep][choices / 12 % 2],
+        compression: [Compression::Fast, Compression::AsCover][choices / 24 % 2],
+        scale_cover: choices / 48 % 2 == 1,
         ..HideOptions::default()
     };
-    let payload = if choices & 0x40 == 0 { PAYLOAD } else { &[] };
+    let payload = if choices < 192 { PAYLOAD } else { &[] };
     if let Ok(hidden) = hide(file, payload, &options) {
         let revealed = settings.reveal(&hidden.image, &key());
         let same = revealed.is_ok_and(|revealed| revealed.payload == payload);
