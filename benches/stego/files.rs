@@ -48,13 +48,15 @@ pub(crate) fn compare(folder: &Path, only: Option<&str>) {
         if wanted(name) {
             let title = format!("{width} × {height}, colour, {PAYLOAD} bytes");
             let steganography = Steganography::new(folder);
-            let mut rivals: Vec<&dyn Rival> = vec![&steganography];
             #[cfg(feature = "stegano-core")]
             let stegano_core = super::rivals::SteganoCore::new(folder);
-            #[cfg(feature = "stegano-core")]
-            rivals.push(&stegano_core);
+            let rivals: &[&dyn Rival] = &[
+                &steganography,
+                #[cfg(feature = "stegano-core")]
+                &stegano_core,
+            ];
             let cover = mosaic(width, height);
-            table(folder, &title, &cover, (width, height), PAYLOAD, &rivals);
+            table(folder, &title, &cover, (width, height), PAYLOAD, rivals);
         }
     }
     if wanted("grey") {
