@@ -523,7 +523,7 @@ impl Pool {
 
     /// True once every node that is to be linked has been dialled at least once, and a client has heard
     /// of each that it is linked to which others there are.
-    pub(crate) fn all_heard(&self) -> bool {
+    fn all_heard(&self) -> bool {
         lock(&self.members).all_heard(world::now())
     }
 

@@ -297,6 +297,19 @@ async fn row_9_any_flipped_bit_is_found_within_its_piece() {
     assert_eq!(std::fs::read(case.target()).unwrap(), case.file);
 }
 
+#[tokio::test]
+async fn a_file_of_which_all_pieces_are_right_and_which_was_not_granted_gets_no_name() {
+    let mut case = Case::new(CHUNK + 10).await;
+    let bob = case.client(20).await;
+    case.core.file = FileHash::of(b"another file");
+
+    let error = case.fetch(&bob, &case.viewer).await.0.unwrap_err();
+
+    assert!(matches!(error, TransferError::OtherFile(_)), "{error:?}");
+    assert!(!case.target().exists());
+    assert!(case.part().is_empty(), "nothing of it can be gone on with");
+}
+
 /// An owner's peer that says what it likes.
 struct Liar {
     manifest: Manifest,
